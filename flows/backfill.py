@@ -1,0 +1,101 @@
+"""``backfill``: history by ``createdOn`` chunks, side by side, skipping what is complete."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import date
+
+from prefect import flow
+from prefect.runtime import flow_run
+
+from flows.ingest_chunk import ingest_chunk
+from st_kpi import manifest
+from st_kpi.errors import RunFailed
+from st_kpi.planning import Chunk, source_time, wanted_entities, wanted_window
+from st_kpi.session import Session, shared_session
+from tasks.artifacts import ProgressBar, completeness_table
+from tasks.chunks import plan_chunks
+from tasks.limits import ensure_limits
+from tasks.watermarks import save_watermarks
+
+#: Chunks in work at once: while one downloads, another is typed and a third merged. More does not help.
+PARALLEL_CHUNKS = 3
+
+
+@flow(name="backfill")
+async def backfill(
+    entities: list[str] | None = None, start: date | None = None, end: date | None = None
+) -> str:
+    """Load every record created on the tenant's days ``start`` to ``end``; returns the run's id.
+
+    Entities without dates are loaded whole. By default all entities, from ``history_start`` until now. Chunks that the
+    manifest calls complete are not fetched again. Raises ``RunFailed`` naming what could not be loaded; everything
+    else is kept, and the next run fetches only the rest.
+    """
+    async with shared_session() as session:
+        names = [entity.name for entity in wanted_entities(entities)]
+        wanted = wanted_window(session.settings, start, end, await source_time(session))
+        run_id = str(flow_run.id)
+        await asyncio.to_thread(manifest.start_run, session, "backfill", run_id)
+        await ensure_limits()
+
+        plans = await asyncio.gather(
+            *(plan_chunks(name, wanted.start, wanted.end) for name in names),
+            return_exceptions=True,
+        )
+        chunks, problems = _planned(names, plans)
+        for chunk in chunks:
+            session.progress(chunk.entity, chunk.rows, 0)
+
+        problems += await _ingest(session, chunks, run_id)
+        rows = await asyncio.to_thread(manifest.completeness, session, run_id)
+        problems += [
+            f"{r['entity']}: {r['rejected']:,} rows rejected" for r in rows if r["rejected"]
+        ]
+
+        await save_watermarks(names, run_id)
+        await completeness_table(rows)
+        await asyncio.to_thread(manifest.finish_run, session, run_id, problems)
+        if problems:
+            raise RunFailed(f"The backfill is incomplete. {' '.join(problems)}")
+        return run_id
+
+
+def _planned(
+    names: Sequence[str], plans: Sequence[list[Chunk] | BaseException]
+) -> tuple[list[Chunk], list[str]]:
+    """The chunks of the plans that worked, biggest first, and a sentence for each that did not."""
+    chunks: list[Chunk] = []
+    problems = []
+    for name, plan in zip(names, plans, strict=True):
+        if isinstance(plan, Exception):
+            problems.append(f"{name}: {plan}")
+        elif isinstance(plan, BaseException):
+            raise plan
+        else:
+            chunks += plan
+    return sorted(chunks, key=lambda chunk: -chunk.rows), problems
+
+
+async def _ingest(session: Session, chunks: list[Chunk], run_id: str) -> list[str]:
+    """Run every chunk as a subflow, a few at a time; returns a sentence for each that failed."""
+    turns = asyncio.Semaphore(PARALLEL_CHUNKS)
+    bar = await ProgressBar.start(
+        "backfill-progress", "Rows stored of those promised.", sum(chunk.rows for chunk in chunks)
+    )
+
+    async def one(chunk: Chunk) -> str | None:
+        window = chunk.window
+        async with turns:
+            # A plain gather of subflows would leave the others running for ever after one failure.
+            state = await ingest_chunk(
+                chunk.entity,
+                window.start if window else None,
+                window.end if window else None,
+                run_id,
+                return_state=True,
+            )
+        await bar.advance(chunk.rows)
+        result = await state.aresult(raise_on_failure=False)
+        return str(result) if isinstance(result, Exception) else None
+
+    return [problem for problem in await asyncio.gather(*map(one, chunks)) if problem]

@@ -1,0 +1,20 @@
+-- Jobs of the estimate family in SALES units, once each, on the day they are booked for now.
+-- table: st_kpi.contributions
+SELECT
+  job.tenant_id,
+  'value' AS part,
+  job.current_appointment_on_local AS on_date,
+  job.business_unit_id,
+  'jobs' AS source_entity,
+  job.job_id AS source_id,
+  job.job_id,
+  CAST(1 AS NUMERIC) AS amount,
+  CONCAT('estimate job booked by appointment ', CAST(job.current_appointment_id AS STRING)) AS reason
+FROM st_dim.dim_jobs AS job
+JOIN st_ref.dim_bu_rollup AS unit
+  ON unit.tenant_id = job.tenant_id
+  AND unit.business_unit_id = job.business_unit_id
+  AND job.current_appointment_on_local BETWEEN unit.valid_from AND unit.valid_to
+WHERE unit.role = 'SALES'
+  AND job.family = 'estimate'
+  AND COALESCE(job.job_status, '') <> 'Canceled'

@@ -1,0 +1,26 @@
+-- Closed opportunities over all opportunities, one per job.
+-- table: st_kpi.contributions
+SELECT
+  tenant_id,
+  'denominator' AS part,
+  on_date,
+  business_unit_id,
+  'jobs' AS source_entity,
+  job_id AS source_id,
+  job_id,
+  CAST(1 AS NUMERIC) AS amount,
+  IF(is_closed, 'closed opportunity', 'open opportunity, job completed') AS reason
+FROM st_staging.opportunities
+UNION ALL
+SELECT
+  tenant_id,
+  'numerator' AS part,
+  on_date,
+  business_unit_id,
+  'jobs' AS source_entity,
+  job_id AS source_id,
+  job_id,
+  CAST(1 AS NUMERIC) AS amount,
+  'closed opportunity' AS reason
+FROM st_staging.opportunities
+WHERE is_closed

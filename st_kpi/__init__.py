@@ -1,0 +1,1 @@
+"""ServiceTitan into a warehouse, and ten weekly numbers that can be proved."""

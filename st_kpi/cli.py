@@ -1,0 +1,211 @@
+"""The command line ``st-kpi``.
+
+Progress goes to stderr, results to stdout. Exit codes: 0 all good, 1 a run or check failed, 2 wrong usage or settings.
+Flows are imported when a command needs them: reading a number must not wait for Prefect.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Coroutine
+from datetime import date
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from st_kpi.errors import ConfigurationError, StKpiError
+from st_kpi.settings import load_settings
+
+app = typer.Typer(
+    name="st-kpi",
+    help="ServiceTitan into a warehouse, and ten weekly numbers that can be proved.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+sandbox_app = typer.Typer(no_args_is_help=True, help="The made-up tenant.", rich_markup_mode=None)
+app.add_typer(sandbox_app, name="sandbox")
+
+
+class Format(StrEnum):
+    """How numbers are printed."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+
+
+def main() -> None:
+    """Run a command; every error a user can cause is one sentence on stderr, never a traceback."""
+    try:
+        app()
+    except StKpiError as error:
+        print(f"st-kpi: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("st-kpi: stopped; run the same command again to go on.", file=sys.stderr)
+        sys.exit(130)
+
+
+def _day(text: str | None) -> date | None:
+    """A day as YYYY-MM-DD; raises ``ConfigurationError``."""
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ConfigurationError(f"{text!r} is not a day: write it as 2025-01-31.") from None
+
+
+_Entities = Annotated[
+    list[str] | None, typer.Option("--entity", metavar="E", help="Only this entity; repeatable.")
+]
+_Scale = Annotated[float, typer.Option(help="1.0 is 161,332 jobs.", min=0.001, max=4.0)]
+_Seed = Annotated[int, typer.Option(help="Another seed is another company.")]
+
+
+@app.command()
+def demo(
+    scale: _Scale = 0.05,
+    seed: _Seed = 7,
+    home: Annotated[Path, typer.Option(help="Folder for the demo's warehouse.")] = Path("demo"),
+) -> None:
+    """A made-up company, backfilled over HTTP, built, and compared with its own books."""
+    from st_kpi.demo import run_demo
+
+    run_demo(scale=scale, seed=seed, home=home)
+
+
+@sandbox_app.command("serve")
+def sandbox_serve(
+    port: Annotated[int, typer.Option(help="0 picks a free one.", min=0, max=65535)] = 8700,
+    scale: _Scale = 0.05,
+    seed: _Seed = 7,
+) -> None:
+    """Serve the made-up tenant on localhost until stopped."""
+    from st_kpi.sandbox.serve import serve
+
+    serve(port=port, scale=scale, seed=seed)
+
+
+@app.command()
+def backfill(
+    entity: _Entities = None,
+    from_: Annotated[str | None, typer.Option("--from", metavar="D", help="First day.")] = None,
+    to: Annotated[str | None, typer.Option("--to", metavar="D", help="Last day.")] = None,
+) -> None:
+    """Load history by createdOn chunks; chunks already complete are skipped."""
+    from st_kpi.planning import check_days, wanted_entities
+
+    settings = load_settings()
+    settings.credentials()
+    wanted_entities(entity)
+    start, end = _day(from_), _day(to)
+    check_days(settings, start, end)
+
+    async def run() -> None:
+        from flows.backfill import backfill as flow
+        from st_kpi.session import open_session
+        from st_kpi.terminal import progress_bar
+
+        with progress_bar("Backfill") as progress:
+            async with open_session(settings, progress):
+                await flow(entity, start, end)
+
+    _with_prefect(run)
+
+
+@app.command()
+def build(
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", metavar="D", help="Today, for the snapshots.")
+    ] = None,
+) -> None:
+    """Lint the SQL and build dimensions, contributions, rollups and checks."""
+    settings = load_settings()
+    day = _day(as_of)
+
+    async def run() -> None:
+        from flows.refresh_kpis import refresh_kpis
+        from st_kpi.session import open_session
+        from st_kpi.terminal import build_summary, say
+
+        async with open_session(settings, reads_source=False):
+            say(build_summary(await refresh_kpis(day)))
+
+    _with_prefect(run)
+
+
+@app.command()
+def show(
+    kpi: Annotated[str | None, typer.Option(metavar="K", help="Only this KPI.")] = None,
+    week: Annotated[str | None, typer.Option(metavar="D", help="The week of this day.")] = None,
+    rollup: Annotated[str | None, typer.Option(metavar="R", help="Only this rollup.")] = None,
+    weeks: Annotated[int, typer.Option(metavar="N", help="How many weeks.", min=1, max=520)] = 8,
+    format: Annotated[Format, typer.Option(help="table, csv or json.")] = Format.table,
+) -> None:
+    """The published numbers."""
+    from st_kpi import published, terminal
+    from st_kpi.warehouse import open_warehouse
+
+    settings = load_settings()
+    writers: dict[Format, Callable[[published.Published], str]] = {
+        Format.table: terminal.weekly_table,
+        Format.csv: terminal.as_csv,
+        Format.json: terminal.as_json,
+    }
+    with open_warehouse(settings.warehouse, read_only=True) as warehouse:
+        found = published.read(
+            warehouse,
+            tenant_id=settings.tenant_id,
+            kpi=kpi,
+            week=_day(week),
+            rollup=rollup,
+            weeks=weeks,
+        )
+    sys.stdout.write(writers[format](found))
+
+
+@app.command()
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Per entity: watermark, freshness, promised, fetched and stored rows, gaps, last run."""
+    from st_kpi import health, terminal
+    from st_kpi.warehouse import open_warehouse
+
+    settings = load_settings()
+    with open_warehouse(settings.warehouse, read_only=True) as warehouse:
+        found = health.read(warehouse, settings)
+    sys.stdout.write(
+        json.dumps(health.as_dict(found), indent=2) + "\n"
+        if as_json
+        else terminal.status_table(found)
+    )
+
+
+@app.command()
+def lint() -> None:
+    """Check the SQL in kpi_sql; each finding has file, line, rule and the way out."""
+    from st_kpi.sql.lint import lint as find
+
+    findings = find()
+    for finding in findings:
+        print(finding)
+    if findings:
+        raise typer.Exit(1)
+    print("The KPI SQL is clean.")
+
+
+def _with_prefect(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run flows against the configured Prefect API, or against a private server for this command."""
+    from st_kpi.prefect_server import configured_api, prefect_api
+    from st_kpi.terminal import say
+
+    if configured_api() is None:
+        say("Starting a private Prefect server (set PREFECT_API_URL to use yours)...")
+    with prefect_api():
+        asyncio.run(run())

@@ -1,0 +1,151 @@
+"""Every error a person can meet, each holding the values needed to act on it.
+
+- StKpiError
+  - ConfigurationError: a setting is missing or wrong (exit 2)
+    - UnknownEntity
+    - MappingError
+    - SqlError
+  - SourceError: ServiceTitan answered with an error
+    - AuthenticationError
+    - EntityUnavailable: the tenant does not give this entity
+    - RateLimited
+    - MalformedResponse
+  - WarehouseError
+    - WarehouseLocked
+  - IncompleteChunk
+  - RunFailed
+    - CheckFailed
+  - NothingLoaded
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+
+class StKpiError(Exception):
+    """Base of all errors raised on purpose; its text is one sentence fit for a person."""
+
+    exit_code = 1
+
+
+class ConfigurationError(StKpiError):
+    """A setting, argument or file is missing or wrong."""
+
+    exit_code = 2
+
+
+class UnknownEntity(ConfigurationError):
+    """An entity name that the registry does not have."""
+
+    def __init__(self, name: str, known: tuple[str, ...]) -> None:
+        self.name = name
+        self.known = known
+        super().__init__(f"There is no entity {name!r}. The entities are: {', '.join(known)}.")
+
+
+class MappingError(ConfigurationError):
+    """A mapping file that cannot be used; names the file and the line."""
+
+    def __init__(self, file: Path, line: int, reason: str) -> None:
+        self.file = file
+        self.line = line
+        self.reason = reason
+        super().__init__(f"{file}:{line}: {reason}")
+
+
+class SqlError(ConfigurationError):
+    """SQL in kpi_sql that cannot be used; names the file and the line."""
+
+    def __init__(self, file: Path, line: int, reason: str) -> None:
+        self.file = file
+        self.line = line
+        self.reason = reason
+        super().__init__(f"{file}:{line}: {reason}")
+
+
+class SourceError(StKpiError):
+    """ServiceTitan answered with an error, or not at all; the token endpoint has no entity."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        url: str,
+        entity: str | None = None,
+        status: int | None = None,
+        trace_id: str | None = None,
+    ) -> None:
+        self.message = message
+        self.entity = entity
+        self.url = url
+        self.status = status
+        self.trace_id = trace_id
+        details = [f"entity {entity}"] if entity else []
+        details.append(url)
+        if status is not None:
+            details.append(f"status {status}")
+        if trace_id:
+            details.append(f"traceId {trace_id}")
+        super().__init__(f"{message.rstrip('.')} ({', '.join(details)}).")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An exception is rebuilt from ``args`` alone, which has no keywords: it could not cross a
+        # process.
+        known = {name: getattr(self, name) for name in ("url", "entity", "status", "trace_id")}
+        return partial(type(self), self.message, **known), ()
+
+
+class AuthenticationError(SourceError):
+    """The credentials were refused."""
+
+    exit_code = 2
+
+
+class EntityUnavailable(SourceError):
+    """This tenant does not give this entity: its scope is missing (403) or the endpoint (404)."""
+
+
+class RateLimited(SourceError):
+    """The rate limit was still exceeded after every retry."""
+
+
+class MalformedResponse(SourceError):
+    """The body was not the JSON it had to be: cut off, HTML, or without a list of records."""
+
+
+class WarehouseError(StKpiError):
+    """The warehouse cannot be opened or refused a statement."""
+
+
+class WarehouseLocked(WarehouseError):
+    """Another process holds the DuckDB file."""
+
+
+class IncompleteChunk(StKpiError):
+    """What was fetched is not what the source promised."""
+
+    def __init__(
+        self, entity: str, window: str, promised: int, fetched: int, distinct: int
+    ) -> None:
+        self.entity = entity
+        self.window = window
+        self.promised = promised
+        self.fetched = fetched
+        self.distinct = distinct
+        super().__init__(
+            f"{entity} {window}: the source promised {promised:,} rows, {fetched:,} were fetched"
+            f" and {distinct:,} of them are distinct; nothing was recorded as complete."
+        )
+
+
+class RunFailed(StKpiError):
+    """A flow ended with something missing; says what."""
+
+
+class CheckFailed(RunFailed):
+    """A check on the built numbers failed; nothing was published."""
+
+
+class NothingLoaded(StKpiError):
+    """The warehouse holds nothing to answer from yet."""

@@ -1,0 +1,184 @@
+"""What was promised, fetched and stored, per entity and window: the truth about completeness.
+
+A row is written in the transaction that stores the data, so there is none for anything half-done.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from st_kpi.session import Session
+from st_kpi.typed import Reject
+from st_kpi.warehouse.base import Merged
+from st_kpi.windows import Window
+
+
+@dataclass(frozen=True)
+class ChunkRecord:
+    """One chunk that is complete: the source promised ``promised`` rows and they are accounted for."""
+
+    entity: str
+    window: Window | None
+    promised: int
+    fetched: int
+    rejected: int
+    max_modified_on: datetime | None
+    server_time: datetime | None
+    run_id: str
+    started_at: datetime
+
+
+def record_chunk(session: Session, chunk: ChunkRecord, merged: Merged) -> None:
+    """Write the chunk's row; call it inside the transaction that stored the data."""
+    window = chunk.window
+    session.warehouse.insert(
+        "st_ops.chunks",
+        [
+            {
+                "tenant_id": session.tenant_id,
+                "entity": chunk.entity,
+                "kind": "whole" if window is None else "created",
+                "window_start": window.start if window else None,
+                "window_end": window.end if window else None,
+                "promised": chunk.promised,
+                "fetched": chunk.fetched,
+                "distinct_rows": merged.distinct,
+                "stored": merged.stored,
+                "changed": merged.changed,
+                "rejected": chunk.rejected,
+                "max_modified_on": chunk.max_modified_on,
+                "server_time": chunk.server_time,
+                "run_id": chunk.run_id,
+                "started_at": chunk.started_at,
+                "finished_at": datetime.now(UTC),
+            }
+        ],
+    )
+
+
+def record_rejects(session: Session, entity: str, run_id: str, rejects: Iterable[Reject]) -> None:
+    """Keep every field that kept a record out."""
+    now = datetime.now(UTC)
+    session.warehouse.insert(
+        "st_ops.rejects",
+        [
+            {
+                "tenant_id": session.tenant_id,
+                "entity": entity,
+                "source_id": reject.source_id,
+                "field": reject.field,
+                "value": reject.value,
+                "reason": reject.reason,
+                "run_id": run_id,
+                "rejected_at": now,
+            }
+            for reject in rejects
+        ],
+    )
+
+
+def record_drift(session: Session, entity: str, run_id: str, fields: Iterable[str]) -> None:
+    """Keep each field that the models do not know, once per entity."""
+    known = {
+        row["field"]
+        for row in session.warehouse.query(
+            "SELECT field FROM st_ops.schema_drift WHERE tenant_id = @tenant_id AND entity = @entity",
+            {"tenant_id": session.tenant_id, "entity": entity},
+        )
+    }
+    now = datetime.now(UTC)
+    session.warehouse.insert(
+        "st_ops.schema_drift",
+        [
+            {
+                "tenant_id": session.tenant_id,
+                "entity": entity,
+                "field": field,
+                "run_id": run_id,
+                "seen_at": now,
+            }
+            for field in sorted(set(fields) - known)
+        ],
+    )
+
+
+def complete_windows(session: Session, entity: str) -> list[Window]:
+    """The ``createdOn`` windows of the entity that need not be fetched again."""
+    rows = session.warehouse.query(
+        "SELECT window_start, window_end FROM st_ops.chunks"
+        " WHERE tenant_id = @tenant_id AND entity = @entity AND kind = 'created' AND rejected = 0",
+        {"tenant_id": session.tenant_id, "entity": entity},
+    )
+    return [Window(row["window_start"], row["window_end"]) for row in rows]
+
+
+def completeness(session: Session, run_id: str) -> list[dict[str, Any]]:
+    """Per entity: chunks, promised, fetched, stored, changed and rejected rows of one run."""
+    return session.warehouse.query(
+        "SELECT entity, COUNT(*) AS chunks, CAST(SUM(promised) AS INT64) AS promised,"
+        " CAST(SUM(fetched) AS INT64) AS fetched, CAST(SUM(stored) AS INT64) AS stored,"
+        " CAST(SUM(changed) AS INT64) AS changed, CAST(SUM(rejected) AS INT64) AS rejected"
+        " FROM st_ops.chunks WHERE tenant_id = @tenant_id AND run_id = @run_id"
+        " GROUP BY entity ORDER BY entity",
+        {"tenant_id": session.tenant_id, "run_id": run_id},
+    )
+
+
+def watermarks(session: Session) -> dict[str, datetime | None]:
+    """Per entity, from when changes are still to be read.
+
+    That is the smaller of the newest ``modified_on`` received and the source's clock when the latest fetch began: a
+    row that changes behind the reader is newer than that and must be met again.
+    """
+    rows = session.warehouse.query(
+        "SELECT entity, MAX(max_modified_on) AS newest, MAX(server_time) AS began FROM st_ops.chunks"
+        " WHERE tenant_id = @tenant_id GROUP BY entity",
+        {"tenant_id": session.tenant_id},
+    )
+    return {
+        row["entity"]: min((t for t in (row["newest"], row["began"]) if t), default=None)
+        for row in rows
+    }
+
+
+def input_watermark(session: Session) -> datetime | None:
+    """Until when all entities are known: the oldest of their latest fetches, by the source's clock."""
+    rows = session.warehouse.query(
+        "SELECT MIN(latest) AS watermark FROM ("
+        " SELECT entity, MAX(server_time) AS latest FROM st_ops.chunks"
+        " WHERE tenant_id = @tenant_id GROUP BY entity) AS entities",
+        {"tenant_id": session.tenant_id},
+    )
+    watermark: datetime | None = rows[0]["watermark"]
+    return watermark
+
+
+def start_run(session: Session, flow: str, run_id: str) -> None:
+    """Note that a run began; its status stays ``running`` until it ends."""
+    session.warehouse.insert(
+        "st_ops.runs",
+        [
+            {
+                "run_id": run_id,
+                "tenant_id": session.tenant_id,
+                "flow": flow,
+                "status": "running",
+                "started_at": datetime.now(UTC),
+            }
+        ],
+    )
+
+
+def finish_run(session: Session, run_id: str, problems: list[str]) -> None:
+    """Note how a run ended: ``completed``, or ``failed`` and why."""
+    session.warehouse.execute(
+        "UPDATE st_ops.runs SET status = @status, detail = @detail, finished_at = @now"
+        " WHERE run_id = @run_id",
+        {
+            "status": "failed" if problems else "completed",
+            "detail": " ".join(problems),
+            "now": datetime.now(UTC),
+            "run_id": run_id,
+        },
+    )

@@ -1,0 +1,99 @@
+"""A private Prefect server for one command, where none is configured.
+
+It keeps its runs in memory: a sqlite *file* locks, silently, as soon as two subflows run side by side. Nothing here
+imports prefect, so that the address is in the environment before anything does.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from st_kpi.errors import RunFailed
+
+_IN_MEMORY = "sqlite+aiosqlite:///file::memory:?cache=shared&uri=true&check_same_thread=false"
+_START_TIMEOUT = 180.0
+
+
+def configured_api() -> str | None:
+    """The Prefect API that the environment or the active Prefect profile names."""
+    if url := os.environ.get("PREFECT_API_URL"):
+        return url
+    home = Path(os.environ.get("PREFECT_HOME", Path.home() / ".prefect"))
+    try:
+        profiles = tomllib.loads((home / "profiles.toml").read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError):
+        return None
+    active = os.environ.get("PREFECT_PROFILE", profiles.get("active", ""))
+    url = profiles.get("profiles", {}).get(active, {}).get("PREFECT_API_URL")
+    return str(url) if url else None
+
+
+@contextmanager
+def prefect_api() -> Iterator[str]:
+    """The configured Prefect API, else a private server that ends with the block."""
+    # The command itself says what went wrong, in a sentence.
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    if url := configured_api():
+        yield url
+        return
+    with tempfile.TemporaryDirectory(prefix="st-kpi-prefect-") as home:
+        port = free_port()
+        process = _start(home, port)
+        url = f"http://127.0.0.1:{port}/api"
+        os.environ["PREFECT_API_URL"] = url
+        os.environ["PREFECT_LOGGING_TO_API_ENABLED"] = "false"  # nobody can read them there
+        try:
+            _wait_until_ready(process, url, Path(home) / "server.log")
+            yield url
+        finally:
+            del os.environ["PREFECT_API_URL"]
+            process.terminate()
+            process.wait()
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody listens on now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _start(home: str, port: int) -> subprocess.Popen[bytes]:
+    environment = os.environ | {
+        "PREFECT_HOME": home,
+        "PREFECT_API_DATABASE_CONNECTION_URL": _IN_MEMORY,
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+    }
+    command = [sys.executable, "-m", "prefect", "server", "start", "--no-services"]
+    with open(Path(home) / "server.log", "wb") as log:
+        # Its own group: Ctrl-C is for the command, which then ends the server itself.
+        return subprocess.Popen(
+            [*command, "--host", "127.0.0.1", "--port", str(port)],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    deadline = time.monotonic() + _START_TIMEOUT
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if httpx.get(f"{url}/health", trust_env=False).status_code == 200:
+                return
+        except httpx.HTTPError:
+            time.sleep(0.2)
+    tail = log.read_text(errors="replace")[-2000:]
+    raise RunFailed(f"The private Prefect server did not start. Its last words:\n{tail}")

@@ -1,0 +1,197 @@
+"""The published numbers, as they are read: cells by KPI, week and rollup, and the totals of all rollups."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+from st_kpi.errors import ConfigurationError, NothingLoaded
+from st_kpi.warehouse.base import Warehouse
+
+#: The sum over all rollups; a ratio is the sum of numerators over the sum of denominators.
+ALL = "All"
+UNASSIGNED = "(unassigned)"
+
+
+@dataclass(frozen=True)
+class Kpi:
+    """What a reader must know of a KPI: name, title, how it adds up, its unit and the version of its definition."""
+
+    name: str
+    title: str
+    kind: str
+    unit: str
+    version: int
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number. ``value`` is None for a ratio over zero; money and counts are exact."""
+
+    kpi: str
+    week_start: date
+    rollup: str
+    numerator: Decimal
+    denominator: Decimal | None
+    value: Decimal | None
+
+
+@dataclass(frozen=True)
+class Published:
+    """A selection of the last good build."""
+
+    kpis: tuple[Kpi, ...]
+    weeks: tuple[date, ...]
+    rollups: tuple[str, ...]
+    cells: dict[tuple[str, date, str], Cell]
+    as_of: date
+    input_watermark: datetime | None
+
+    def value(self, kpi: Kpi, week: date, rollup: str) -> Decimal | None:
+        """The number to show: a sum without rows is zero, a ratio or snapshot without rows is nothing."""
+        cell = self.cells.get((kpi.name, week, rollup))
+        if cell is not None:
+            return cell.value
+        return Decimal(0) if kpi.kind == "sum" else None
+
+
+def read(
+    warehouse: Warehouse,
+    *,
+    tenant_id: int | None = None,
+    kpi: str | None = None,
+    week: date | None = None,
+    rollup: str | None = None,
+    weeks: int = 8,
+) -> Published:
+    """The numbers of the last ``weeks`` weeks up to the build's, or of one ``week``, for all or one KPI and rollup.
+
+    Raises ``NothingLoaded`` before the first build, ``ConfigurationError`` for a KPI, week or rollup that is not there.
+    """
+    if not warehouse.table_exists("st_kpi.kpi_weekly"):
+        raise NothingLoaded("Nothing is built yet: run `st-kpi backfill`, then `st-kpi build`.")
+    tenant = _tenant(warehouse, tenant_id)
+    as_of, watermark = _freshness(warehouse, tenant)
+    kpis = _kpis(warehouse, kpi)
+    rollups = _rollups(warehouse, tenant, rollup)
+    chosen = _weeks(warehouse, tenant, week, weeks, as_of)
+    rows = warehouse.query(
+        "SELECT kpi, week_start, COALESCE(`rollup`, '') AS rollup_name, numerator, denominator, value"
+        " FROM st_kpi.kpi_weekly"
+        " WHERE tenant_id = @tenant_id AND week_start BETWEEN @first AND @last",
+        {"tenant_id": tenant, "first": min(chosen), "last": max(chosen)},
+    )
+    found = [
+        Cell(
+            r["kpi"],
+            r["week_start"],
+            r["rollup_name"],
+            r["numerator"],
+            r["denominator"],
+            r["value"],
+        )
+        for r in rows
+    ]
+    cells = {(c.kpi, c.week_start, c.rollup): c for c in [*found, *_totals(found)]}
+    return Published(kpis, chosen, rollups, cells, as_of, watermark)
+
+
+def _totals(cells: Sequence[Cell]) -> list[Cell]:
+    """The cells of all rollups together; what belongs to no unit is shown, but not counted."""
+    sums: dict[tuple[str, date], list[Decimal | None]] = {}
+    for cell in cells:
+        if cell.rollup == UNASSIGNED:
+            continue
+        total = sums.setdefault((cell.kpi, cell.week_start), [Decimal(0), None])
+        total[0] = (total[0] or Decimal(0)) + cell.numerator
+        if cell.denominator is not None:
+            total[1] = (total[1] or Decimal(0)) + cell.denominator
+    return [
+        Cell(kpi, week, ALL, numerator or Decimal(0), denominator, _value(numerator, denominator))
+        for (kpi, week), (numerator, denominator) in sums.items()
+    ]
+
+
+def _value(numerator: Decimal | None, denominator: Decimal | None) -> Decimal | None:
+    if denominator is None or numerator is None:
+        return numerator
+    return numerator / denominator if denominator else None
+
+
+def _tenant(warehouse: Warehouse, tenant_id: int | None) -> int:
+    rows = warehouse.query("SELECT DISTINCT tenant_id FROM st_kpi.kpi_weekly ORDER BY tenant_id")
+    tenants = [int(row["tenant_id"]) for row in rows]
+    if not tenants:
+        raise NothingLoaded("The last build found nothing to count: run `st-kpi backfill` first.")
+    if tenant_id in tenants:
+        return int(tenant_id)
+    if tenant_id is None and len(tenants) == 1:
+        return tenants[0]
+    names = ", ".join(str(tenant) for tenant in tenants)
+    raise ConfigurationError(
+        f"Set ST_KPI_TENANT_ID to one of the tenants in the warehouse: {names}."
+    )
+
+
+def _freshness(warehouse: Warehouse, tenant: int) -> tuple[date, datetime | None]:
+    row = warehouse.query(
+        "SELECT MAX(as_of) AS as_of, MAX(input_watermark) AS input_watermark"
+        " FROM st_kpi.kpi_weekly WHERE tenant_id = @tenant_id",
+        {"tenant_id": tenant},
+    )[0]
+    return row["as_of"], row["input_watermark"]
+
+
+def _kpis(warehouse: Warehouse, wanted: str | None) -> tuple[Kpi, ...]:
+    rows = warehouse.query(
+        "SELECT kpi, title, kind, unit, version FROM st_ref.dim_kpis ORDER BY display_order"
+    )
+    kpis = [Kpi(r["kpi"], r["title"], r["kind"], r["unit"], int(r["version"])) for r in rows]
+    if wanted is None:
+        return tuple(kpis)
+    chosen = tuple(k for k in kpis if k.name == wanted)
+    if not chosen:
+        names = ", ".join(k.name for k in kpis)
+        raise ConfigurationError(f"There is no KPI {wanted!r}. The KPIs are: {names}.")
+    return chosen
+
+
+def _rollups(warehouse: Warehouse, tenant: int, wanted: str | None) -> tuple[str, ...]:
+    rows = warehouse.query(
+        "SELECT DISTINCT `rollup` AS name FROM st_ref.dim_bu_rollup"
+        " WHERE tenant_id = @tenant_id ORDER BY name",
+        {"tenant_id": tenant},
+    )
+    names = [str(row["name"]) for row in rows]
+    if wanted is None:
+        return (*names, ALL)
+    match = [name for name in (*names, ALL, UNASSIGNED) if name.lower() == wanted.lower()]
+    if not match:
+        raise ConfigurationError(
+            f"There is no rollup {wanted!r}. The rollups are: {', '.join((*names, ALL))}."
+        )
+    return (match[0],)
+
+
+def _weeks(
+    warehouse: Warehouse, tenant: int, week: date | None, count: int, as_of: date
+) -> tuple[date, ...]:
+    if week is None:
+        last = monday(as_of)
+        return tuple(last - timedelta(weeks=n) for n in reversed(range(count)))
+    start = monday(week)
+    row = warehouse.query(
+        "SELECT MIN(week_start) AS first, MAX(week_start) AS last FROM st_kpi.kpi_weekly"
+        " WHERE tenant_id = @tenant_id",
+        {"tenant_id": tenant},
+    )[0]
+    if not row["first"] <= start <= row["last"]:
+        raise ConfigurationError(
+            f"There is no week of {start}: the weeks go from {row['first']} to {row['last']}."
+        )
+    return (start,)
+
+
+def monday(day: date) -> date:
+    """The Monday that names the week of ``day``."""
+    return day - timedelta(days=day.weekday())

@@ -1,0 +1,88 @@
+"""What a person is told when a request has failed for good.
+
+Nothing but what is known to be harmless is quoted: bodies hold names, and some errors of the
+network library hold the header that could not be sent.
+"""
+
+import httpx
+
+from st_kpi.errors import AuthenticationError, EntityUnavailable, RateLimited, SourceError
+from st_kpi.servicetitan.auth import environment
+from st_kpi.servicetitan.pages import Problem, problem
+from st_kpi.servicetitan.registry import Entity
+from st_kpi.servicetitan.retry import Failure
+
+
+def explain(failure: Failure, entity: Entity, url: str, attempts: int) -> SourceError:
+    """The error to raise for what the last of ``attempts`` attempts ended with."""
+    tried = f" after {attempts} attempts" if attempts > 1 else ""
+    if isinstance(failure, SourceError):
+        return failure
+    if isinstance(failure, httpx.HTTPStatusError):
+        return _of_token_endpoint(failure, tried)
+    if isinstance(failure, httpx.Response):
+        return _of_status(failure, entity, url, tried)
+    return SourceError(
+        f"ServiceTitan could not be read{tried}: {brief(failure)}", entity=entity.name, url=url
+    )
+
+
+def brief(failure: Failure) -> str:
+    """The failure in a few words for a log line."""
+    if isinstance(failure, httpx.HTTPStatusError):
+        return f"status {failure.response.status_code} from the token endpoint"
+    if isinstance(failure, httpx.Response):
+        trace_id = problem(failure.content).trace_id
+        return f"status {failure.status_code}" + (f", traceId {trace_id}" if trace_id else "")
+    told = f" ({failure})" if isinstance(failure, httpx.NetworkError) and str(failure) else ""
+    return type(failure).__name__ + told
+
+
+def _of_token_endpoint(failure: httpx.HTTPStatusError, tried: str) -> SourceError:
+    status = failure.response.status_code
+    kind = RateLimited if status == 429 else SourceError
+    said = problem(failure.response.content)
+    return kind(
+        f"No token could be had{tried}" + _said(said),
+        url=str(failure.request.url),
+        status=status,
+        trace_id=said.trace_id,
+    )
+
+
+def _of_status(response: httpx.Response, entity: Entity, url: str, tried: str) -> SourceError:
+    status, said = response.status_code, problem(response.content)
+    kind, message = _meaning(status, entity, url, tried)
+    return kind(
+        message + _said(said),
+        entity=entity.name,
+        url=url,
+        status=status,
+        trace_id=said.trace_id,
+    )
+
+
+def _meaning(status: int, entity: Entity, url: str, tried: str) -> tuple[type[SourceError], str]:
+    if status == 401:
+        return AuthenticationError, (
+            "ServiceTitan refused a new token. Check ST_KPI_APP_KEY and ST_KPI_TENANT_ID, and that"
+            f" the tenant has accepted the app in {environment(url)}"
+        )
+    if status == 403:
+        return EntityUnavailable, (
+            f"The app may not read {entity.name}: its scope is probably not granted to this tenant"
+        )
+    if status == 404:
+        return EntityUnavailable, (
+            f"{entity.name} is unavailable for this tenant: the endpoint does not exist"
+        )
+    if status == 429:
+        return RateLimited, f"The rate limit is still exceeded{tried}"
+    return SourceError, f"ServiceTitan answered with an error{tried}"
+
+
+def _said(said: Problem) -> str:
+    """Title and names of wrong parameters; never values, which may be anyone's."""
+    wrong = f" [{', '.join(sorted(said.errors))}]" if said.errors else ""
+    title = f": {said.title[:200].rstrip('.')}" if said.title else ""
+    return title + wrong

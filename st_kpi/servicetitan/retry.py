@@ -1,0 +1,80 @@
+"""Whether to try again, and when: pure decisions on what came back.
+
+- 429: the server's own wait, from ``Retry-After``, else from the title, else a minute
+- 500, 502, 503, 504, timeouts, cut connections, broken bodies: exponential backoff with full jitter
+- everything else: never
+"""
+
+import random
+import re
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+
+import httpx
+
+from st_kpi.errors import MalformedResponse
+from st_kpi.servicetitan.pages import problem
+
+#: What one attempt can end with, other than a page.
+Failure = httpx.Response | Exception
+
+_TRANSIENT_STATUSES = frozenset({500, 502, 503, 504})
+_TRANSIENT_ERRORS = (httpx.TransportError, httpx.DecodingError, MalformedResponse, TimeoutError)
+_OURS = (httpx.UnsupportedProtocol, httpx.LocalProtocolError)  # wrong before anything was sent
+_IN_TITLE = re.compile(r"try again in (\d+(?:\.\d+)?) second", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """How often and how long to try; all times in seconds.
+
+    ``attempts`` counts the first one too. With the defaults a request that always fails gives up
+    after two minutes of waiting at most, unless the server itself asks for longer waits.
+    """
+
+    attempts: int = 8
+    base: float = 1.0
+    cap: float = 60.0
+    rate_limit_wait: float = 60.0
+
+    def delay(self, attempt: int, failure: Failure, rng: random.Random) -> float | None:
+        """Seconds to wait after attempt number ``attempt`` (from 1) failed, or None to give up."""
+        if attempt >= self.attempts:
+            return None
+        if isinstance(failure, httpx.HTTPStatusError):
+            failure = failure.response
+        if isinstance(failure, httpx.Response):
+            return self._after_status(attempt, failure, rng)
+        if isinstance(failure, _OURS):
+            return None
+        return self._backoff(attempt, rng) if isinstance(failure, _TRANSIENT_ERRORS) else None
+
+    def _after_status(
+        self, attempt: int, response: httpx.Response, rng: random.Random
+    ) -> float | None:
+        if response.status_code == 429:
+            asked = (_retry_after(response), _wait_in_title(response), self.rate_limit_wait)
+            return max(next(wait for wait in asked if wait is not None), self.base)
+        if response.status_code in _TRANSIENT_STATUSES:
+            return max(_retry_after(response) or 0.0, self._backoff(attempt, rng))
+        return None
+
+    def _backoff(self, attempt: int, rng: random.Random) -> float:
+        return float(rng.uniform(0, min(self.cap, self.base * 2 ** (attempt - 1))))
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    """The header in seconds; a date counts from the server's ``Date``, never from our clock."""
+    value = response.headers.get("Retry-After", "").strip()
+    if value.isascii() and value.isdigit():
+        return float(value)
+    try:
+        until = parsedate_to_datetime(value)
+        return max(0.0, (until - parsedate_to_datetime(response.headers["Date"])).total_seconds())
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _wait_in_title(response: httpx.Response) -> float | None:
+    found = _IN_TITLE.search(problem(response.content).title or "")
+    return float(found[1]) if found else None

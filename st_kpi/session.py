@@ -1,0 +1,107 @@
+"""What one run works with: settings, the source, the warehouse and the typing of pages.
+
+Opened once by the outermost flow or command; the subflows inside find it again, so that all of them share one token,
+one rate limit and one connection to the warehouse.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from st_kpi.errors import ConfigurationError
+from st_kpi.servicetitan.client import ServiceTitan
+from st_kpi.servicetitan.registry import entity
+from st_kpi.settings import Settings, load_settings
+from st_kpi.typed import Typer
+from st_kpi.warehouse import open_warehouse
+from st_kpi.warehouse.base import Warehouse
+
+#: Told of rows as they become certain: ``(entity, promised, stored)``, each a number to add.
+Progress = Callable[[str, int, int], None]
+
+
+def no_progress(entity: str, promised: int, stored: int) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """Everything a run shares. ``spool`` is a folder for pages on their way, gone when the run ends."""
+
+    settings: Settings
+    warehouse: Warehouse
+    typer: Typer
+    spool: Path
+    client: ServiceTitan | None = None
+    progress: Progress = field(default=no_progress)
+
+    @property
+    def source(self) -> ServiceTitan:
+        """The API; raises ``ConfigurationError`` where the credentials for it are missing."""
+        if self.client is None:
+            self.settings.credentials()
+            raise ConfigurationError("This session was opened without ServiceTitan.")
+        return self.client
+
+    @property
+    def tenant_id(self) -> int:
+        return self.settings.credentials().tenant_id
+
+
+_current: ContextVar[Session] = ContextVar("session")
+
+
+def current_session() -> Session | None:
+    """The session that is open around the caller, if any."""
+    return _current.get(None)
+
+
+@asynccontextmanager
+async def open_session(
+    settings: Settings, progress: Progress = no_progress, *, reads_source: bool = True
+) -> AsyncIterator[Session]:
+    """Open what the settings name and make it the current session; closes it all at the end.
+
+    Raises ``ConfigurationError`` for a missing time zone, missing credentials where the source is read, an unknown
+    entity in ``personal_data`` and a warehouse that cannot be written, before anything is fetched.
+    """
+    settings.zone  # noqa: B018  fails here rather than half-way
+    for name in settings.personal_data:
+        entity(name)
+    client = _client(settings) if reads_source else None
+    async with AsyncExitStack() as stack:
+        warehouse = stack.enter_context(open_warehouse(settings.warehouse))
+        warehouse.ensure_raw(settings.personal_data)
+        spool = stack.enter_context(TemporaryDirectory(prefix="st-kpi-"))
+        typer = stack.enter_context(closing(Typer()))
+        if client is not None:
+            await stack.enter_async_context(client)
+        session = Session(settings, warehouse, typer, Path(spool), client, progress)
+        token = _current.set(session)
+        stack.callback(_current.reset, token)
+        yield session
+
+
+def _client(settings: Settings) -> ServiceTitan:
+    api_url, auth_url = settings.hosts
+    return ServiceTitan(
+        settings.credentials(),
+        api_url=api_url,
+        auth_url=auth_url,
+        requests_per_second=settings.requests_per_second,
+        max_concurrency=settings.max_concurrency,
+    )
+
+
+@asynccontextmanager
+async def shared_session(*, reads_source: bool = True) -> AsyncIterator[Session]:
+    """The session around the caller; opened from the environment's settings when there is none."""
+    session = current_session()
+    if session is not None:
+        yield session
+    else:
+        async with open_session(load_settings(), reads_source=reads_source) as session:
+            yield session

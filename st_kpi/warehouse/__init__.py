@@ -1,0 +1,30 @@
+"""The sink: one protocol, an engine per module."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+from st_kpi.errors import ConfigurationError
+from st_kpi.warehouse.base import Warehouse
+from st_kpi.warehouse.duckdb import DuckDBWarehouse
+
+__all__ = ["Warehouse", "open_warehouse"]
+
+
+@contextmanager
+def open_warehouse(url: str, *, read_only: bool = False) -> Iterator[Warehouse]:
+    """Open the warehouse that ``url`` names, ``duckdb:///relative``, ``duckdb:////absolute`` or ``duckdb:///:memory:``.
+
+    Raises ``ConfigurationError`` for an address of another form, and ``WarehouseLocked`` when another process holds
+    the file.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "duckdb" or parts.netloc or not parts.path.strip("/"):
+        raise ConfigurationError(
+            f"The warehouse {url!r} is not understood: use duckdb:///path/to/file.duckdb."
+        )
+    warehouse = DuckDBWarehouse(parts.path[1:], read_only=read_only)
+    try:
+        yield warehouse
+    finally:
+        warehouse.close()

@@ -1,0 +1,84 @@
+"""What every warehouse engine can do. SQL that reaches it is BigQuery dialect with ``@named`` parameters."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from st_kpi.servicetitan.schema import ColumnType
+from st_kpi.warehouse.tables import RawTable
+from st_kpi.windows import Window
+
+Params = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class TypedFiles:
+    """Typed Parquet files of one raw table, columns as in ``table``; several files make one chunk."""
+
+    table: RawTable
+    files: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What a merge met and did, in rows: different keys in the files, of them in the table now, changed."""
+
+    distinct: int
+    stored: int
+    changed: int
+
+
+class Warehouse(Protocol):
+    """A place that holds the raw tables, runs the KPI SQL and keeps the manifest."""
+
+    def ensure_raw(self, personal: frozenset[str] = frozenset()) -> None:
+        """Create the schemas and the raw and operations tables, and add columns that are new."""
+
+    def query(self, sql: str, params: Params | None = None) -> list[dict[str, Any]]:
+        """Run one SELECT and return its rows; NUMERIC as Decimal, TIMESTAMP as aware UTC datetime."""
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """All statements inside become visible together, or none does."""
+
+    def merge(
+        self,
+        records: TypedFiles,
+        nested: TypedFiles | None,
+        *,
+        tenant_id: int,
+        window: Window | None,
+    ) -> Merged:
+        """Bring records and their lines in: the newest version per key wins, an older one never overwrites.
+
+        A table without a key is replaced for ``window`` (by ``created_on``), or whole when that is None.
+        """
+
+    def replace_table(self, table: str, select: str, params: Params | None = None) -> None:
+        """Create or replace ``table`` from a SELECT."""
+
+    def replace_rows(
+        self, table: str, where: str, select: str, params: Params | None = None
+    ) -> None:
+        """Replace the rows of ``table`` that ``where`` matches by those of a SELECT; creates the table."""
+
+    def write_table(
+        self,
+        table: str,
+        columns: Sequence[tuple[str, ColumnType]],
+        rows: Sequence[Sequence[object]],
+    ) -> None:
+        """Create or replace a small table from rows at hand."""
+
+    def insert(self, table: str, rows: Sequence[Mapping[str, object]]) -> None:
+        """Append rows to an operations table."""
+
+    def execute(self, sql: str, params: Params | None = None) -> None:
+        """Run one statement that returns nothing, such as an UPDATE of an operations table."""
+
+    def table_exists(self, table: str) -> bool:
+        """Whether ``schema.name`` is there."""
+
+    def close(self) -> None:
+        """Let go of the warehouse; safe to call twice."""

@@ -1,0 +1,290 @@
+"""The default warehouse: one DuckDB file, one writing process.
+
+KPI SQL is transpiled by ``st_kpi.sql.transpile``. The session time zone is UTC on every connection.
+"""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from st_kpi.errors import ConfigurationError, NothingLoaded, WarehouseError, WarehouseLocked
+from st_kpi.servicetitan.schema import ColumnType
+from st_kpi.sql.transpile import parameters, to_duckdb
+from st_kpi.warehouse.base import Merged, Params, TypedFiles
+from st_kpi.warehouse.operations import OPERATIONS
+from st_kpi.warehouse.tables import RawTable, raw_tables
+from st_kpi.windows import Window
+
+SCHEMAS = ("st_raw", "st_staging", "st_ref", "st_dim", "st_kpi", "st_ops")
+
+TYPES: dict[ColumnType, str] = {
+    ColumnType.INT64: "BIGINT",
+    ColumnType.STRING: "VARCHAR",
+    ColumnType.BOOL: "BOOLEAN",
+    ColumnType.NUMERIC: "DECIMAL(38, 9)",
+    ColumnType.FLOAT64: "DOUBLE",
+    ColumnType.TIMESTAMP: "TIMESTAMP WITH TIME ZONE",
+    ColumnType.DATE: "DATE",
+    ColumnType.JSON: "JSON",
+}
+
+#: Peak memory of a backfill is this plus the pages in flight.
+MEMORY_LIMIT = "350MB"
+
+#: When a version was written: modified_on may be null in the source, and a null version is the oldest.
+_VERSION = "COALESCE({0}.modified_on, {0}.created_on, TIMESTAMPTZ '1970-01-01 00:00:00+00')"
+
+
+class DuckDBWarehouse:
+    """A DuckDB file, or ``:memory:``. Safe to use from several threads; writes take turns."""
+
+    def __init__(self, path: str | Path, *, read_only: bool = False) -> None:
+        self.path = str(path)
+        self._connection = _connect(self.path, read_only)
+        self._lock = threading.RLock()
+        self._in_transaction = False
+
+    def ensure_raw(self, personal: frozenset[str] = frozenset()) -> None:
+        with self.transaction():
+            for schema in SCHEMAS:
+                self._execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+            for table in raw_tables(personal):
+                self._ensure_table(table.qualified, [(c.name, c.type) for c in table.columns])
+            for name, columns in OPERATIONS.items():
+                self._ensure_table(name, columns)
+
+    def query(self, sql: str, params: Params | None = None) -> list[dict[str, Any]]:
+        with self._lock:
+            result = self._execute(to_duckdb(sql), _used(sql, params))
+            names = [column[0] for column in result.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        with self._lock:
+            if self._in_transaction:
+                yield
+                return
+            self._connection.begin()
+            self._in_transaction = True
+            try:
+                yield
+            except BaseException:
+                self._connection.rollback()
+                raise
+            else:
+                self._connection.commit()
+            finally:
+                self._in_transaction = False
+
+    def merge(
+        self,
+        records: TypedFiles,
+        nested: TypedFiles | None,
+        *,
+        tenant_id: int,
+        window: Window | None,
+    ) -> Merged:
+        with self.transaction():
+            if records.table.key is None:
+                return self._replace_window(records, tenant_id, window)
+            if not records.files:
+                return Merged(0, 0, 0)
+            merged = self._merge_newest(records)
+            if nested is not None and nested.files:
+                self._replace_lines(nested)
+            return merged
+
+    def replace_table(self, table: str, select: str, params: Params | None = None) -> None:
+        with self._lock:
+            self._execute(
+                f"CREATE OR REPLACE TABLE {table} AS {to_duckdb(select)}", _used(select, params)
+            )
+
+    def replace_rows(
+        self, table: str, where: str, select: str, params: Params | None = None
+    ) -> None:
+        body = to_duckdb(select)
+        with self.transaction():
+            if not self.table_exists(table):
+                self._execute(f"CREATE TABLE {table} AS {body}", _used(select, params))
+                return
+            delete = f"DELETE FROM {table} WHERE {where}"
+            self._execute(to_duckdb(delete), _used(delete, params))
+            self._execute(f"INSERT INTO {table} BY NAME {body}", _used(select, params))
+
+    def write_table(
+        self,
+        table: str,
+        columns: Sequence[tuple[str, ColumnType]],
+        rows: Sequence[Sequence[object]],
+    ) -> None:
+        with self.transaction():
+            self._execute(f"CREATE OR REPLACE TABLE {table} ({_definitions(columns)})")
+            if rows:
+                marks = ", ".join("?" for _ in columns)
+                self._connection.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
+
+    def insert(self, table: str, rows: Sequence[Mapping[str, object]]) -> None:
+        if not rows:
+            return
+        names = list(rows[0])
+        marks = ", ".join("?" for _ in names)
+        with self.transaction():
+            self._connection.executemany(
+                f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})",
+                [[row[name] for name in names] for row in rows],
+            )
+
+    def execute(self, sql: str, params: Params | None = None) -> None:
+        with self._lock:
+            self._execute(to_duckdb(sql), _used(sql, params))
+
+    def table_exists(self, table: str) -> bool:
+        schema, name = table.split(".")
+        with self._lock:
+            found = self._execute(
+                "SELECT 1 FROM information_schema.tables WHERE table_schema = $schema AND table_name = $name",
+                {"schema": schema, "name": name},
+            )
+            return found.fetchone() is not None
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _execute(self, sql: str, params: Params | None = None) -> duckdb.DuckDBPyConnection:
+        try:
+            return self._connection.execute(sql, params or None)
+        except duckdb.Error as error:
+            raise WarehouseError(f"DuckDB refused a statement on {self.path}: {error}") from error
+
+    def _ensure_table(self, name: str, columns: Sequence[tuple[str, ColumnType]]) -> None:
+        self._execute(f"CREATE TABLE IF NOT EXISTS {name} ({_definitions(columns)})")
+        for column, kind in columns:
+            self._execute(f'ALTER TABLE {name} ADD COLUMN IF NOT EXISTS "{column}" {TYPES[kind]}')
+
+    def _merge_newest(self, records: TypedFiles) -> Merged:
+        """Keep one version per key of the files, then take those that are newer or differ at equal age."""
+        table, key = records.table.qualified, records.table.key
+        names = _names(records.table)
+        self._execute(
+            f"CREATE OR REPLACE TEMP TABLE incoming AS SELECT {names} FROM {_parquet(records.files)} AS f"
+            f" QUALIFY ROW_NUMBER() OVER (PARTITION BY tenant_id, {key}"
+            f" ORDER BY {_VERSION.format('f')} DESC, _content_hash DESC) = 1"
+        )
+        self._execute(
+            "CREATE OR REPLACE TEMP TABLE accepted AS SELECT i.* FROM incoming AS i"
+            f" LEFT JOIN {table} AS t ON t.tenant_id = i.tenant_id AND t.{key} = i.{key}"
+            f" WHERE t.{key} IS NULL OR {_VERSION.format('i')} > {_VERSION.format('t')}"
+            f" OR ({_VERSION.format('i')} = {_VERSION.format('t')}"
+            " AND i._content_hash <> t._content_hash)"
+        )
+        updates = ", ".join(f'"{c}" = i."{c}"' for c in records.table.column_names)
+        values = ", ".join(f'i."{c}"' for c in records.table.column_names)
+        self._execute(
+            f"MERGE INTO {table} AS t USING accepted AS i"
+            f" ON t.tenant_id = i.tenant_id AND t.{key} = i.{key}"
+            f" WHEN MATCHED THEN UPDATE SET {updates}"
+            f" WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({values})"
+        )
+        stored = self._count(
+            f"SELECT COUNT(*) FROM incoming AS i SEMI JOIN {table} AS t"
+            f" ON t.tenant_id = i.tenant_id AND t.{key} = i.{key}"
+        )
+        distinct = self._count("SELECT COUNT(*) FROM incoming")
+        return Merged(distinct, stored, self._count("SELECT COUNT(*) FROM accepted"))
+
+    def _replace_lines(self, nested: TypedFiles) -> None:
+        """Lines belong to one version of their record and come and go with it."""
+        table, parent = nested.table.qualified, nested.table.key
+        names = _names(nested.table)
+        self._execute(
+            f"DELETE FROM {table} AS t USING accepted AS a"
+            f" WHERE t.tenant_id = a.tenant_id AND t.{parent} = a.id"
+        )
+        # One record may stand in the files twice, so the lines of the chosen version are taken once.
+        self._execute(
+            f"INSERT INTO {table} ({names}) SELECT {names} FROM {_parquet(nested.files)} AS l"
+            " SEMI JOIN accepted AS a ON l.tenant_id = a.tenant_id"
+            f" AND l.{parent} = a.id AND l._content_hash = a._content_hash"
+            f" QUALIFY ROW_NUMBER() OVER (PARTITION BY l.tenant_id, l.{parent}, l.line) = 1"
+        )
+
+    def _replace_window(self, records: TypedFiles, tenant_id: int, window: Window | None) -> Merged:
+        """Rows without a key: the window's rows are exchanged whole, unless they are the same already."""
+        table, names = records.table.qualified, _names(records.table)
+        where = "tenant_id = $tenant_id"
+        params: dict[str, object] = {"tenant_id": tenant_id}
+        if window is not None:
+            where += " AND created_on >= $start AND created_on < $end"
+            params |= {"start": window.start, "end": window.end}
+        # The shape of the table with no rows stands in for a window without any.
+        files = _parquet(records.files) if records.files else f"(FROM {table} LIMIT 0)"
+        count = self._count(f"SELECT COUNT(*) FROM {files}")
+        old, new = (
+            f"SELECT _content_hash, COUNT(*) FROM {source} GROUP BY ALL"
+            for source in (f"{table} WHERE {where}", files)
+        )
+        same = f"NOT EXISTS (({old}) EXCEPT ({new})) AND NOT EXISTS (({new}) EXCEPT ({old}))"
+        if self._execute(f"SELECT {same}", params).fetchone() == (True,):
+            return Merged(count, count, 0)
+        self._execute(f"DELETE FROM {table} WHERE {where}", params)
+        self._execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM {files}")
+        return Merged(
+            count, self._count(f"SELECT COUNT(*) FROM {table} WHERE {where}", params), count
+        )
+
+    def _count(self, sql: str, params: Params | None = None) -> int:
+        row = self._execute(sql, params).fetchone()
+        assert row is not None
+        return int(row[0])
+
+
+def _connect(path: str, read_only: bool) -> duckdb.DuckDBPyConnection:
+    if path != ":memory:" and not Path(path).parent.is_dir():
+        raise ConfigurationError(
+            f"The warehouse file {path} cannot be written: the folder {Path(path).parent} does not exist."
+        )
+    if read_only and not Path(path).is_file():
+        raise NothingLoaded(f"There is no warehouse at {path} yet: run `st-kpi backfill` first.")
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": MEMORY_LIMIT,
+        "preserve_insertion_order": "false",
+    }
+    try:
+        connection = duckdb.connect(path, read_only=read_only, config=config)
+    except duckdb.IOException as error:
+        text = str(error)
+        if "lock" in text.lower():
+            raise WarehouseLocked(
+                f"The warehouse file {path} is held by another process: wait until that run ends, or stop it."
+            ) from None
+        raise ConfigurationError(f"The warehouse file {path} cannot be opened: {text}") from None
+    except duckdb.Error as error:
+        raise ConfigurationError(f"{path} is not a DuckDB database: {error}") from None
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET enable_progress_bar = false")
+    return connection
+
+
+def _used(sql: str, params: Params | None) -> dict[str, object] | None:
+    """Only the parameters that the statement names: DuckDB refuses any other."""
+    names = parameters(sql)
+    return {name: (params or {})[name] for name in names} if names else None
+
+
+def _definitions(columns: Sequence[tuple[str, ColumnType]]) -> str:
+    return ", ".join(f'"{name}" {TYPES[kind]}' for name, kind in columns)
+
+
+def _names(table: RawTable) -> str:
+    return ", ".join(f'"{name}"' for name in table.column_names)
+
+
+def _parquet(files: Sequence[Path]) -> str:
+    listed = ", ".join("'" + str(file).replace("'", "''") + "'" for file in files)
+    return f"read_parquet([{listed}])"

@@ -1,0 +1,59 @@
+"""The raw tables an entity becomes, derived from its model."""
+
+from dataclasses import dataclass
+
+from st_kpi.servicetitan.registry import REGISTRY, Entity
+from st_kpi.servicetitan.schema import COMMON, Column, ColumnType, columns, lines
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """A table of ``st_raw``: one row per record, or per line nested in one.
+
+    ``key`` identifies a row of the source within a tenant, and is None where the source has no such thing.
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    key: str | None
+
+    @property
+    def qualified(self) -> str:
+        return f"st_raw.{self.name}"
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+
+def record_table(entity: Entity, personal: frozenset[str] = frozenset()) -> RawTable:
+    """The table of the entity's records; ``personal`` names the entities whose personal fields are loaded."""
+    own = columns(entity.model, personal=entity.name in personal)
+    return RawTable(entity.name, _with_common((), own), entity.key)
+
+
+def line_table(entity: Entity, personal: frozenset[str] = frozenset()) -> RawTable | None:
+    """The table of the lines nested in the entity's records, keyed by the record; None when it has none."""
+    nested = lines(entity.model)
+    if nested is None or entity.lines is None or entity.parent_key is None:
+        return None
+    head = (Column(entity.parent_key, ColumnType.INT64), Column("line", ColumnType.INT64))
+    own = columns(nested.model, personal=entity.name in personal)
+    return RawTable(entity.lines, _with_common(head, own), entity.parent_key)
+
+
+def raw_tables(personal: frozenset[str] = frozenset()) -> list[RawTable]:
+    """Every raw table there is."""
+    tables = []
+    for entity in REGISTRY.values():
+        tables.append(record_table(entity, personal))
+        nested = line_table(entity, personal)
+        if nested is not None:
+            tables.append(nested)
+    return tables
+
+
+def _with_common(head: tuple[Column, ...], own: tuple[Column, ...]) -> tuple[Column, ...]:
+    tenant, *rest = COMMON
+    names = {column.name for column in own}
+    return (tenant, *head, *own, *(column for column in rest if column.name not in names))

@@ -1,0 +1,84 @@
+"""Windows of time: local days to UTC instants, chunks of a backfill, what is still missing.
+
+Pure functions on dates. A window is half-open, ``[start, end)``, in UTC; a day is a day of the tenant's zone.
+"""
+
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+
+@dataclass(frozen=True, order=True)
+class Window:
+    """A half-open range of instants, ``start <= t < end``, in UTC."""
+
+    start: datetime
+    end: datetime
+
+    def label(self, zone: ZoneInfo) -> str:
+        """The local days the window touches, first and last: ``2023-04-01..2023-06-30``."""
+        last = self.end - timedelta(microseconds=1)
+        return f"{self.start.astimezone(zone):%Y-%m-%d}..{last.astimezone(zone):%Y-%m-%d}"
+
+
+def midnight(day: date, zone: ZoneInfo) -> datetime:
+    """The instant at which ``day`` begins in ``zone``, in UTC."""
+    return datetime.combine(day, time(), zone).astimezone(UTC)
+
+
+def days(first: date, last: date, zone: ZoneInfo) -> Window:
+    """The window of the local days ``first`` to ``last``, both included."""
+    return Window(midnight(first, zone), midnight(last + timedelta(days=1), zone))
+
+
+def missing(wanted: Window, done: Iterable[Window]) -> list[Window]:
+    """The parts of ``wanted`` that no window of ``done`` covers, in order.
+
+    >>> a, b, c = (datetime(2024, 1, n, tzinfo=UTC) for n in (1, 2, 3))
+    >>> missing(Window(a, c), [Window(a, b)]) == [Window(b, c)]
+    True
+    """
+    gaps, start = [], wanted.start
+    for window in sorted(done):
+        if window.end <= start or window.start >= wanted.end:
+            continue
+        if window.start > start:
+            gaps.append(Window(start, window.start))
+        start = max(start, window.end)
+    if start < wanted.end:
+        gaps.append(Window(start, wanted.end))
+    return gaps
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A window that is small enough to be one chunk, and how many rows it was said to hold."""
+
+    window: Window
+    rows: int
+
+
+def split(window: Window, zone: ZoneInfo, limit: int) -> Generator[Window, int, list[Plan]]:
+    """Cut ``window`` at local midnights until no part holds more than ``limit`` rows.
+
+    Yields each window whose rows it needs to know and is sent the count, so that it asks nobody itself; returns the
+    chunks in order. A single day is never cut, however full it is, and empty windows are kept: that nothing is there
+    is also a fact to record.
+    """
+    rows = yield window
+    if rows <= limit or (middle := _middle(window, zone)) is None:
+        return [Plan(window, rows)]
+    earlier = yield from split(Window(window.start, middle), zone, limit)
+    later = yield from split(Window(middle, window.end), zone, limit)
+    return earlier + later
+
+
+def _middle(window: Window, zone: ZoneInfo) -> datetime | None:
+    """A local midnight inside the window near its middle, or None when it has none."""
+    half = window.start + (window.end - window.start) / 2
+    for day in (half.astimezone(zone).date(), half.astimezone(zone).date() + timedelta(days=1)):
+        instant = midnight(day, zone)
+        if window.start < instant < window.end:
+            return instant
+    return None

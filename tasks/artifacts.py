@@ -1,0 +1,49 @@
+"""What a person sees of a run in the dashboard: tables and a progress bar."""
+
+from typing import Any
+from uuid import UUID
+
+from prefect.artifacts import (
+    acreate_progress_artifact,
+    acreate_table_artifact,
+    aupdate_progress_artifact,
+)
+
+
+async def completeness_table(rows: list[dict[str, Any]]) -> None:
+    """Promised, fetched and stored rows per entity, as a table artifact."""
+    columns = ("entity", "chunks", "promised", "fetched", "stored", "changed", "rejected")
+    await acreate_table_artifact(
+        key="completeness",
+        table=[{column: row[column] for column in columns} for row in rows],
+        description="Rows promised by ServiceTitan, fetched, and stored in the warehouse.",
+    )
+
+
+async def kpi_table(rows: list[dict[str, Any]]) -> None:
+    """The published weekly numbers, as a table artifact; cells are text."""
+    await acreate_table_artifact(
+        key="weekly-kpis", table=rows, description="The latest weekly KPIs by rollup."
+    )
+
+
+class ProgressBar:
+    """A progress artifact over a known number of rows, written at most once per whole percent."""
+
+    def __init__(self, artifact: UUID, total: int) -> None:
+        self._artifact = artifact
+        self._total = total
+        self._done = 0
+        self._shown = 0
+
+    @classmethod
+    async def start(cls, key: str, description: str, total: int) -> "ProgressBar":
+        artifact = await acreate_progress_artifact(progress=0.0, key=key, description=description)
+        return cls(artifact, total)
+
+    async def advance(self, rows: int) -> None:
+        self._done += rows
+        percent = 100 if not self._total else min(100, self._done * 100 // self._total)
+        if percent > self._shown:
+            self._shown = percent
+            await aupdate_progress_artifact(self._artifact, progress=float(percent))

@@ -1,0 +1,48 @@
+"""Linting, building and reading the KPIs."""
+
+import asyncio
+from datetime import date
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from st_kpi import published, terminal
+from st_kpi.build import BuildResult, build
+from st_kpi.session import shared_session
+from st_kpi.sql.lint import lint, refuse
+from tasks import WAREHOUSE_WRITE
+
+
+@task(name="lint-sql", cache_policy=NO_CACHE)
+async def lint_sql() -> None:
+    """Stop before anything runs when the SQL breaks a rule."""
+    refuse(await asyncio.to_thread(lint))
+
+
+@task(name="build-kpis", tags={WAREHOUSE_WRITE}, cache_policy=NO_CACHE)
+async def build_kpis(as_of: date, run_id: str) -> BuildResult:
+    """Build and publish every KPI in one transaction."""
+    async with shared_session(reads_source=False) as session:
+        return await asyncio.to_thread(
+            build, session.warehouse, settings=session.settings, as_of=as_of, run_id=run_id
+        )
+
+
+@task(name="read-weekly-kpis", cache_policy=NO_CACHE)
+async def weekly_kpis() -> list[dict[str, str]]:
+    """The last weeks of all rollups together as a person reads them, a row per KPI."""
+    async with shared_session(reads_source=False) as session:
+        found = await asyncio.to_thread(
+            published.read,
+            session.warehouse,
+            tenant_id=session.settings.tenant_id,
+            rollup=published.ALL,
+        )
+    return [
+        {"KPI": kpi.title}
+        | {
+            str(week): terminal.number(kpi, found.value(kpi, week, published.ALL))
+            for week in found.weeks
+        }
+        for kpi in found.kpis
+    ]

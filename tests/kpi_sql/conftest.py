@@ -1,0 +1,129 @@
+"""A tenant in an in-memory warehouse whose raw rows a test writes out, naming only the columns that matter."""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from st_kpi.build import BuildResult, build
+from st_kpi.servicetitan.schema import ColumnType
+from st_kpi.warehouse.duckdb import DuckDBWarehouse
+from st_kpi.warehouse.tables import raw_tables
+
+Rows = Mapping[str, list[dict[str, Any]]]
+
+TENANT = 1
+
+UNITS = """\
+business_unit,rollup,role,valid_from,valid_to
+East Sales,East,SALES,,
+East Production,East,PRODUCTION,,
+West Sales,West,SALES,,
+West Production,West,PRODUCTION,,
+Z-DO NOT USE East,East,PRODUCTION,,
+"""
+
+TYPES = """\
+job_type,family
+RES-EXT,production
+RES-INT,production
+Warranty,warranty
+Touchup,warranty
+Window/Solar Washing,excluded
+PM Inspection,excluded
+Safety Inspection,excluded
+"""
+
+
+@dataclass
+class Settings:
+    """The settings a build reads, with the product's defaults."""
+
+    timezone: str | None = "America/Phoenix"
+    mappings: Path | None = None
+    cost_source: str = "bill_else_po"
+    include_tax: bool = True
+    ar_minimum: Decimal = Decimal(10)
+    ar_skip_unstarted: bool = True
+    produced_excludes: list[str] = field(default_factory=list)
+    future_bookings_excludes: list[str] = field(default_factory=lambda: ["excluded"])
+
+
+class Tenant:
+    """Raw rows in, published numbers out."""
+
+    def __init__(self, folder: Path) -> None:
+        self.warehouse = DuckDBWarehouse(":memory:")
+        self.warehouse.ensure_raw()
+        self.folder = folder
+        self.rows: dict[str, list[dict[str, Any]]] = {}
+        self.sql_root: Path | None = None
+        self.map(UNITS, TYPES)
+
+    def map(self, units: str | None = None, types: str | None = None) -> None:
+        if units is not None:
+            (self.folder / "business_units.csv").write_text(units, encoding="utf-8")
+        if types is not None:
+            (self.folder / "job_types.csv").write_text(types, encoding="utf-8")
+
+    def add(self, rows: Rows) -> None:
+        for table, new in rows.items():
+            self.rows.setdefault(table, []).extend(dict(row) for row in new)
+
+    def edit(self, rows: Rows) -> None:
+        """Change the columns named, of the row with the same id."""
+        for table, changes in rows.items():
+            for change in changes:
+                (row,) = [r for r in self.rows[table] if r["id"] == change["id"]]
+                row |= change
+
+    def build(self, as_of: dt.date, **settings: Any) -> BuildResult:
+        for table in raw_tables():
+            if table.name in self.rows:
+                kinds = {c.name: c.type for c in table.columns}
+                written = [_typed(row, kinds, table.name) for row in self.rows[table.name]]
+                self.warehouse.write_table(table.qualified, list(kinds.items()), written)
+        chosen = Settings(mappings=self.folder, **settings)
+        return build(
+            self.warehouse, settings=chosen, as_of=as_of, run_id="run", sql_root=self.sql_root
+        )
+
+    def query(self, sql: str) -> list[dict[str, Any]]:
+        return self.warehouse.query(sql)
+
+    def weekly(self, kpi: str) -> dict[tuple[dt.date, str], dict[str, Any]]:
+        rows = self.query("SELECT * FROM st_kpi.kpi_weekly")
+        return {(r["week_start"], r["rollup"]): r for r in rows if r["kpi"] == kpi}
+
+
+def _typed(row: dict[str, Any], kinds: dict[str, ColumnType], table: str) -> list[object]:
+    unknown = set(row) - set(kinds)
+    assert not unknown, f"st_raw.{table} has no column {unknown}"
+    return [
+        _value(row.get(name, TENANT if name == "tenant_id" else None), kind)
+        for name, kind in kinds.items()
+    ]
+
+
+def _value(value: Any, kind: ColumnType) -> object:
+    """Times in the files are UTC, with or without seconds."""
+    if value is None:
+        return None
+    if kind is ColumnType.TIMESTAMP:
+        return dt.datetime.fromisoformat(str(value)).replace(tzinfo=dt.UTC)
+    if kind is ColumnType.NUMERIC:
+        return Decimal(str(value))
+    if kind is ColumnType.DATE:
+        return dt.date.fromisoformat(str(value))
+    return value
+
+
+@pytest.fixture
+def tenant(tmp_path: Path) -> Iterator[Tenant]:
+    made = Tenant(tmp_path)
+    yield made
+    made.warehouse.close()

@@ -1,0 +1,153 @@
+"""Every response is what the published specification says, but for the nulls of live tenants."""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from st_kpi.sandbox.endpoints import ENDPOINTS, Endpoint
+
+SPECS = Path(__file__).resolve().parents[3] / "shared" / "openapi"
+FILES = {
+    "accounting": "accounting-v2",
+    "crm": "crm-v2",
+    "inventory": "inventory-v2",
+    "jpm": "jpm-v2",
+    "marketing": "marketing-v2",
+    "payroll": "payroll-v2",
+    "pricebook": "pricebook-v2",
+    "sales": "salestech-v2",
+    "settings": "settings-v2",
+}
+PATTERNS = {
+    "date-time": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,7})?Z$",
+    "date": r"^\d{4}-\d\d-\d\d$",
+}
+# Fields the specification calls never null, and live tenants send as null all the same.
+NULLS = {
+    ("customers", "address.city"),
+    ("customers", "address.country"),
+    ("customers", "address.state"),
+    ("customers", "address.street"),
+    ("customers", "address.zip"),
+    ("customers", "externalData"),
+    ("estimates", "items.itemGroupName"),
+    ("gross-pay-items", "jobId"),
+    ("job-types", "externalData"),
+    ("jobs", "customerPo"),
+    ("jobs", "externalData"),
+    ("jobs", "firstAppointmentId"),
+    ("jobs", "invoiceId"),
+    ("jobs", "lastAppointmentId"),
+    ("jobs", "noCharge"),
+    ("locations", "address.city"),
+    ("locations", "address.country"),
+    ("locations", "address.state"),
+    ("locations", "address.street"),
+    ("locations", "address.zip"),
+    ("locations", "externalData"),
+}
+WITH_EXPORT = [entry for entry in ENDPOINTS if entry.export]
+
+pytestmark = pytest.mark.skipif(
+    not SPECS.is_dir(), reason=f"the specification files are not beside the checkout ({SPECS})"
+)
+
+
+@cache
+def spec(module: str) -> Any:
+    return json.loads((SPECS / f"{FILES[module]}.json").read_text(encoding="utf-8"))
+
+
+def plain(document: Any, node: Any) -> Any:
+    """An OpenAPI 3.0 schema as JSON Schema: references resolved, `nullable` spelled out."""
+    if "$ref" in node:
+        target = document
+        for part in node["$ref"].removeprefix("#/").split("/"):
+            target = target[part]
+        return plain(document, {**target, **{k: v for k, v in node.items() if k != "$ref"}})
+    out = {k: v for k, v in node.items() if k in ("type", "enum", "required")}
+    if node.get("additionalProperties") is False:
+        out["additionalProperties"] = False
+    if node.get("format") in PATTERNS:
+        out["pattern"] = PATTERNS[node["format"]]
+    if "properties" in node:
+        out["properties"] = {k: plain(document, v) for k, v in node["properties"].items()}
+    if "items" in node:
+        out["items"] = plain(document, node["items"])
+    for word in ("oneOf", "allOf", "anyOf"):
+        if word in node:
+            out[word] = [plain(document, part) for part in node[word]]
+    return {"anyOf": [out, {"type": "null"}]} if node.get("nullable") else out
+
+
+@cache
+def validator(module: str, path: str, status: str = "200") -> Draft202012Validator:
+    document = spec(module)
+    answer = document["paths"][f"/tenant/{{tenant}}/{path}"]["get"]["responses"][status]
+    schema = plain(document, answer["content"]["application/json"]["schema"])
+    return Draft202012Validator(schema)
+
+
+def problems(module: str, path: str, entity: str, body: Any) -> tuple[list[str], set[Any]]:
+    """What does not fit, and which of the known nulls were met."""
+    wrong, met = [], set()
+    for error in validator(module, path).iter_errors(body):
+        field = ".".join(str(part) for part in error.absolute_path if not isinstance(part, int))
+        known = (entity, field.removeprefix("data."))
+        if error.instance is None and known in NULLS:
+            met.add(known)
+        else:
+            wrong.append(f"{field}: {error.message[:200]}")
+    return wrong, met
+
+
+def entity_of(entry: Endpoint) -> str:
+    return entry.path.removesuffix("/paginated")
+
+
+async def test_lists_fit_the_specification(client: Any, endpoint: Endpoint) -> None:
+    path = f"{endpoint.module}:{endpoint.path}"
+    everything = {"active": "Any", "activeState": "All", "pageSize": 300, "includeTotal": "true"}
+    body = await client.ok(path, **everything)
+    wrong, met = problems(endpoint.module, endpoint.path, entity_of(endpoint), body)
+    assert wrong == []
+    assert met == {known for known in NULLS if known[0] == entity_of(endpoint)}
+
+
+@pytest.mark.parametrize("entry", WITH_EXPORT, ids=lambda entry: entry.export)
+async def test_feeds_fit_the_specification(client: Any, entry: Endpoint) -> None:
+    body = await client.ok(f"{entry.module}:{entry.export}")
+    body["data"] = body["data"][-200:]
+    wrong, _ = problems(entry.module, str(entry.export), entity_of(entry), body)
+    assert wrong == []
+    assert body["data"]
+
+
+async def test_the_item_feed_fits_the_specification(client: Any) -> None:
+    body = await client.ok("accounting:export/invoice-items")
+    body["data"] = body["data"][:200]
+    wrong, _ = problems("accounting", "export/invoice-items", "invoice-items", body)
+    assert wrong == []
+
+
+async def test_errors_fit_the_specification(client: Any) -> None:
+    answer = await client.get("jpm:jobs", sort="-CompletedOn")
+    assert list(validator("jpm", "jobs", "400").iter_errors(answer.json())) == []
+
+
+def test_every_filter_is_a_parameter_of_the_specification() -> None:
+    for entry in ENDPOINTS:
+        operation = spec(entry.module)["paths"][f"/tenant/{{tenant}}/{entry.path}"]["get"]
+        known = {parameter["name"] for parameter in operation["parameters"]}
+        used = {*entry.filters, "createdOnOrAfter", "createdBefore", "page", "pageSize"}
+        if entry.modified:
+            used |= {"modifiedOnOrAfter", "modifiedBefore"}
+        if entry.sort:
+            used.add("sort")
+        if entry.active.value in ("active", "activeState"):
+            used.add(entry.active.value)
+        assert used <= known, (entry.path, used - known)

@@ -1,0 +1,48 @@
+"""The tenant as a program: a line when it listens, real HTTP behind it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from st_kpi.sandbox import Credentials
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMAND = [sys.executable, "-m", "st_kpi.sandbox", "--port", "0", "--scale", "0.003"]
+
+
+@pytest.fixture
+def served() -> Iterator[str]:
+    process = subprocess.Popen(
+        COMMAND, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    assert process.stdout is not None
+    try:
+        yield process.stdout.readline().strip()
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+        process.stdout.close()
+
+
+def test_it_says_where_it_listens_and_answers_there(served: str) -> None:
+    start, _, url = served.rpartition(" on ")
+    assert start == f"sandbox tenant {Credentials.TENANT_ID}"
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": Credentials.CLIENT_ID,
+        "client_secret": Credentials.CLIENT_SECRET,
+    }
+    with httpx.Client(base_url=url, trust_env=False) as http:
+        token = http.post("/connect/token", data=form).json()["access_token"]
+        answer = http.get(
+            f"/jpm/v2/tenant/{Credentials.TENANT_ID}/jobs?pageSize=5000&includeTotal=true",
+            headers={"Authorization": f"Bearer {token}", "ST-App-Key": Credentials.APP_KEY},
+        )
+    assert answer.status_code == 200
+    assert answer.json()["totalCount"] == len(answer.json()["data"]) > 400
+    assert len(answer.headers.get_list("date")) == 1

@@ -1,0 +1,23 @@
+/* Every contribution has a day that lies in a week of the calendar. */
+/* check: warn */
+SELECT
+  counted.tenant_id,
+  counted.kpi,
+  counted.part,
+  counted.on_date,
+  SUM(counted.amount) AS amount
+FROM st_kpi.contributions AS counted
+LEFT JOIN st_ref.dim_weeks AS week /* no tenant: the calendar is everyone's */
+  ON week.week_start = CAST(DATE_TRUNC('WEEK', counted.on_date) AS DATE)
+WHERE
+  week.week_start IS NULL
+GROUP BY
+  counted.tenant_id,
+  counted.kpi,
+  counted.part,
+  counted.on_date
+ORDER BY
+  counted.tenant_id NULLS FIRST,
+  counted.kpi NULLS FIRST,
+  counted.part NULLS FIRST,
+  counted.on_date NULLS FIRST

@@ -1,0 +1,31 @@
+/* Closed opportunities over all opportunities, one per job. */
+/* table: st_kpi.contributions */
+SELECT
+  tenant_id,
+  'denominator' AS part,
+  on_date,
+  business_unit_id,
+  'jobs' AS source_entity,
+  job_id AS source_id,
+  job_id,
+  CAST(1 AS DECIMAL(38, 9)) AS amount,
+  CASE
+    WHEN is_closed
+    THEN 'closed opportunity'
+    ELSE 'open opportunity, job completed'
+  END AS reason
+FROM st_staging.opportunities
+UNION ALL
+SELECT
+  tenant_id,
+  'numerator' AS part,
+  on_date,
+  business_unit_id,
+  'jobs' AS source_entity,
+  job_id AS source_id,
+  job_id,
+  CAST(1 AS DECIMAL(38, 9)) AS amount,
+  'closed opportunity' AS reason
+FROM st_staging.opportunities
+WHERE
+  is_closed

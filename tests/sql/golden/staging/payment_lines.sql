@@ -1,0 +1,22 @@
+/* The lines of payments that count, equal ones all kept. The invoice is only looked up: money paid on one that was */
+/* deleted since was still received. */
+/* table: st_staging.payment_lines */
+SELECT
+  line.tenant_id,
+  line.payment_id,
+  line.line,
+  line.id AS application_id,
+  payment.paid_on_local,
+  line.applied_to AS invoice_id,
+  NOT invoice.id IS NULL AS has_invoice,
+  NULLIF(invoice.job_id, 0) AS job_id,
+  NULLIF(invoice.business_unit_id, 0) AS business_unit_id,
+  NULLIF(invoice.location_id, 0) AS location_id,
+  COALESCE(line.applied_amount, CAST(0 AS DECIMAL(38, 9))) AS applied_amount
+FROM st_raw.payment_applications AS line
+JOIN st_staging.payments AS payment
+  ON payment.tenant_id = line.tenant_id AND payment.payment_id = line.payment_id
+LEFT JOIN st_raw.invoices AS invoice
+  ON invoice.tenant_id = line.tenant_id AND invoice.id = line.applied_to
+WHERE
+  COALESCE(line.active, TRUE)

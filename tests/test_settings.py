@@ -1,0 +1,100 @@
+"""Settings: where they come from, which wins, and what is said when they are wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from st_kpi.errors import ConfigurationError
+from st_kpi.settings import load_settings
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No .env, no st-kpi.toml, no ST_KPI_* of the machine."""
+    import os
+
+    for name in [n for n in os.environ if n.startswith("ST_KPI_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_precedence_is_argument_environment_dotenv_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("st-kpi.toml").write_text('warehouse = "duckdb:///toml.duckdb"\ntenant_id = 1\ntimezone = "UTC"\n')
+    Path(".env").write_text("ST_KPI_TENANT_ID=2\nST_KPI_TIMEZONE=America/Denver\nOTHER=x\n")
+    monkeypatch.setenv("ST_KPI_TIMEZONE", "America/Phoenix")
+    settings = load_settings(include_tax=False)
+    assert settings.warehouse == "duckdb:///toml.duckdb"
+    assert settings.tenant_id == 2
+    assert settings.timezone == "America/Phoenix"
+    assert settings.include_tax is False
+    assert load_settings(timezone="UTC").timezone == "UTC"
+
+
+def test_missing_credentials_are_all_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ST_KPI_CLIENT_ID", "someone")
+    with pytest.raises(ConfigurationError) as error:
+        load_settings().credentials()
+    assert "ST_KPI_TENANT_ID, ST_KPI_CLIENT_SECRET, ST_KPI_APP_KEY" in str(error.value)
+    assert error.value.exit_code == 2
+
+
+def test_a_missing_zone_is_an_error_and_no_guess() -> None:
+    with pytest.raises(ConfigurationError, match="ST_KPI_TIMEZONE"):
+        _ = load_settings().zone
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        pytest.param("TIMEZONE", "Arizona", "'Arizona' is not an IANA time zone", id="unknown zone"),
+        pytest.param("COST_SOURCE", "guess", "cost_source", id="unknown cost source"),
+        pytest.param("REQUESTS_PER_SECOND", "61", "requests_per_second", id="above the API's limit"),
+        pytest.param("HISTORY_START", "2020-13-01", "history_start", id="no such month"),
+        pytest.param("PRODUCED_EXCLUDES", "[", "produced_excludes", id="not JSON"),
+    ],
+)
+def test_wrong_values_are_named(
+    name: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"ST_KPI_{name}", value)
+    with pytest.raises(ConfigurationError, match=said.replace("(", r"\(")):
+        load_settings()
+
+
+def test_a_misspelt_setting_in_the_file_is_refused() -> None:
+    Path("st-kpi.toml").write_text('time_zone = "UTC"\n')
+    with pytest.raises(ConfigurationError, match="time_zone"):
+        load_settings()
+
+
+def test_a_configuration_file_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ST_KPI_CONFIG", "nowhere.toml")
+    with pytest.raises(ConfigurationError, match=r"nowhere\.toml"):
+        load_settings()
+
+
+def test_secrets_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ST_KPI_TENANT_ID", "77")
+    for name in ("CLIENT_ID", "CLIENT_SECRET", "APP_KEY"):
+        monkeypatch.setenv(f"ST_KPI_{name}", "planted-secret")
+    settings = load_settings()
+    shown = f"{settings!r} {settings} {settings.credentials()!r} {settings.model_dump_json()}"
+    assert "planted-secret" not in shown
+    monkeypatch.setenv("ST_KPI_TENANT_ID", "planted-secret")
+    with pytest.raises(ConfigurationError) as error:
+        load_settings()
+    assert "planted-secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("environment", "hosts"),
+    [
+        ("production", ("https://api.servicetitan.io", "https://auth.servicetitan.io")),
+        ("integration", ("https://api-integration.servicetitan.io", "https://auth-integration.servicetitan.io")),
+    ],
+)  # fmt: skip
+def test_environment_picks_the_hosts(environment: str, hosts: tuple[str, str]) -> None:
+    settings = load_settings(environment=environment)
+    assert settings.hosts == hosts
+    local = load_settings(environment=environment, api_url="http://127.0.0.1:9/")
+    assert local.hosts == ("http://127.0.0.1:9", hosts[1])

@@ -1,0 +1,100 @@
+"""Windows, local days and the splitting of a backfill into chunks."""
+
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from st_kpi.windows import Plan, Window, days, midnight, missing, split
+
+PHOENIX = ZoneInfo("America/Phoenix")
+NEW_YORK = ZoneInfo("America/New_York")
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("zone", "first", "last", "start", "end"),
+    [
+        pytest.param(PHOENIX, "2025-01-06", "2025-01-12", "2025-01-06T07:00", "2025-01-13T07:00",
+                     id="a week in Phoenix begins at seven UTC"),
+        pytest.param(NEW_YORK, "2025-03-09", "2025-03-09", "2025-03-09T05:00", "2025-03-10T04:00",
+                     id="the day clocks go forward has 23 hours"),
+        pytest.param(NEW_YORK, "2025-11-02", "2025-11-02", "2025-11-02T04:00", "2025-11-03T05:00",
+                     id="the day clocks go back has 25 hours"),
+    ],
+)  # fmt: skip
+def test_days_are_the_zones(zone: ZoneInfo, first: str, last: str, start: str, end: str) -> None:
+    window = days(date.fromisoformat(first), date.fromisoformat(last), zone)
+    assert window == Window(at(start), at(end))
+    assert window.label(zone) == f"{first}..{last}"
+
+
+def test_label_of_a_window_cut_short_names_the_day_it_ends_in() -> None:
+    window = Window(midnight(date(2025, 1, 6), PHOENIX), at("2025-01-08T15:00"))
+    assert window.label(PHOENIX) == "2025-01-06..2025-01-08"
+
+
+def hours(*pairs: tuple[int, int]) -> list[Window]:
+    zero = at("2025-01-01T00:00")
+    return [Window(zero + timedelta(hours=a), zero + timedelta(hours=b)) for a, b in pairs]
+
+
+@pytest.mark.parametrize(
+    ("done", "gaps"),
+    [
+        pytest.param([], [(0, 10)], id="nothing done, all is missing"),
+        pytest.param([(0, 10)], [], id="all done"),
+        pytest.param([(0, 4), (4, 10)], [], id="two that touch leave no gap"),
+        pytest.param([(6, 8), (2, 4)], [(0, 2), (4, 6), (8, 10)], id="unsorted, gaps between"),
+        pytest.param([(0, 6), (2, 4)], [(6, 10)], id="one inside another"),
+        pytest.param([(-5, 1), (9, 20)], [(1, 9)], id="reaching over both ends"),
+        pytest.param([(-5, 0), (10, 12)], [(0, 10)], id="outside"),
+    ],
+)
+def test_missing(done: list[tuple[int, int]], gaps: list[tuple[int, int]]) -> None:
+    assert missing(hours((0, 10))[0], hours(*done)) == hours(*gaps)
+
+
+def drive(window: Window, zone: ZoneInfo, limit: int, created: list[datetime]) -> list[Plan]:
+    """Run the splitting with a source whose records were created at ``created``."""
+    steps = split(window, zone, limit)
+    asked = next(steps)
+    while True:
+        try:
+            asked = steps.send(sum(asked.start <= t < asked.end for t in created))
+        except StopIteration as stop:
+            plans: list[Plan] = stop.value
+            return plans
+
+
+@given(
+    zone=st.sampled_from([PHOENIX, NEW_YORK, ZoneInfo("UTC")]),
+    limit=st.integers(1, 20),
+    offsets=st.lists(st.integers(0, 400 * 86_400 - 1), max_size=200),
+)
+def test_split_covers_the_window_once_and_keeps_chunks_small(
+    zone: ZoneInfo, limit: int, offsets: list[int]
+) -> None:
+    window = Window(at("2024-01-01T12:34"), at("2024-01-01T12:34") + timedelta(days=400))
+    created = [window.start + timedelta(seconds=n) for n in offsets]
+    plans = drive(window, zone, limit, created)
+    assert plans[0].window.start == window.start
+    assert plans[-1].window.end == window.end
+    assert all(a.window.end == b.window.start for a, b in zip(plans, plans[1:], strict=False))
+    assert sum(plan.rows for plan in plans) == len(created)
+    for plan in plans:
+        local = plan.window.start.astimezone(zone).date()
+        one_day = plan.window.end <= midnight(local + timedelta(days=1), zone)
+        assert plan.rows <= limit or one_day
+    for plan in plans[:-1]:
+        assert plan.window.end.astimezone(zone).hour == 0
+
+
+def test_an_empty_window_is_one_empty_chunk() -> None:
+    window = days(date(2020, 1, 1), date(2024, 12, 31), PHOENIX)
+    assert drive(window, PHOENIX, 1000, []) == [Plan(window, 0)]
