@@ -1,7 +1,7 @@
 """From raw rows to published numbers: one transaction, or nothing.
 
-The SQL says itself in which order it runs. What is added here are the small reference tables, the ``kpi`` of every
-contribution, and the decision that a failing check undoes the build.
+The SQL says itself in which order it runs. What is added here are the small reference tables, the
+``kpi`` of every contribution, and the decision that a failing check undoes the build.
 """
 
 import datetime as dt
@@ -93,9 +93,10 @@ def build(
 ) -> BuildResult:
     """Build every table from ``st_raw`` as of the local day ``as_of``.
 
-    All days but ``as_of`` of a snapshot KPI stay as they were. Raises ``SqlError`` for SQL the lint refuses,
-    ``NothingLoaded`` without jobs, ``MappingError`` for a mapping file, ``ConfigurationError`` for a setting, and
-    ``CheckFailed`` when a check fails; whatever it raises, readers keep what they had.
+    All days but ``as_of`` of a snapshot KPI stay as they were. Raises ``SqlError`` for SQL the lint
+    refuses, ``NothingLoaded`` without jobs, ``MappingError`` for a mapping file,
+    ``ConfigurationError`` for a setting, and ``CheckFailed`` when a check fails; whatever it raises,
+    readers keep what they had.
     """
     project = inspect(sql_root)
     refuse(project.findings)
@@ -168,7 +169,7 @@ def _refuse_failed(checks: Sequence[CheckResult]) -> None:
 
 
 def _record(warehouse: Warehouse, run_id: str, checks: Sequence[CheckResult]) -> None:
-    """Keep the checks' results outside the build's transaction, so that a failed build leaves them too."""
+    """Keep the results outside the build's transaction: a failed build leaves them too."""
     now = dt.datetime.now(dt.UTC)
     rows = [
         {

@@ -1,7 +1,8 @@
-"""The two mapping files that a person edits: which rollup a business unit has, which family a job type.
+"""The two mapping files that a person edits: the rollup of a unit, the family of a job type.
 
-Both are CSV in UTF-8 with a header. A row names its unit or type by id or by name (trimmed, any case). Every file is
-read and checked whole before anything is written; what is wrong is a ``MappingError`` with file, line and reason.
+Both are CSV in UTF-8 with a header. A row names its unit or type by id or by name (trimmed, any
+case). A file is read and checked whole before anything is written; what is wrong is a
+``MappingError`` with file, line and reason.
 """
 
 import csv
@@ -45,7 +46,7 @@ class Known:
 
 @dataclass(frozen=True)
 class UnitRow:
-    """Rollup and role of one business unit over a stretch of days, both ends included; None is open."""
+    """Rollup and role of one unit over a stretch of days, both ends included; None is open."""
 
     tenant_id: int
     business_unit_id: int

@@ -143,11 +143,11 @@ def build_summary(built: BuildResult) -> str:
 
 def status_table(health: Health) -> str:
     """A line per entity, and the last run."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("Entity", no_wrap=True)
     for heading in ("Promised", "Fetched", "Stored", "Rejected", "In table"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for heading in ("Newest change (UTC)", "Known until (UTC)", "Months with gaps"):
+    for heading in ("Newest change", "Known until", "Months with gaps"):
         table.add_column(heading, no_wrap=True)
     for row in health.entities:
         counts = (row.promised, row.fetched, row.stored, row.rejected, row.rows)
@@ -166,7 +166,7 @@ def status_table(health: Health) -> str:
         if run
         else "No run yet."
     )
-    return f"{out.getvalue().rstrip()}\n{last.rstrip()}\n"
+    return f"{out.getvalue().rstrip()}\nTimes are UTC. {last.rstrip()}\n"
 
 
 def _months(gaps: tuple[str, ...]) -> str:

@@ -84,7 +84,9 @@ class Typer:
             return _PageTyping(connection, entity, stamp).run(page, target, longest)
 
     def close(self) -> None:
+        """Give the memory back; also the object, which threads that outlive the run may still hold."""
         self._database.close()
+        del self._database
 
 
 @dataclass(frozen=True)

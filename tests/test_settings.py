@@ -19,7 +19,9 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_precedence_is_argument_environment_dotenv_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    Path("st-kpi.toml").write_text('warehouse = "duckdb:///toml.duckdb"\ntenant_id = 1\ntimezone = "UTC"\n')
+    Path("st-kpi.toml").write_text(
+        'warehouse = "duckdb:///toml.duckdb"\ntenant_id = 1\ntimezone = "UTC"\n'
+    )
     Path(".env").write_text("ST_KPI_TENANT_ID=2\nST_KPI_TIMEZONE=America/Denver\nOTHER=x\n")
     monkeypatch.setenv("ST_KPI_TIMEZONE", "America/Phoenix")
     settings = load_settings(include_tax=False)
@@ -46,9 +48,13 @@ def test_a_missing_zone_is_an_error_and_no_guess() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        pytest.param("TIMEZONE", "Arizona", "'Arizona' is not an IANA time zone", id="unknown zone"),
+        pytest.param(
+            "TIMEZONE", "Arizona", "'Arizona' is not an IANA time zone", id="unknown zone"
+        ),
         pytest.param("COST_SOURCE", "guess", "cost_source", id="unknown cost source"),
-        pytest.param("REQUESTS_PER_SECOND", "61", "requests_per_second", id="above the API's limit"),
+        pytest.param(
+            "REQUESTS_PER_SECOND", "61", "requests_per_second", id="above the API's limit"
+        ),
         pytest.param("HISTORY_START", "2020-13-01", "history_start", id="no such month"),
         pytest.param("PRODUCED_EXCLUDES", "[", "produced_excludes", id="not JSON"),
     ],

@@ -51,7 +51,9 @@ def one(tmp_path: Path, entity: str, row: dict[str, Any] | str) -> dict[str, Any
     [
         pytest.param("2025-01-10T01:30:00Z", "2025-01-10T01:30:00", id="no fraction"),
         pytest.param("2025-01-10T01:30:00.1Z", "2025-01-10T01:30:00.100000", id="one digit"),
-        pytest.param("2025-01-10T01:30:00.1234567Z", "2025-01-10T01:30:00.123456", id="seven digits"),
+        pytest.param(
+            "2025-01-10T01:30:00.1234567Z", "2025-01-10T01:30:00.123456", id="seven digits"
+        ),
         pytest.param("2025-01-10T01:30:00", "2025-01-10T01:30:00", id="no offset means UTC"),
         pytest.param("2025-01-09T18:30:00-07:00", "2025-01-10T01:30:00", id="an offset is kept"),
     ],
@@ -68,7 +70,9 @@ def test_timestamps_are_instants(tmp_path: Path, text: str, instant: str) -> Non
         pytest.param("1234.56", "1234.56", id="number money"),
         pytest.param('"-0.10"', "-0.10", id="negative"),
         pytest.param("0.1", "0.1", id="no float tail"),
-        pytest.param('"12345678901234567890.123456789"', "12345678901234567890.123456789", id="wide"),
+        pytest.param(
+            '"12345678901234567890.123456789"', "12345678901234567890.123456789", id="wide"
+        ),
         pytest.param('""', None, id="an empty string is no amount"),
         pytest.param("null", None, id="null"),
     ],
@@ -196,11 +200,13 @@ def test_rows_are_stamped(tmp_path: Path) -> None:
 
 
 def test_dates_without_time_stay_dates(tmp_path: Path) -> None:
-    assert one(tmp_path, "credit_memos", {"id": 1, "date": "2025-01-12"})["date"] == date(2025, 1, 12)
+    assert one(tmp_path, "credit_memos", {"id": 1, "date": "2025-01-12"})["date"] == date(
+        2025, 1, 12
+    )
 
 
 def test_any_unicode_and_a_record_of_six_megabytes(tmp_path: Path) -> None:
-    name = "Zoë 🏠 \u202eO'Brien \"q\" \\"
+    name = 'Zoë 🏠 \u202eO\'Brien "q" \\'
     big = {"id": 1, "name": name, "summary": "x" * 6_000_000, "items": []}
     row = one(tmp_path, "estimates", big)
     assert row["name"] == name

@@ -47,7 +47,7 @@ SELECT
   summed.denominator,
   IF(summed.kind = 'ratio', SAFE_DIVIDE(summed.numerator, summed.denominator), summed.numerator) AS value,
   IF(summed.kind = 'snapshot', summed.on_date, @as_of) AS as_of,
-  IF(summed.kind = 'snapshot', measured.input_watermark, @input_watermark) AS input_watermark,
+  IF(summed.kind = 'snapshot', measured.input_watermark, CAST(@input_watermark AS TIMESTAMP)) AS input_watermark,
   IF(summed.kind = 'snapshot', measured.definition_version, summed.version) AS definition_version
 FROM summed
 LEFT JOIN st_kpi.snapshot_days AS measured

@@ -36,7 +36,12 @@ billed_orders AS (
   GROUP BY tenant_id, purchase_order_id
 )
 
-SELECT orders.tenant_id, orders.job_id, 'purchase_orders' AS source_entity, orders.purchase_order_id AS source_id, orders.amount
+SELECT
+  orders.tenant_id,
+  orders.job_id,
+  'purchase_orders' AS source_entity,
+  orders.purchase_order_id AS source_id,
+  orders.amount
 FROM orders
 LEFT JOIN billed_orders
   ON billed_orders.tenant_id = orders.tenant_id
@@ -48,7 +53,12 @@ WHERE NOT orders.is_canceled
     OR (@cost_source = 'bill_else_po' AND billed_orders.purchase_order_id IS NULL)
   )
 UNION ALL
-SELECT bills.tenant_id, bills.job_id, 'inventory_bills' AS source_entity, bills.bill_id AS source_id, bills.amount
+SELECT
+  bills.tenant_id,
+  bills.job_id,
+  'inventory_bills' AS source_entity,
+  bills.bill_id AS source_id,
+  bills.amount
 FROM bills
 WHERE @cost_source IN ('bill_else_po', 'inventory_bills')
   AND bills.job_id IS NOT NULL

@@ -17,14 +17,17 @@ def main() -> None:
     parser.add_argument("--requests-per-second", type=int, default=60)
     parser.add_argument("--token-seconds", type=int, default=900)
     options = parser.parse_args()
-    serve(
-        options.host,
-        options.port,
-        seed=options.seed,
-        scale=options.scale,
-        requests_per_second=options.requests_per_second,
-        token_seconds=options.token_seconds,
-    )
+    try:
+        serve(
+            options.host,
+            options.port,
+            seed=options.seed,
+            scale=options.scale,
+            requests_per_second=options.requests_per_second,
+            token_seconds=options.token_seconds,
+        )
+    except (OSError, ValueError) as error:  # the port is taken, the scale makes no sense
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

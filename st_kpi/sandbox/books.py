@@ -70,8 +70,8 @@ Production side (units with role PRODUCTION)
     without a first appointment do not count.
 23. outstanding_ar (week of as_of only), per location:
     a. Open invoices: active, with a location, the INVOICE's unit is PRODUCTION, `balance` not zero,
-       and either no job (null, or a job id that does not exist), or an active job that has
-       started. A job has not started when its first appointment starts on a local day after as_of,
+       and either no job, or an active job that has started; a job id that does not exist is a
+       deleted job's. A job has not started when its first appointment starts on a local day after as_of,
        or when it has no first appointment and its status is not Completed. Every job status
        counts otherwise, Canceled included.
     b. Credits: `unappliedAmount` of active payments and `balance` of active credit memos, taken
@@ -283,10 +283,10 @@ class Books:
                 yield Entry("outstanding_ar", as_of, (own or oldest).rollup, -cents)
 
     def _due(self, invoice: Invoice, as_of: date) -> bool:
-        job = None if invoice.job_id is None else self.jobs.get(invoice.job_id)
-        if job is None:
+        if invoice.job_id is None:
             return True
-        if not job.active:
+        job = self.jobs.get(invoice.job_id)
+        if job is None or not job.active:
             return False
         first = self._first_appointment(job)
         return job.status == "Completed" if first is None else self.local(first) <= as_of

@@ -22,7 +22,7 @@ from st_kpi.sandbox.company import (
 from st_kpi.sandbox.history import in_production
 from st_kpi.sandbox.money import calendar_day
 from st_kpi.sandbox.reference import NOW, UTC_OFFSET
-from st_kpi.sandbox.schedule import later, local_midnight
+from st_kpi.sandbox.schedule import later, local_midnight, touched
 
 _FIRST_PERIOD = ticks("2019-12-30T07:00:00Z")
 _PERIOD = 14 * DAY
@@ -141,7 +141,7 @@ class _Pay:
             business_unit_id=job.business_unit_id if job else None,
             created=min(NOW, worked + 8 * HOUR),
         )
-        row.modified = later(rng, row.created, 14)
+        row.modified = touched(rng, row.created, 14)
         if rng.random() < 0.03:
             row.adjustment_cents = int(rng.random() * 6_000) - 2_000
         row.active = rng.random() > 0.004
@@ -166,7 +166,7 @@ class _Pay:
                 ended=began + _PERIOD,
                 status="Pending" if began + _PERIOD > NOW else "Paid",
                 created=created,
-                modified=later(self.rng, created, 20),
+                modified=touched(self.rng, created, 20),
                 burden_cents=None if employee % 3 else 425,
                 active=self.rng.random() > 0.003,
             )
@@ -231,7 +231,7 @@ class _Buying:
             created=created,
             items=items,
         )
-        order.modified = later(rng, created, 12)
+        order.modified = touched(rng, created, 12)
         self.company.purchase_orders.append(order)
         self._follow(order)
 
@@ -255,7 +255,7 @@ class _Buying:
             receipt = self._receipt(order)
             if rng.random() < 0.75:
                 receipt.bill_id = self._bill(order).id
-            if rng.random() < 0.04:
+            if rng.random() < 0.06:
                 self._return(order)
 
     def _receipt(self, order: PurchaseOrder) -> Receipt:
@@ -268,7 +268,7 @@ class _Buying:
             shipping_cents=order.shipping_cents,
             received=at,
             created=at,
-            modified=later(self.rng, at, 3),
+            modified=touched(self.rng, at, 3),
             job_id=order.job_id,
             business_unit_id=order.business_unit_id,
             vendor_id=order.vendor_id,
@@ -299,7 +299,7 @@ class _Buying:
             vendor_id=order.vendor_id,
             date=calendar_day(created),
             created=created,
-            modified=later(rng, created, 9),
+            modified=touched(rng, created, 9),
             items=order.items,
             active=rng.random() > 0.01,
         )
@@ -322,7 +322,7 @@ class _Buying:
                 vendor_id=order.vendor_id,
                 date=local_midnight(at) - UTC_OFFSET,
                 created=at,
-                modified=later(rng, at + MINUTE, 10),
+                modified=touched(rng, at + MINUTE, 10),
                 items=(item,),
                 active=rng.random() > 0.01,
             )

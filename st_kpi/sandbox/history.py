@@ -13,10 +13,10 @@ from st_kpi.sandbox.people import People, Place
 from st_kpi.sandbox.reference import FAMILIES, MARKETS, NOW, RETIREMENT
 from st_kpi.sandbox.schedule import (
     crew_start,
-    later,
     local_midnight,
     request_times,
     sale_time,
+    touched,
     visit_end,
     visit_start,
 )
@@ -186,7 +186,7 @@ class History:
         elif NOW - created > 60 * DAY and rng.random() < 0.6:
             row.status = "Dismissed"
         row.active = rng.random() > 0.008
-        row.modified = later(rng, max(created, row.sold or 0), 20)
+        row.modified = touched(rng, max(created, row.sold or 0), 20)
         self.company.estimates.append(row)
         return row
 
@@ -285,7 +285,7 @@ class History:
             job.status = ("Hold", "InProgress", "Scheduled")[int(rng.random() * 3)]
         else:
             job.status, job.completed = "Completed", end
-        job.modified = later(rng, max(job.created, min(NOW, job.completed or 0)), 9)
+        job.modified = touched(rng, max(job.created, min(NOW, job.completed or 0)), 9)
 
     def _book(self, job: Job, start: int, days: int, length: int) -> None:
         """The job's visits; some were moved, in place or by a canceled row and a new one."""
@@ -304,7 +304,7 @@ class History:
             if draw < 0.025:
                 first = old  # the job still names the canceled visit
         elif draw < 0.09:
-            first.modified = later(rng, first.created, 12)  # moved in place: only a new stamp
+            first.modified = touched(rng, first.created, 12)  # moved in place: only a new stamp
         if draw > 0.996:
             rows[-1].active = False
         job.first_appointment_id = (

@@ -17,7 +17,7 @@ from st_kpi.sandbox.company import (
 )
 from st_kpi.sandbox.history import in_production
 from st_kpi.sandbox.reference import NOW, UTC_OFFSET
-from st_kpi.sandbox.schedule import later, local_midnight
+from st_kpi.sandbox.schedule import later, local_midnight, touched
 
 UNKNOWN_INVOICE = 119_999_999
 
@@ -77,7 +77,7 @@ class _Ledger:
             tax_cents=tax,
             day=calendar_day(job.completed or created),
             created=min(NOW, created),
-            modified=later(rng, max(created, job.completed or 0), 30),
+            modified=touched(rng, max(created, job.completed or 0), 30),
             items=self._items(cents, sells=job.status != "Canceled"),
         )
         self.company.invoices.append(invoice)
@@ -194,7 +194,7 @@ class _Ledger:
             type_id=900 + int(rng.random() * 6),
             created=min(NOW, day + int(rng.random() * 600) * MINUTE),
         )
-        payment.modified = later(rng, payment.created, 5)
+        payment.modified = touched(rng, payment.created, 5)
         if draw > 0.99:
             self._turn_into_refund(payment, invoice)
         payment.active = not 0.98 < draw < 0.984
@@ -246,7 +246,7 @@ class _Ledger:
                     location_id=invoice.location_id if rng.random() < 0.9 else None,
                     business_unit_id=invoice.business_unit_id if rng.random() < 0.8 else None,
                     created=created,
-                    modified=later(rng, created, 30),
+                    modified=touched(rng, created, 30),
                     active=rng.random() > 0.03,
                 )
             )

@@ -147,7 +147,7 @@ class People:
         draw = self.rng.random()
         if draw < 0.004 or n == 3:
             return _TEST_NAMES[n % len(_TEST_NAMES)]
-        if draw < 0.008 or n == 4:
+        if draw < 0.008 or n == 5:
             return _ODD[n % len(_ODD)]
         if commercial:
             return f"{_COMPANIES[n % len(_COMPANIES)]} {n}"

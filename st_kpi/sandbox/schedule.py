@@ -99,3 +99,8 @@ def later(rng: Random, instant: int, days: float) -> int:
     stamp = instant + int(rng.random() * days * 86_400) * SECOND
     stamp += FRACTIONS[int(rng.random() * 8)]
     return min(NOW, max(OPENING, stamp))
+
+
+def touched(rng: Random, instant: int, days: float) -> int:
+    """When a row was last changed; one in twenty-five is changed again much later."""
+    return later(rng, instant, days + 500 if rng.random() < 0.04 else days)

@@ -113,7 +113,7 @@ class _Bender:
         for row in self.pick(company.estimates, self._of_canceled_job):
             row.status, row.sold = "Sold", row.created
         crews = [job for job in company.jobs if self.role(job.business_unit_id) == "PRODUCTION"]
-        spare = self.pick(company.estimates, lambda row: row.job_id is None)
+        spare = self.pick(company.estimates, self._orphan)
         for job, row in zip(self.pick(crews, lambda job: True), spare, strict=False):
             row.job_id, row.status, row.sold = job.id, "Sold", min(NOW, job.created + HOUR)
         free = next(kind for kind in company.job_types if kind.no_charge)
@@ -165,8 +165,10 @@ class _Bender:
                 job.last_appointment_id, job.appointment_count = moved.id, job.appointment_count + 1
 
     def billing(self) -> None:
-        """Invoices without a unit, on the wrong unit, without a stamp; items without a cost."""
+        """Money on unfinished jobs; invoices without a unit, on a wrong one, without a stamp."""
         company = self.company
+        for n, job in enumerate(self.pick(company.jobs, self._finished_with_money)):
+            job.status, job.completed = ("Hold", "Scheduled")[n % 2], None
         for row in self.pick(company.invoices, self._production_invoice):
             row.business_unit_id = None
         for row in self.pick(company.invoices, self._production_invoice):
@@ -241,7 +243,7 @@ class _Bender:
             bill.created = bill.modified = None
         for bill in self.pick(bills, lambda row: row.active and bool(row.job_id)):
             bill.purchase_order_id = None
-        for back in self.pick(company.returns, lambda row: row.active):
+        for back in self.pick(company.returns, lambda row: row.status != "Returned"):
             back.status = "Canceled"
         for order in self.pick(company.purchase_orders, lambda row: row.status == "Received"):
             order.status, order.received = "Pending", None
@@ -273,6 +275,9 @@ class _Bender:
             and self.role(job.business_unit_id) == "SALES"
         )
 
+    def _orphan(self, row: Estimate) -> bool:
+        return row.job_id is None and row.status != "Sold"
+
     def _misses_threshold(self, row: Estimate) -> bool:
         return self._sold_by_sales(row) and len(self._job_of(row).estimate_ids) == 1
 
@@ -283,6 +288,9 @@ class _Bender:
     def _completed_estimate(self, job: Job) -> bool:
         long_ago = job.created < NOW - 30 * DAY
         return long_ago and job.status == "Completed" and self.family(job) == "estimate"
+
+    def _finished_with_money(self, job: Job) -> bool:
+        return job.status == "Completed" and job.active and bool(job.total_cents)
 
     def _production_invoice(self, row: Invoice) -> bool:
         return row.subtotal_cents > 0 and self.role(row.business_unit_id) == "PRODUCTION"

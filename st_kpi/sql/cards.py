@@ -1,4 +1,4 @@
-"""The card of a KPI: its meaning in words an owner can agree or disagree with, and how it adds up."""
+"""The card of a KPI: its meaning in an owner's words, and how it adds up."""
 
 from enum import StrEnum
 from pathlib import Path

@@ -70,7 +70,7 @@ class Project:
 
 
 def lint(root: Path | None = None) -> list[Finding]:
-    """Every finding under ``root`` (the product's own SQL by default), by file and line; empty is clean."""
+    """Every finding under ``root`` (by default the product's own SQL); empty is clean."""
     return list(inspect(root).findings)
 
 
@@ -116,7 +116,7 @@ def refuse(findings: Iterable[Finding]) -> None:
 
 @lru_cache(maxsize=1)
 def provided_tables() -> Mapping[str, Columns]:
-    """Tables no file fills: what is loaded from ServiceTitan, the mappings, the cards, and all contributions."""
+    """Tables no file fills: raw rows, the mappings, the cards, and all contributions."""
     tables = {t.qualified: {c.name: str(c.type) for c in t.columns} for t in raw_tables()}
     tables[UNIT_TABLE] = {name: str(kind) for name, kind in UNIT_COLUMNS}
     tables[TYPE_TABLE] = {name: str(kind) for name, kind in TYPE_COLUMNS}
@@ -189,8 +189,8 @@ def _wide(cards: Mapping[str, Card], statements: list[Statement]) -> list[Findin
 def _columns(ordered: list[Statement], *, complete: bool) -> list[Finding]:
     """Resolve every column against the raw tables and what earlier files return.
 
-    With a file that could not be read (``complete`` false) an unknown table may be that file's, so only columns of
-    known tables are judged.
+    With a file that could not be read (``complete`` false) an unknown table may be that file's,
+    so only columns of known tables are judged.
     """
     known = dict(provided_tables())
     findings: list[Finding] = []

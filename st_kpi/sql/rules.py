@@ -1,7 +1,7 @@
-"""The rules a statement of ``kpi_sql`` has to keep, each a function from a statement to what is wrong.
+"""The rules a statement of ``kpi_sql`` has to keep, each a function to what is wrong.
 
-Two kinds: what would make a number depend on chance or multiply rows, and what the two engines read differently and
-``st_kpi.sql.transpile`` does not put right (forbidden then, each with a way around).
+Two kinds: what would make a number depend on chance or multiply rows, and what the two engines
+read differently and ``st_kpi.sql.transpile`` does not put right (each with a way around).
 """
 
 from collections.abc import Callable, Iterator
@@ -57,7 +57,7 @@ def check_statement(statement: Statement) -> list[Finding]:
 
 
 def line_of(node: exp.Expr) -> int:
-    """The line a node starts on: its own, else the first of what it contains, else of what contains it."""
+    """The line a node starts on: its own, else that of what it contains, else its parent's."""
     if "line" in node.meta:
         return int(node.meta["line"])
     lines = [int(n.meta["line"]) for n in node.walk() if "line" in n.meta]

@@ -1,4 +1,4 @@
-"""The files of ``kpi_sql``: what each one fills, what it reads, and the order that follows from that."""
+"""The files of ``kpi_sql``: what each fills and reads, and the order that follows."""
 
 import graphlib
 import re
@@ -32,7 +32,7 @@ class Severity(StrEnum):
 class Statement:
     """One SQL file: a SELECT that fills ``table``, or a check whose rows are what is wrong.
 
-    ``replaces`` is the condition on the table's rows that the SELECT renews; without it the table is renewed whole.
+    ``replaces`` is the condition on the rows that the SELECT renews; without it, all are.
     ``kpi`` is set for the contributions of one KPI, which all fill the same table.
     """
 
@@ -102,7 +102,7 @@ def read_statements(root: Path) -> list[Statement]:
 
 
 def in_order(statements: Iterable[Statement]) -> list[Statement]:
-    """Statements so that each comes after what it reads; files without a tie keep the order of their names.
+    """Statements so that each comes after what it reads; else in the order of their names.
 
     Checks come last. Raises ``SqlError`` naming the files of a circle.
     """

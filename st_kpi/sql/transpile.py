@@ -1,8 +1,9 @@
 """BigQuery's SQL dialect into DuckDB's, keeping the meaning.
 
-sqlglot alone changes the value or type of some constructs without an error (NUMERIC becomes DECIMAL(18, 3),
-COUNTIF over nothing becomes NULL, TIMESTAMP_DIFF counts boundaries ...). The rules here put those right; what they
-do not put right is forbidden by ``st_kpi.sql.lint``. All of it assumes a connection with ``TimeZone = 'UTC'``.
+sqlglot alone changes the value or type of some constructs without an error (NUMERIC becomes
+DECIMAL(18, 3), COUNTIF over nothing becomes NULL, TIMESTAMP_DIFF counts boundaries ...). The rules
+here put those right; what they do not is forbidden by ``st_kpi.sql.lint``. All of it assumes a
+connection with ``TimeZone = 'UTC'``.
 """
 
 from collections.abc import Callable
@@ -14,8 +15,9 @@ from sqlglot import exp
 _BARE_NUMERIC = {exp.DataType.Type.DECIMAL, exp.DataType.Type.BIGDECIMAL}
 _ON_DATES = (exp.DateTrunc, exp.DateAdd, exp.DateSub, exp.LastDay)
 
-#: Exact quotient of two NUMERICs, rounded half away from zero at the ninth decimal as BigQuery does, where DuckDB
-#: would divide as doubles: both sides become whole billionths, and half the divisor is added before dividing.
+#: Exact quotient of two NUMERICs, rounded half away from zero at the ninth decimal as BigQuery does,
+#: where DuckDB would divide as doubles: both sides become whole billionths, and half the divisor is
+#: added before dividing.
 _QUOTIENT = """
 CASE WHEN :d = 0 THEN NULL ELSE
   CAST('0.000000001' AS DECIMAL(9, 9)) * CAST(
@@ -77,7 +79,7 @@ def _countif(node: exp.Expr) -> exp.Expr:
 
 
 def _timestamp_diff(node: exp.Expr) -> exp.Expr:
-    """Whole units elapsed: DuckDB's ``date_sub``, while its ``date_diff`` counts boundaries passed."""
+    """Whole units elapsed, which is DuckDB's ``date_sub``: its ``date_diff`` counts boundaries."""
     unit = exp.Literal.string(node.args["unit"].name.lower())
     return exp.Anonymous(this="DATE_SUB", expressions=[unit, node.expression, node.this])
 
@@ -100,7 +102,7 @@ def _extract(node: exp.Expr) -> exp.Expr:
 
 
 def _local_date(node: exp.Expr) -> exp.Expr:
-    """``DATE(instant, zone)``: sqlglot's own form goes through a naive timestamp, at twice the cost."""
+    """``DATE(instant, zone)``: sqlglot's own form converts twice."""
     zone = node.args.get("zone")
     if zone is None:
         return node

@@ -154,7 +154,10 @@ class DuckDBWarehouse:
             return found.fetchone() is not None
 
     def close(self) -> None:
-        self._connection.close()
+        """Let the file go; also the object, which threads that outlive the run may still hold."""
+        if hasattr(self, "_connection"):
+            self._connection.close()
+            del self._connection
 
     def _execute(self, sql: str, params: Params | None = None) -> duckdb.DuckDBPyConnection:
         try:

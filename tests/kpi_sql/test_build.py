@@ -283,3 +283,23 @@ def test_two_builds_of_the_same_rows_are_equal(loaded: Any) -> None:
     second = loaded.build(WEDNESDAY)
     assert published(loaded) == before
     assert first.rows == second.rows
+
+
+def test_the_watermark_is_when_the_newest_row_was_loaded(loaded: Any) -> None:
+    assert loaded.build(WEDNESDAY).input_watermark is None
+    loaded.edit({"jobs": [{"id": 1, "_loaded_at": "2025-01-09 01:00"}]})
+    watermark = dt.datetime(2025, 1, 9, 1, tzinfo=dt.UTC)
+    assert loaded.build(THURSDAY).input_watermark == watermark
+    daily = loaded.query("SELECT kpi, day, as_of, input_watermark FROM st_kpi.kpi_daily")
+    seen = {(r["kpi"], r["as_of"]): r["input_watermark"] for r in daily}
+    assert seen["leads", THURSDAY] == watermark
+    assert seen["outstanding_ar", THURSDAY] == watermark
+    assert seen["outstanding_ar", WEDNESDAY] is None  # measured before anything was stamped
+
+
+def test_a_contribution_is_told_apart_by_what_it_comes_from_and_why(loaded: Any) -> None:
+    loaded.build(WEDNESDAY)
+    keys = "tenant_id, kpi, part, on_date, source_entity, source_id, reason"
+    assert not loaded.query(
+        f"SELECT {keys} FROM st_kpi.contributions GROUP BY {keys} HAVING COUNT(*) > 1"
+    )

@@ -227,11 +227,11 @@ async def test_closed_windows_of_creation_cover_each_row_once(client: Any, entry
 
 
 async def test_created_and_modified_filters_are_anded(client: Any) -> None:
-    both = {"createdOnOrAfter": "2024-01-01", "modifiedOnOrAfter": "2025-01-01"}
+    both = {"createdOnOrAfter": "2025-01-01", "modifiedOnOrAfter": "2025-01-01"}
     rows = await client.all("jpm:jobs", **both)
     assert rows
     for row in rows:
-        assert row["createdOn"] >= "2024-01-01"
+        assert row["createdOn"] >= "2025-01-01"
         assert row["modifiedOn"] >= "2025-01-01"
     changed = await client.all("jpm:jobs", modifiedOnOrAfter="2025-01-01")
     assert len(changed) > len(rows)  # changes to older rows are lost without a sound

@@ -138,9 +138,9 @@ def test_a_threshold_that_is_missed_leaves_the_job_open_in_its_own_week() -> Non
 
 NO_CHARGE = {
     "null on the job: the type says": (None, True, None),
-    "false on the job wins over the type": (False, True, Decimal(1)),
+    "false on the job is only its default: the type says": (False, True, None),
     "true on the job wins over the type": (True, False, None),
-    "null on both is charged": (None, None, Decimal(1)),
+    "neither says so": (None, None, Decimal(1)),
 }
 
 
@@ -404,6 +404,35 @@ def test_outstanding_per_location() -> None:
 def test_a_job_that_starts_on_the_day_itself_is_owed() -> None:
     later = Books(owed_company()).weekly(date(2025, 1, 9))
     assert later["outstanding_ar", WEEK, "EAST"].value == Decimal(5300)
+
+
+OWED = {
+    "no job": ({"job_id": None}, {}, True),
+    "a job that does not exist is a deleted one": ({"job_id": 77}, {}, False),
+    "a deleted job": ({}, {"active": False}, False),
+    "a canceled job": ({}, {"status": "Canceled", "first_appointment_id": 2}, True),
+    "no appointment, completed": ({}, {}, True),
+    "no appointment, not completed": ({}, {"status": "Hold"}, False),
+    "an inactive invoice": ({"active": False}, {}, False),
+    "no location": ({"location_id": None}, {}, False),
+    "a sales unit": ({"business_unit_id": SALES}, {}, False),
+    "exactly ten": ({"balance_cents": 10_00}, {}, True),
+    "a cent less": ({"balance_cents": 9_99}, {}, False),
+}
+
+
+@pytest.mark.parametrize(("of_invoice", "of_job", "counts"), OWED.values(), ids=OWED)
+def test_what_is_owed(
+    of_invoice: dict[str, object], of_job: dict[str, object], counts: bool
+) -> None:
+    company = owed_company()
+    company.credit_memos = []
+    company.jobs[0] = replace(company.jobs[0], **of_job)  # type: ignore[arg-type]
+    company.appointments.append(Appointment(2, 1, at("01-07 15:00"), status="Canceled"))
+    company.invoices = [replace(company.invoices[0], **of_invoice)]  # type: ignore[arg-type]
+    if of_job.get("status") != "Canceled":
+        company.appointments.pop()
+    assert (values(company)("outstanding_ar", "EAST") is not None) is counts
 
 
 CREDITS = {

@@ -78,10 +78,15 @@ def plain(document: Any, node: Any) -> Any:
         out["properties"] = {k: plain(document, v) for k, v in node["properties"].items()}
     if "items" in node:
         out["items"] = plain(document, node["items"])
-    for word in ("oneOf", "allOf", "anyOf"):
-        if word in node:
-            out[word] = [plain(document, part) for part in node[word]]
-    return {"anyOf": [out, {"type": "null"}]} if node.get("nullable") else out
+    for word in ("oneOf", "allOf", "anyOf"):  # the specification wraps single references in them
+        for part in node.get(word, ()):
+            assert len(node[word]) == 1
+            out.update(plain(document, part))
+    if node.get("nullable"):
+        out["type"] = [out["type"], "null"]
+        if "enum" in out:
+            out["enum"] = [*out["enum"], None]
+    return out
 
 
 @cache

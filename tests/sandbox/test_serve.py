@@ -46,3 +46,15 @@ def test_it_says_where_it_listens_and_answers_there(served: str) -> None:
     assert answer.status_code == 200
     assert answer.json()["totalCount"] == len(answer.json()["data"]) > 400
     assert len(answer.headers.get_list("date")) == 1
+
+
+@pytest.mark.parametrize("arguments", [["--scale", "0"], ["--port", "TAKEN"]], ids=lambda a: a[0])
+def test_what_cannot_be_served_is_said_in_one_sentence(served: str, arguments: list[str]) -> None:
+    taken = [served.rpartition(":")[2] if word == "TAKEN" else word for word in arguments]
+    command = [sys.executable, "-m", "st_kpi.sandbox", *taken]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "error: " in done.stderr

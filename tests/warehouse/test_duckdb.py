@@ -219,7 +219,10 @@ def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     file = tmp_path / "notes.duckdb"
     file.write_text("not a database, but longer than the header of one" * 200)
-    with pytest.raises(ConfigurationError, match=r"notes\.duckdb"), open_warehouse(f"duckdb:///{file}"):
+    with (
+        pytest.raises(ConfigurationError, match=r"notes\.duckdb"),
+        open_warehouse(f"duckdb:///{file}"),
+    ):
         pass
     assert file.read_text().startswith("not a database")
 
@@ -236,14 +239,21 @@ def test_reading_before_the_first_load_says_what_to_do(tmp_path: Path) -> None:
 def test_a_file_that_another_process_holds_is_named(tmp_path: Path) -> None:
     file = tmp_path / "a.duckdb"
     holder = subprocess.Popen(
-        [sys.executable, "-c", f"import duckdb; c = duckdb.connect({str(file)!r}); print(1, flush=True); input()"],
+        [
+            sys.executable,
+            "-c",
+            f"import duckdb; c = duckdb.connect({str(file)!r}); print(1, flush=True); input()",
+        ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
     assert holder.stdout is not None
     holder.stdout.readline()
     try:
-        with pytest.raises(WarehouseLocked, match="another process"), open_warehouse(f"duckdb:///{file}"):
+        with (
+            pytest.raises(WarehouseLocked, match="another process"),
+            open_warehouse(f"duckdb:///{file}"),
+        ):
             pass
     finally:
         holder.communicate(b"\n")

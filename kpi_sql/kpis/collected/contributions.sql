@@ -9,7 +9,10 @@ SELECT
   line.application_id AS source_id,
   line.job_id,
   line.applied_amount AS amount,
-  CONCAT('line ', CAST(line.line AS STRING), ' of payment ', CAST(line.payment_id AS STRING), ', applied to invoice ', CAST(line.invoice_id AS STRING)) AS reason
+  CONCAT(
+    'line ', CAST(line.line AS STRING), ' of payment ', CAST(line.payment_id AS STRING),
+    ', applied to invoice ', CAST(line.invoice_id AS STRING)
+  ) AS reason
 FROM st_staging.payment_lines AS line
 JOIN st_ref.dim_bu_rollup AS unit
   ON unit.tenant_id = line.tenant_id

@@ -24,9 +24,11 @@ owed AS (
   WHERE unit.role = 'PRODUCTION'
     AND invoice.balance <> 0
     AND invoice.location_id IS NOT NULL
+    -- The list of jobs leaves deleted ones out, so a job that is named and not there is deleted, with its invoices.
+    AND (invoice.job_id IS NULL OR job.job_id IS NOT NULL)
     AND (
       NOT @ar_skip_unstarted
-      OR job.job_id IS NULL
+      OR invoice.job_id IS NULL
       OR job.first_appointment_on_local <= @as_of
       OR (job.first_appointment_on_local IS NULL AND COALESCE(job.job_status, '') = 'Completed')
     )

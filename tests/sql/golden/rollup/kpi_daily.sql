@@ -74,7 +74,7 @@ SELECT
   CASE
     WHEN summed.kind = 'snapshot'
     THEN measured.input_watermark
-    ELSE $input_watermark
+    ELSE CAST($input_watermark AS TIMESTAMPTZ)
   END AS input_watermark,
   CASE
     WHEN summed.kind = 'snapshot'

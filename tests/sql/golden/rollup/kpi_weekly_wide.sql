@@ -167,7 +167,7 @@ SELECT
   COALESCE(spread.closed_average_sale_numerator, CAST(0 AS DECIMAL(38, 9))) AS closed_average_sale_numerator,
   COALESCE(spread.closed_average_sale_denominator, CAST(0 AS DECIMAL(38, 9))) AS closed_average_sale_denominator,
   $as_of AS as_of,
-  $input_watermark AS input_watermark
+  CAST($input_watermark AS TIMESTAMPTZ) AS input_watermark
 FROM rollups
 JOIN weeks
   ON weeks.tenant_id = rollups.tenant_id

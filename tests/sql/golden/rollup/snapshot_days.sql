@@ -12,7 +12,7 @@ SELECT
   tenants.tenant_id,
   kpi.kpi,
   $as_of AS day,
-  $input_watermark AS input_watermark,
+  CAST($input_watermark AS TIMESTAMPTZ) AS input_watermark,
   kpi.version AS definition_version
 FROM tenants
 CROSS JOIN st_ref.dim_kpis AS kpi /* cross join: a row per tenant and snapshot KPI, a handful */

@@ -28,9 +28,12 @@ WITH unit AS (
     unit.role = 'PRODUCTION'
     AND invoice.balance <> 0
     AND NOT invoice.location_id IS NULL
+    AND /* The list of jobs leaves deleted ones out, so a job that is named and not there is deleted, with its invoices. */ (
+      invoice.job_id IS NULL OR NOT job.job_id IS NULL
+    )
     AND (
       NOT $ar_skip_unstarted
-      OR job.job_id IS NULL
+      OR invoice.job_id IS NULL
       OR job.first_appointment_on_local <= $as_of
       OR (
         job.first_appointment_on_local IS NULL
