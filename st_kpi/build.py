@@ -23,6 +23,7 @@ from st_kpi.mappings import (
     Mappings,
     read_mappings,
 )
+from st_kpi.servicetitan.registry import REGISTRY
 from st_kpi.settings import CostSource
 from st_kpi.sql.cards import Card, Kind
 from st_kpi.sql.lint import CONTRIBUTION_COLUMNS, KPI_COLUMNS, KPI_TABLE, Project, inspect, refuse
@@ -192,15 +193,16 @@ def _loaded(warehouse: Warehouse) -> bool:
 
 
 def _watermark(warehouse: Warehouse, statements: Iterable[Statement]) -> dt.datetime | None:
-    """When the newest row that the SQL can read was loaded."""
-    tables = sorted({t for s in statements for t in s.reads if t.startswith("st_raw.")})
-    each = " UNION ALL ".join(f"SELECT MAX(_loaded_at) AS loaded_at FROM {t}" for t in tables)
-    if not each:
-        return None
-    newest: dt.datetime | None = warehouse.query(
-        f"SELECT MAX(loaded_at) AS newest FROM ({each}) AS t"
-    )[0]["newest"]
-    return newest
+    """Until when everything is known that the SQL reads: the oldest of its entities' latest fetches."""
+    tables = {table.removeprefix("st_raw.") for s in statements for table in s.reads}
+    entities = [e.name for e in REGISTRY.values() if {e.name, e.lines} & tables]
+    oldest: dt.datetime | None = warehouse.query(
+        "SELECT MIN(latest) AS oldest FROM ("
+        " SELECT entity, MAX(server_time) AS latest FROM st_ops.chunks"
+        " WHERE entity IN UNNEST(@entities) GROUP BY tenant_id, entity) AS known",
+        {"entities": entities},
+    )[0]["oldest"]
+    return oldest
 
 
 def _parameters(

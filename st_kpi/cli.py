@@ -5,7 +5,9 @@ Flows are imported when a command needs them: reading a number must not wait for
 """
 
 import asyncio
+import atexit
 import json
+import os
 import sys
 from collections.abc import Callable, Coroutine
 from datetime import date
@@ -40,14 +42,34 @@ class Format(StrEnum):
 
 def main() -> None:
     """Run a command; every error a user can cause is one sentence on stderr, never a traceback."""
+    atexit.register(_leave)  # first in, last out: after everything that Prefect still has to send
     try:
         app()
+    except SystemExit as end:
+        _exit_with(end.code if isinstance(end.code, int) else 0 if end.code is None else 1)
     except StKpiError as error:
         print(f"st-kpi: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        _exit_with(error.exit_code)
     except KeyboardInterrupt:
         print("st-kpi: stopped; run the same command again to go on.", file=sys.stderr)
-        sys.exit(130)
+        _exit_with(130)
+
+
+_exit_code = 1
+
+
+def _exit_with(code: int) -> None:
+    global _exit_code
+    _exit_code = code
+    sys.exit(code)
+
+
+def _leave() -> None:
+    """End the process here: tearing down the interpreter under Prefect's daemon threads makes DuckDB's
+    binding print a page of leak warnings, which frightens people and means nothing."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(_exit_code)
 
 
 def _day(text: str | None) -> date | None:

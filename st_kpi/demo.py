@@ -38,7 +38,7 @@ def run_demo(*, scale: float, seed: int, home: Path) -> None:
     started = time.monotonic()
     file = _fresh_file(home)
     say(f"Starting a made-up company at scale {scale} and a private Prefect server...")
-    with _sandbox(scale, seed) as process, prefect_api():
+    with _sandbox_process(scale, seed) as process, prefect_api():
         tenant = _ready(process)
         settings = _settings(tenant, file)
         say(f"The company answers at {tenant.url}; its today is {tenant.today}.")
@@ -127,7 +127,14 @@ def _fresh_file(home: Path) -> Path:
 
 
 @contextmanager
-def _sandbox(scale: float, seed: int) -> Iterator[subprocess.Popen[str]]:
+def sandbox(scale: float, seed: int) -> Iterator[Tenant]:
+    """The made-up tenant, served by a process of its own while the block runs."""
+    with _sandbox_process(scale, seed) as process:
+        yield _ready(process)
+
+
+@contextmanager
+def _sandbox_process(scale: float, seed: int) -> Iterator[subprocess.Popen[str]]:
     """The sandbox in a process of its own, as a real tenant would be."""
     command = [sys.executable, "-m", "st_kpi.sandbox", "--port", "0"]
     command += ["--scale", str(scale), "--seed", str(seed)]

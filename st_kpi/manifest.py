@@ -142,18 +142,6 @@ def watermarks(session: Session) -> dict[str, datetime | None]:
     }
 
 
-def input_watermark(session: Session) -> datetime | None:
-    """Until when all entities are known: the oldest of their latest fetches, by the source's clock."""
-    rows = session.warehouse.query(
-        "SELECT MIN(latest) AS watermark FROM ("
-        " SELECT entity, MAX(server_time) AS latest FROM st_ops.chunks"
-        " WHERE tenant_id = @tenant_id GROUP BY entity) AS entities",
-        {"tenant_id": session.tenant_id},
-    )
-    watermark: datetime | None = rows[0]["watermark"]
-    return watermark
-
-
 def start_run(session: Session, flow: str, run_id: str) -> None:
     """Note that a run began; its status stays ``running`` until it ends."""
     session.warehouse.insert(

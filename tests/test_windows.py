@@ -1,6 +1,7 @@
 """Windows, local days and the splitting of a backfill into chunks."""
 
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -85,7 +86,7 @@ def test_split_covers_the_window_once_and_keeps_chunks_small(
     plans = drive(window, zone, limit, created)
     assert plans[0].window.start == window.start
     assert plans[-1].window.end == window.end
-    assert all(a.window.end == b.window.start for a, b in zip(plans, plans[1:], strict=False))
+    assert all(a.window.end == b.window.start for a, b in pairwise(plans))
     assert sum(plan.rows for plan in plans) == len(created)
     for plan in plans:
         local = plan.window.start.astimezone(zone).date()

@@ -285,16 +285,24 @@ def test_two_builds_of_the_same_rows_are_equal(loaded: Any) -> None:
     assert first.rows == second.rows
 
 
-def test_the_watermark_is_when_the_newest_row_was_loaded(loaded: Any) -> None:
+def test_the_watermark_is_the_oldest_of_the_entities_latest_fetches(loaded: Any) -> None:
     assert loaded.build(WEDNESDAY).input_watermark is None
-    loaded.edit({"jobs": [{"id": 1, "_loaded_at": "2025-01-09 01:00"}]})
     watermark = dt.datetime(2025, 1, 9, 1, tzinfo=dt.UTC)
+    fetched = {"jobs": [-5, 2], "payments": [0, -3], "materials": [-9]}  # no KPI reads materials
+    loaded.warehouse.insert(
+        "st_ops.chunks",
+        [
+            {"tenant_id": 1, "entity": name, "server_time": watermark + dt.timedelta(hours=hour)}
+            for name, hours in fetched.items()
+            for hour in hours
+        ],
+    )
     assert loaded.build(THURSDAY).input_watermark == watermark
     daily = loaded.query("SELECT kpi, day, as_of, input_watermark FROM st_kpi.kpi_daily")
     seen = {(r["kpi"], r["as_of"]): r["input_watermark"] for r in daily}
     assert seen["leads", THURSDAY] == watermark
     assert seen["outstanding_ar", THURSDAY] == watermark
-    assert seen["outstanding_ar", WEDNESDAY] is None  # measured before anything was stamped
+    assert seen["outstanding_ar", WEDNESDAY] is None  # measured before anything was fetched
 
 
 def test_a_contribution_is_told_apart_by_what_it_comes_from_and_why(loaded: Any) -> None:
