@@ -22,7 +22,7 @@ def _run_name() -> str:
     return f"{parameters['entity']} {Window(start, end).label(zone)}"
 
 
-@flow(name="ingest-chunk", flow_run_name=_run_name, retries=2, retry_delay_seconds=5)
+@flow(name="ingest-chunk", flow_run_name=_run_name)
 async def ingest_chunk(
     entity: str,
     start: datetime | None = None,

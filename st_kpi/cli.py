@@ -9,11 +9,12 @@ import atexit
 import json
 import os
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -91,7 +92,7 @@ _Seed = Annotated[int, typer.Option(help="Another seed is another company.")]
 
 @app.command()
 def demo(
-    scale: _Scale = 0.05,
+    scale: _Scale = 0.1,
     seed: _Seed = 7,
     home: Annotated[Path, typer.Option(help="Folder for the demo's warehouse.")] = Path("demo"),
 ) -> None:
@@ -129,15 +130,17 @@ def backfill(
     check_days(settings, start, end)
 
     async def run() -> None:
-        from flows.backfill import backfill as flow
         from st_kpi.session import open_session
         from st_kpi.terminal import progress_bar
 
         with progress_bar("Backfill") as progress:
             async with open_session(settings, progress):
-                await flow(entity, start, end)
+                with _prefect():
+                    from flows.backfill import backfill as flow
 
-    _with_prefect(run)
+                    await flow(entity, start, end)
+
+    asyncio.run(run())
 
 
 @app.command()
@@ -151,14 +154,16 @@ def build(
     day = _day(as_of)
 
     async def run() -> None:
-        from flows.refresh_kpis import refresh_kpis
         from st_kpi.session import open_session
         from st_kpi.terminal import build_summary, say
 
         async with open_session(settings, reads_source=False):
-            say(build_summary(await refresh_kpis(day)))
+            with _prefect():
+                from flows.refresh_kpis import refresh_kpis
 
-    _with_prefect(run)
+                say(build_summary(await refresh_kpis(day)))
+
+    asyncio.run(run())
 
 
 @app.command()
@@ -222,12 +227,13 @@ def lint() -> None:
     print("The KPI SQL is clean.")
 
 
-def _with_prefect(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run flows against the configured Prefect API, or against a private server for this command."""
+@contextmanager
+def _prefect() -> Iterator[None]:
+    """The configured Prefect API, or a private server for this command; nothing of Prefect is imported before."""
     from st_kpi.prefect_server import configured_api, prefect_api
     from st_kpi.terminal import say
 
     if configured_api() is None:
         say("Starting a private Prefect server (set PREFECT_API_URL to use yours)...")
     with prefect_api():
-        asyncio.run(run())
+        yield

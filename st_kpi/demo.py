@@ -138,14 +138,13 @@ def _sandbox_process(scale: float, seed: int) -> Iterator[subprocess.Popen[str]]
     """The sandbox in a process of its own, as a real tenant would be."""
     command = [sys.executable, "-m", "st_kpi.sandbox", "--port", "0"]
     command += ["--scale", str(scale), "--seed", str(seed)]
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, start_new_session=True
-    )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait()
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
 
 
 def _ready(process: subprocess.Popen[str]) -> Tenant:

@@ -52,8 +52,8 @@ class Fetched:
 async def fetch(session: Session, entity: Entity, window: Window | None, run_id: str) -> Fetched:
     """Fetch every page of the chunk and type it as it comes.
 
-    Raises ``IncompleteChunk`` when the rows are not as many as promised, or when the promise has changed in the
-    meantime; ``SourceError`` when ServiceTitan cannot be read.
+    Raises ``IncompleteChunk`` when the rows are not as many as promised or not all different, or when the promise has
+    changed in the meantime; ``SourceError`` when ServiceTitan cannot be read.
     """
     started = datetime.now(UTC)
     folder = session.spool / f"{entity.name}-{uuid4().hex}"
@@ -88,10 +88,11 @@ async def fetch(session: Session, entity: Entity, window: Window | None, run_id:
         raise
     typed = tuple(task.result() for task in typing)
     fetched = Fetched(entity, window, folder, typed, promised, server_time, started)
-    if not promised == after.total == fetched.rows:
+    distinct = await asyncio.to_thread(_distinct, session, fetched)
+    if not promised == after.total == fetched.rows == distinct:
         shutil.rmtree(folder, ignore_errors=True)
         raise IncompleteChunk(
-            entity.name, _label(session, window), after.total, fetched.rows, fetched.rows
+            entity.name, _label(session, window), after.total, fetched.rows, distinct
         )
     return fetched
 
@@ -99,7 +100,7 @@ async def fetch(session: Session, entity: Entity, window: Window | None, run_id:
 def store(session: Session, fetched: Fetched, run_id: str) -> Merged:
     """Merge a fetched chunk and record it, in one transaction; its files are gone afterwards.
 
-    Raises ``IncompleteChunk`` when rows are missing or double, and then nothing is stored.
+    Raises ``IncompleteChunk`` when not every row is in the warehouse afterwards, and then none is.
     """
     entity, settings = fetched.entity, session.settings
     chunk = manifest.ChunkRecord(
@@ -140,6 +141,14 @@ def store(session: Session, fetched: Fetched, run_id: str) -> Merged:
     finally:
         shutil.rmtree(fetched.folder, ignore_errors=True)
     return merged
+
+
+def _distinct(session: Session, fetched: Fetched) -> int:
+    """Different records among the fetched ones; without a key every row is one of its own."""
+    if fetched.entity.key is None or not fetched.pages:
+        return fetched.rows
+    files = [page.records for page in fetched.pages]
+    return session.typer.distinct(files, fetched.entity.key) + fetched.rejected
 
 
 async def _type(

@@ -83,6 +83,16 @@ class Typer:
             connection.execute("SET TimeZone = 'UTC'")
             return _PageTyping(connection, entity, stamp).run(page, target, longest)
 
+    def distinct(self, files: list[Path], key: str) -> int:
+        """How many different values of ``key`` the typed files hold."""
+        with self._database.cursor() as connection:
+            names = [str(file) for file in files]
+            row = connection.execute(
+                f'SELECT COUNT(DISTINCT "{key}") FROM read_parquet(?)', [names]
+            ).fetchone()
+        assert row is not None
+        return int(row[0])
+
     def close(self) -> None:
         """Give the memory back; also the object, which threads that outlive the run may still hold."""
         self._database.close()

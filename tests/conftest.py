@@ -1,0 +1,91 @@
+"""Fixtures shared by the tests that need a whole tenant."""
+
+import atexit
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from st_kpi.sandbox import Company, Credentials, create_app, generate_company
+from st_kpi.servicetitan.client import ServiceTitan
+from st_kpi.session import Session
+from st_kpi.settings import Settings, load_settings
+from st_kpi.typed import Typer
+from st_kpi.warehouse.duckdb import DuckDBWarehouse
+
+
+@pytest.fixture(autouse=True)
+def _settings_of_the_test_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No .env, no st-kpi.toml and no ST_KPI_* variable of the machine."""
+    for name in [name for name in os.environ if name.startswith("ST_KPI_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def company() -> Company:
+    """A made-up company small enough for a test: 1,613 jobs. Do not change it."""
+    return generate_company(seed=7, scale=0.01)
+
+
+def tenant_settings(url: str = "http://tenant.test", **more: object) -> Settings:
+    """Settings for the sandbox tenant at ``url``."""
+    return load_settings(
+        tenant_id=Credentials.TENANT_ID,
+        client_id=Credentials.CLIENT_ID,
+        client_secret=Credentials.CLIENT_SECRET,
+        app_key=Credentials.APP_KEY,
+        api_url=url,
+        auth_url=url,
+        timezone="America/Phoenix",
+        **more,
+    )
+
+
+@asynccontextmanager
+async def tenant_session(
+    transport: httpx.AsyncBaseTransport, folder: Path, **more: object
+) -> AsyncIterator[Session]:
+    """A session on an in-memory warehouse whose source is ``transport``."""
+    settings = tenant_settings(**more)
+    api_url, auth_url = settings.hosts
+    warehouse, typer = DuckDBWarehouse(":memory:"), Typer()
+    warehouse.ensure_raw(settings.personal_data)
+    source = ServiceTitan(
+        settings.credentials(), api_url=api_url, auth_url=auth_url, transport=transport
+    )
+    async with source:
+        yield Session(settings, warehouse, typer, folder, source)
+    typer.close()
+    warehouse.close()
+
+
+@pytest.fixture
+async def session(company: Company, tmp_path: Path) -> AsyncIterator[Session]:
+    """A session on the sandbox tenant, over ASGI, without its rate limit in the way."""
+    app = create_app(company, requests_per_second=10_000)
+    async with tenant_session(httpx.ASGITransport(app), tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[str]:
+    """A real Prefect server for the tests of flows."""
+    from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
+
+    from st_kpi.prefect_server import prefect_api
+
+    # Prefect read its settings when the test modules were imported.
+    with (
+        prefect_api() as url,
+        temporary_settings({PREFECT_API_URL: url, PREFECT_LOGGING_TO_API_ENABLED: False}),
+    ):
+        yield url
+
+
+def pytest_configure() -> None:
+    """Silence the last moments of the process: see ``st_kpi.cli._leave``."""
+    atexit.register(lambda: os.dup2(os.open(os.devnull, os.O_WRONLY), 2))

@@ -1,0 +1,211 @@
+"""The flows on a real Prefect server, against the sandbox tenant on a real socket."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import pytest
+import uvicorn
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterKey,
+    FlowRunFilter,
+    FlowRunFilterParentFlowRunId,
+)
+
+from flows.backfill import backfill
+from flows.refresh_kpis import refresh_kpis
+from st_kpi import manifest, published
+from st_kpi.demo import compare
+from st_kpi.errors import ConfigurationError, NothingLoaded, RunFailed
+from st_kpi.prefect_server import free_port
+from st_kpi.sandbox import Books, Company, create_app, generate_company
+from st_kpi.servicetitan.registry import REGISTRY
+from st_kpi.session import open_session
+from tasks.watermarks import EntityWatermark, block_name
+from tests.conftest import tenant_settings
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+
+class Tenant:
+    """The sandbox on a socket; ``refuse`` names paths that answer 404, ``before`` sees each request first."""
+
+    def __init__(self, company: Company) -> None:
+        self.company = company
+        self.refuse: set[str] = set()
+        self.before: Callable[[str, str], None] = lambda path, query: None
+        app = create_app(company)
+
+        async def gate(scope, receive, send):  # type: ignore[no-untyped-def]
+            self.before(scope["path"], scope["query_string"].decode())
+            if any(part in scope["path"] for part in self.refuse):
+                scope = scope | {"path": "/nowhere"}
+            await app(scope, receive, send)
+
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        config = uvicorn.Config(
+            gate, port=port, log_level="error", date_header=False, lifespan="off"
+        )
+        self.server = uvicorn.Server(config)
+        self.thread = threading.Thread(target=self.server.run)
+
+    def __enter__(self) -> "Tenant":
+        self.thread.start()
+        while not self.server.started:
+            time.sleep(0.01)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server.should_exit = True
+        self.thread.join()
+
+    def books(self) -> dict[tuple[str, date, str], tuple[object, object]]:
+        cells = Books(self.company).weekly(self.company.last_day).items()
+        return {key: (cell.numerator, cell.denominator or 0) for key, cell in cells}
+
+
+@pytest.fixture
+def tenant(company: Company) -> Iterator[Tenant]:
+    with Tenant(company) as served:
+        yield served
+
+
+async def test_from_nothing_to_numbers_that_equal_the_books(tenant: Tenant, tmp_path: Path) -> None:
+    settings = tenant_settings(tenant.url, warehouse=f"duckdb:///{tmp_path}/a.duckdb")
+    told: dict[str, int] = {"promised": 0, "stored": 0}
+
+    def tell(entity: str, promised: int, stored: int) -> None:
+        told["promised"] += promised
+        told["stored"] += stored
+
+    async with open_session(settings, tell) as session:
+        run_id = await backfill()
+        assert told["promised"] == told["stored"] > 15_000
+        built = await refresh_kpis(tenant.company.last_day)
+        sentence = compare(session.warehouse, tenant.books())  # type: ignore[arg-type]
+        assert "equal to the cent" in sentence
+        assert all(check.passed for check in built.checks if check.severity == "fail")
+
+        cells = session.warehouse.query(
+            "SELECT COUNT(*) AS n FROM st_kpi.kpi_weekly AS w WHERE w.numerator <> ("
+            " SELECT COALESCE(SUM(d.numerator), 0) FROM st_kpi.kpi_daily AS d"
+            " WHERE d.kpi = w.kpi AND d.`rollup` = w.`rollup`"
+            " AND d.day BETWEEN w.week_start AND DATE_ADD(w.week_start, INTERVAL 6 DAY))"
+        )
+        assert cells == [{"n": 0}]
+
+        again = await backfill()
+        changed = [row for row in manifest.completeness(session, again) if row["changed"]]
+        assert changed == []
+        runs = session.warehouse.query("SELECT flow, status FROM st_ops.runs ORDER BY started_at")
+        assert runs == [{"flow": "backfill", "status": "completed"}] * 2
+
+    block = await EntityWatermark.aload(block_name(settings.tenant_id or 0, "invoices"))
+    newest = max(invoice.modified or 0 for invoice in tenant.company.invoices)
+    assert block.run_id == again
+    assert block.modified_on is not None
+    assert newest > 0
+    await _dashboard_shows(run_id)
+
+
+async def _dashboard_shows(run_id: str) -> None:
+    """The run names, tags' limits and artifacts that a person looks for."""
+    async with get_client() as client:
+        below = FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[run_id]))
+        names = {run.name for run in await client.read_flow_runs(flow_run_filter=below)}
+        today = max(name.rsplit("..", 1)[1] for name in names if ".." in name)
+        assert {"business_units", f"invoices 2020-01-01..{today}"} <= names
+        for tag in ("servicetitan-api", "warehouse-write"):
+            limit = await client.read_concurrency_limit_by_tag(tag)
+            assert limit.concurrency_limit > 0
+        for key in ("completeness", "backfill-progress", "weekly-kpis"):
+            wanted = ArtifactFilter(key=ArtifactFilterKey(any_=[key]))
+            assert await client.read_artifacts(artifact_filter=wanted), key
+
+
+async def test_one_entity_that_fails_does_not_stop_the_others(
+    tenant: Tenant, tmp_path: Path
+) -> None:
+    tenant.refuse = {"/payrolls"}
+    settings = tenant_settings(tenant.url, warehouse=f"duckdb:///{tmp_path}/a.duckdb")
+    async with open_session(settings) as session:
+        with pytest.raises(RunFailed, match=r"payrolls.*404"):
+            await backfill(["payrolls", "returns", "job_types"])
+        rows = session.warehouse.query("SELECT DISTINCT entity FROM st_ops.chunks ORDER BY entity")
+        assert [row["entity"] for row in rows] == ["job_types", "returns"]
+        (run,) = session.warehouse.query("SELECT status, detail FROM st_ops.runs")
+        assert run["status"] == "failed"
+        assert "payrolls" in run["detail"]
+        tenant.refuse = set()
+        await backfill(["payrolls", "returns"])
+        assert REGISTRY["payrolls"].name in {
+            row["entity"] for row in session.warehouse.query("SELECT entity FROM st_ops.chunks")
+        }
+
+
+async def test_no_subflow_is_left_running(tenant: Tenant, tmp_path: Path) -> None:
+    tenant.refuse = {"/returns"}
+    settings = tenant_settings(
+        tenant.url, warehouse=f"duckdb:///{tmp_path}/a.duckdb", chunk_rows=1000
+    )
+    async with open_session(settings) as session:
+        with pytest.raises(RunFailed):
+            await backfill(["customers", "returns", "locations"])
+        (run,) = session.warehouse.query("SELECT run_id FROM st_ops.runs")
+    async with get_client() as client:
+        below = FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[run["run_id"]]))
+        runs = await client.read_flow_runs(flow_run_filter=below)
+    assert {run.state_name for run in runs} == {"Completed"}
+    assert len(runs) == 2
+
+
+async def test_a_chunk_that_moves_is_read_again(tmp_path: Path) -> None:
+    """A record appears in the window right after its pages were read; the second try finds it."""
+    company = generate_company(seed=11, scale=0.01)
+    pages = 0
+
+    def add_one_behind_the_reader(path: str, query: str) -> None:
+        nonlocal pages
+        if not path.endswith("/returns"):
+            return
+        if pages == 1:
+            new = replace(company.returns[0], id=max(row.id for row in company.returns) + 1)
+            company.returns.append(new)
+            company.touch()
+        pages += "pageSize=5000" in query
+
+    with Tenant(company) as tenant:
+        tenant.before = add_one_behind_the_reader
+        settings = tenant_settings(tenant.url, warehouse=f"duckdb:///{tmp_path}/a.duckdb")
+        async with open_session(settings) as session:
+            run_id = await backfill(["returns"])
+            (row,) = manifest.completeness(session, run_id)
+    assert pages == 2
+    assert row["promised"] == row["fetched"] == row["stored"] == len(company.returns)
+
+
+async def test_building_before_loading_says_what_to_do(tmp_path: Path) -> None:
+    settings = tenant_settings(warehouse=f"duckdb:///{tmp_path}/a.duckdb")
+    async with open_session(settings, reads_source=False) as session:
+        with pytest.raises(NothingLoaded, match="st-kpi backfill"):
+            await refresh_kpis()
+        with pytest.raises(NothingLoaded, match="st-kpi build"):
+            published.read(session.warehouse)
+
+
+async def test_wrong_days_and_entities_stop_before_anything_runs(
+    tenant: Tenant, tmp_path: Path
+) -> None:
+    settings = tenant_settings(tenant.url, warehouse=f"duckdb:///{tmp_path}/a.duckdb")
+    async with open_session(settings) as session:
+        with pytest.raises(ConfigurationError, match="is after the last day"):
+            await backfill(None, date(2025, 2, 1), date(2025, 1, 1))
+        with pytest.raises(ConfigurationError, match="no entity 'job'"):
+            await backfill(["job"])
+        assert session.warehouse.query("SELECT run_id FROM st_ops.runs") == []
