@@ -21,7 +21,14 @@ from tasks.watermarks import save_watermarks
 PARALLEL_CHUNKS = 3
 
 
-@flow(name="backfill")
+def _run_name() -> str:
+    """For example ``invoices, payments 2023-01-01..2023-12-31``."""
+    parameters = flow_run.parameters
+    entities, start, end = (parameters.get(name) for name in ("entities", "start", "end"))
+    return f"{', '.join(entities) if entities else 'everything'} {start or ''}..{end or 'now'}"
+
+
+@flow(name="backfill", flow_run_name=_run_name)
 async def backfill(
     entities: list[str] | None = None, start: date | None = None, end: date | None = None
 ) -> str:

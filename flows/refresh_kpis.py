@@ -11,7 +11,12 @@ from tasks.artifacts import kpi_table
 from tasks.kpis import build_kpis, lint_sql, weekly_kpis
 
 
-@flow(name="refresh-kpis")
+def _run_name() -> str:
+    """For example ``KPIs as of 2025-10-21``."""
+    return f"KPIs as of {flow_run.parameters.get('as_of') or 'today'}"
+
+
+@flow(name="refresh-kpis", flow_run_name=_run_name)
 async def refresh_kpis(as_of: date | None = None) -> BuildResult:
     """Rebuild every KPI from the raw tables; readers see the last good build until this one is done.
 
