@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 
-from st_kpi import published, terminal
+from st_kpi import child, published, terminal
 from st_kpi.errors import CheckFailed, ConfigurationError, RunFailed
 from st_kpi.prefect_server import prefect_api
 from st_kpi.sandbox.company import Credentials
@@ -47,7 +47,8 @@ def run_demo(*, scale: float, seed: int, home: Path) -> None:
             print(terminal.weekly_table(published.read(warehouse, weeks=_WEEKS_SHOWN)))
             verdict = compare(warehouse, _books(tenant))
     print(verdict)
-    print(f"The warehouse is {file}. Ask it again: ST_KPI_WAREHOUSE=duckdb:///{file} st-kpi show")
+    print(f"The warehouse is {file}. Ask it:")
+    print(f"  ST_KPI_WAREHOUSE=duckdb:///{file} {sys.argv[0]} show --kpi gpm")
     say(f"Done in {time.monotonic() - started:.0f} s.")
 
 
@@ -136,11 +137,8 @@ def sandbox(scale: float, seed: int) -> Iterator[Tenant]:
 @contextmanager
 def _sandbox_process(scale: float, seed: int) -> Iterator[subprocess.Popen[str]]:
     """The sandbox in a process of its own, as a real tenant would be."""
-    command = [sys.executable, "-m", "st_kpi.sandbox", "--port", "0"]
-    command += ["--scale", str(scale), "--seed", str(seed)]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, start_new_session=True
-    ) as process:
+    arguments = ["--port", "0", "--scale", str(scale), "--seed", str(seed)]
+    with child.start("st_kpi.sandbox", arguments, stdout=subprocess.PIPE) as process:
         try:
             yield process
         finally:

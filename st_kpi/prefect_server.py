@@ -7,7 +7,6 @@ imports prefect, so that the address is in the environment before anything does.
 import os
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import tomllib
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import httpx
 
+from st_kpi import child
 from st_kpi.errors import RunFailed
 
 _IN_MEMORY = "sqlite+aiosqlite:///file::memory:?cache=shared&uri=true&check_same_thread=false"
@@ -57,7 +57,7 @@ def prefect_api() -> Iterator[str]:
         finally:
             del os.environ["PREFECT_API_URL"]
             process.terminate()
-            process.wait()
+            process.communicate()
 
 
 def free_port() -> int:
@@ -67,27 +67,19 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def _start(home: str, port: int) -> subprocess.Popen[bytes]:
+def _start(home: str, port: int) -> subprocess.Popen[str]:
     environment = os.environ | {
         "PREFECT_HOME": home,
         "PREFECT_API_DATABASE_CONNECTION_URL": _IN_MEMORY,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
     }
-    command = [sys.executable, "-m", "prefect", "server", "start", "--no-services"]
+    command = ["server", "start", "--no-services", "--host", "127.0.0.1", "--port", str(port)]
     with open(Path(home) / "server.log", "wb") as log:
-        # Its own group: Ctrl-C is for the command, which then ends the server itself.
-        return subprocess.Popen(
-            [*command, "--host", "127.0.0.1", "--port", str(port)],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        return child.start("prefect", command, stdout=log, environment=environment)
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+def _wait_until_ready(process: subprocess.Popen[str], url: str, log: Path) -> None:
     deadline = time.monotonic() + _START_TIMEOUT
     while time.monotonic() < deadline and process.poll() is None:
         try:
