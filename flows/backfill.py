@@ -9,7 +9,7 @@ from prefect.runtime import flow_run
 
 from flows.ingest_chunk import ingest_chunk
 from st_kpi import manifest
-from st_kpi.errors import RunFailed
+from st_kpi.errors import RunFailed, StKpiError
 from st_kpi.planning import Chunk, source_time, wanted_entities, wanted_window
 from st_kpi.session import Session, shared_session
 from tasks.artifacts import ProgressBar, completeness_table
@@ -50,11 +50,15 @@ async def backfill(
             return_exceptions=True,
         )
         chunks, problems = _planned(names, plans)
+        promised = {
+            name: None if isinstance(plan, BaseException) else sum(chunk.rows for chunk in plan)
+            for name, plan in zip(names, plans, strict=True)
+        }
         for chunk in chunks:
             session.progress(chunk.entity, chunk.rows, 0)
 
         problems += await _ingest(session, chunks, run_id)
-        rows = await asyncio.to_thread(manifest.completeness, session, run_id)
+        rows = await asyncio.to_thread(manifest.completeness, session, run_id, promised)
         problems += [
             f"{r['entity']}: {r['rejected']:,} rows rejected" for r in rows if r["rejected"]
         ]
@@ -101,8 +105,12 @@ async def _ingest(session: Session, chunks: list[Chunk], run_id: str) -> list[st
                 run_id,
                 return_state=True,
             )
-        await bar.advance(chunk.rows)
         result = await state.aresult(raise_on_failure=False)
-        return str(result) if isinstance(result, Exception) else None
+        if isinstance(result, StKpiError):
+            return str(result)
+        if isinstance(result, Exception):
+            return f"{chunk.entity}: {type(result).__name__}: {result}"
+        await bar.advance(chunk.rows)
+        return None
 
     return [problem for problem in await asyncio.gather(*map(one, chunks)) if problem]

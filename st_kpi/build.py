@@ -29,6 +29,7 @@ from st_kpi.sql.cards import Card, Kind
 from st_kpi.sql.lint import CONTRIBUTION_COLUMNS, KPI_COLUMNS, KPI_TABLE, Project, inspect, refuse
 from st_kpi.sql.statements import CONTRIBUTIONS, Severity, Statement
 from st_kpi.warehouse.base import Warehouse
+from st_kpi.warehouse.operations import KNOWN_UNTIL
 
 #: How many rows of a check are written out.
 SHOWN_ROWS = 5
@@ -193,13 +194,12 @@ def _loaded(warehouse: Warehouse) -> bool:
 
 
 def _watermark(warehouse: Warehouse, statements: Iterable[Statement]) -> dt.datetime | None:
-    """Until when everything is known that the SQL reads: the oldest of its entities' latest fetches."""
+    """Until when everything is known that the SQL reads: its entity that was read longest ago."""
     tables = {table.removeprefix("st_raw.") for s in statements for table in s.reads}
     entities = [e.name for e in REGISTRY.values() if {e.name, e.lines} & tables]
     oldest: dt.datetime | None = warehouse.query(
-        "SELECT MIN(latest) AS oldest FROM ("
-        " SELECT entity, MAX(server_time) AS latest FROM st_ops.chunks"
-        " WHERE entity IN UNNEST(@entities) GROUP BY tenant_id, entity) AS known",
+        f"SELECT MIN(known_until) AS oldest FROM ({KNOWN_UNTIL}) AS known"
+        " WHERE entity IN UNNEST(@entities)",
         {"entities": entities},
     )[0]["oldest"]
     return oldest

@@ -21,11 +21,13 @@ _CASTS: dict[ColumnType, str] = {
     ColumnType.BOOL: "CASE {0} WHEN 'true' THEN TRUE WHEN 'false' THEN FALSE END",
     ColumnType.NUMERIC: "TRY_CAST({0} AS DECIMAL(38, 9))",
     ColumnType.FLOAT64: "TRY_CAST({0} AS DOUBLE)",
-    ColumnType.TIMESTAMP: "TRY_CAST({0} AS TIMESTAMPTZ)",
-    ColumnType.DATE: "TRY_CAST({0} AS DATE)",
+    # DuckDB also knows words such as "infinity" and "epoch"; a date begins with its year.
+    ColumnType.TIMESTAMP: "CASE WHEN {0}[1] BETWEEN '0' AND '9' THEN TRY_CAST({0} AS TIMESTAMPTZ) END",
+    ColumnType.DATE: "CASE WHEN {0}[1] BETWEEN '0' AND '9' THEN TRY_CAST({0} AS DATE) END",
     ColumnType.JSON: "{0}",
 }
-_NEVER_WRONG = (ColumnType.STRING, ColumnType.JSON)
+#: Types that any text fits.
+NEVER_WRONG = (ColumnType.STRING, ColumnType.JSON)
 
 Path = tuple[str, ...]
 
@@ -90,22 +92,27 @@ def objects(model: type[Nested]) -> list[tuple[Path, dict[str, Any]]]:
     return found
 
 
-def typed(column: Column) -> str:
+def typed(column: Column, struct: str = "r") -> str:
     """The column's typed value, NULL where the text does not fit; an empty text is no number or date."""
-    return _CASTS[column.type].format(text(column))
+    return _CASTS[column.type].format(text(column, struct))
 
 
 def wrong(column: Column) -> str | None:
-    """A condition that is true where the text is there and does not fit; None for text and JSON."""
-    if column.type in _NEVER_WRONG or not column.path or column.derived:
+    """A condition that is true where the value is there and does not fit; None where anything does."""
+    if column.type is ColumnType.JSON or not column.path or column.derived:
         return None
-    return f"({text(column)} IS NOT NULL AND ({typed(column)}) IS NULL)"
+    raw = text(column)
+    if column.type is ColumnType.STRING:
+        # Looking closer costs a parse, so only at what begins like an object or a list.
+        nested = f"json_type(json, {literal(pointer(column.path))}) IN ('OBJECT', 'ARRAY')"
+        return f"(CASE WHEN {raw}[1] IN ('{{', '[') THEN {nested} ELSE FALSE END)"
+    return f"({raw} IS NOT NULL AND ({typed(column)}) IS NULL)"
 
 
-def text(column: Column) -> str:
-    """The field as it came, as text."""
-    raw = "r." + ".".join(f'"{part}"' for part in column.path)
-    return raw if column.type in _NEVER_WRONG else f"NULLIF({raw}, '')"
+def text(column: Column, struct: str = "r") -> str:
+    """The field of the struct ``struct`` as it came, as text."""
+    raw = f"{struct}." + ".".join(f'"{part}"' for part in column.path)
+    return raw if column.type in NEVER_WRONG else f"NULLIF({raw}, '')"
 
 
 def not_a(path: Path, wanted: str) -> str:
@@ -125,6 +132,17 @@ def extra(unknown: Iterable[Path]) -> str:
         return "NULL"
     # Merging into an empty object drops the fields that this record does not have.
     return f"NULLIF(json_merge_patch('{{}}'::JSON, json_object({pairs})), '{{}}'::JSON)"
+
+
+def personal_in_disguise(model: type[Nested], unknown: Iterable[Path]) -> frozenset[Path]:
+    """The unknown fields that are known personal ones, or hold them, but for upper and lower case."""
+    personal = {
+        tuple(part.lower() for part in column.path[: depth + 1])
+        for column in columns(model, personal=True)
+        if column.personal
+        for depth in range(len(column.path))
+    }
+    return frozenset(path for path in unknown if tuple(part.lower() for part in path) in personal)
 
 
 def pointer(path: Path) -> str:

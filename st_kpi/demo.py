@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -60,8 +61,9 @@ def compare(
     Returns the sentence that says they are equal; raises ``CheckFailed`` naming the first cells that differ.
     """
     rows = warehouse.query(
-        "SELECT kpi, week_start, COALESCE(`rollup`, '') AS rollup_name, numerator,"
-        " COALESCE(denominator, 0) AS denominator FROM st_kpi.kpi_weekly"
+        "SELECT kpi, week_start, `rollup` AS rollup_name, SUM(numerator) AS numerator,"
+        " COALESCE(SUM(denominator), 0) AS denominator FROM st_kpi.kpi_weekly"
+        " GROUP BY kpi, week_start, `rollup`"
     )
     nothing = (Decimal(0), Decimal(0))
     ours = {
@@ -151,22 +153,23 @@ def _ready(process: subprocess.Popen[str]) -> Tenant:
     if " on http" not in line:
         raise RunFailed("The made-up tenant did not start.")
     url = line.rsplit(" ", 1)[1].strip()
-    about = httpx.get(f"{url}/sandbox", trust_env=False, timeout=60).raise_for_status().json()
+    about = _ask(f"{url}/sandbox")
     return Tenant(url, date.fromisoformat(about["today"]))
 
 
 def _books(tenant: Tenant) -> dict[tuple[str, date, str], tuple[Decimal, Decimal]]:
     """The tenant's own numbers per KPI, week and rollup: numerator and denominator."""
-    answer = httpx.get(
-        f"{tenant.url}/sandbox/books",
-        params={"as_of": str(tenant.today)},
-        trust_env=False,
-        timeout=600,
-    )
     return {
         (row["kpi"], date.fromisoformat(row["week_start"]), row["rollup"]): (
             Decimal(row["numerator"]),
             Decimal(row["denominator"] or 0),
         )
-        for row in answer.raise_for_status().json()
+        for row in _ask(f"{tenant.url}/sandbox/books", as_of=str(tenant.today))
     }
+
+
+def _ask(url: str, **params: str) -> Any:
+    try:
+        return httpx.get(url, params=params, trust_env=False, timeout=600).raise_for_status().json()
+    except httpx.HTTPError as error:
+        raise RunFailed(f"The made-up tenant does not answer at {url}: {error}") from None

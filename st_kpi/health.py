@@ -16,7 +16,7 @@ from st_kpi.windows import Window, midnight, missing
 class EntityHealth:
     """One entity's counts, in rows, and times, in UTC.
 
-    ``known_until`` is the source's clock at the latest fetch; ``gaps`` are the tenant's months, ``2023-04``, of
+    ``known_until`` is the source's clock when the oldest of the windows was read; ``gaps`` are the tenant's months, ``2023-04``, of
     history that no complete chunk covers.
     """
 
@@ -69,9 +69,15 @@ def read(warehouse: Warehouse, settings: Settings) -> Health:
         f" FROM st_ops.runs WHERE {tenant} ORDER BY started_at DESC LIMIT 1",
         params,
     )
+    end = max((c["window_end"] for c in chunks if c["window_end"]), default=datetime.now(UTC))
     entities = [
         _entity(
-            warehouse, entity, [c for c in chunks if c["entity"] == entity.name], settings, tenant
+            warehouse,
+            entity,
+            [c for c in chunks if c["entity"] == entity.name],
+            Window(midnight(settings.history_start, settings.zone), end),
+            tenant,
+            settings,
         )
         for entity in REGISTRY.values()
     ]
@@ -82,16 +88,17 @@ def _entity(
     warehouse: Warehouse,
     entity: Entity,
     chunks: list[dict[str, Any]],
-    settings: Settings,
+    history: Window,
     tenant: str,
+    settings: Settings,
 ) -> EntityHealth:
     rows = warehouse.query(
         f"SELECT COUNT(*) AS n FROM st_raw.{entity.name} WHERE {tenant}",
         {"tenant_id": settings.tenant_id},
     )
-    # An entity that is read whole says the same again each time: only the latest counts.
-    counted = chunks[-1:] if entity.history is History.WHOLE else chunks
-    known_until = max((c["server_time"] for c in chunks if c["server_time"]), default=None)
+    # A window, or a whole entity, that was read again says the same again: only its latest chunk counts.
+    counted = list({(c["window_start"], c["window_end"]): c for c in chunks}.values())
+    known_until = min((c["server_time"] for c in counted if c["server_time"]), default=None)
     return EntityHealth(
         entity=entity.name,
         rows=int(rows[0]["n"]),
@@ -103,23 +110,22 @@ def _entity(
             (c["max_modified_on"] for c in chunks if c["max_modified_on"]), default=None
         ),
         known_until=known_until,
-        gaps=_gaps(entity, chunks, settings),
+        gaps=_gaps(entity, counted, history, settings.zone),
         last_run=chunks[-1]["run_id"] if chunks else None,
     )
 
 
-def _gaps(entity: Entity, chunks: list[dict[str, Any]], settings: Settings) -> tuple[str, ...]:
-    """The months of history with a part that was never completely fetched, up to the latest fetch."""
+def _gaps(
+    entity: Entity, chunks: list[dict[str, Any]], history: Window, zone: ZoneInfo
+) -> tuple[str, ...]:
+    """The months of history with a part that was never completely fetched."""
     if entity.history is History.WHOLE:
         return () if chunks else ("all",)
-    zone = settings.zone
     done = [Window(c["window_start"], c["window_end"]) for c in chunks if not c["rejected"]]
-    end = max((w.end for w in done), default=datetime.now(UTC))
-    wanted = Window(midnight(settings.history_start, zone), end)
-    if wanted.start >= wanted.end:
+    if history.start >= history.end:
         return ()
     months: dict[str, None] = {}
-    for gap in missing(wanted, done):
+    for gap in missing(history, done):
         months |= dict.fromkeys(_months(gap, zone))
     return tuple(months)
 

@@ -61,6 +61,7 @@ async def fetch(session: Session, entity: Entity, window: Window | None, run_id:
     stamp = Stamp(
         tenant_id=session.tenant_id,
         run_id=run_id,
+        typing=session.typing(entity),
         loaded_at=started,
         test_customer_pattern=session.settings.test_customer_pattern,
         personal=session.settings.personal_data,
@@ -105,6 +106,7 @@ def store(session: Session, fetched: Fetched, run_id: str) -> Merged:
     entity, settings = fetched.entity, session.settings
     chunk = manifest.ChunkRecord(
         entity=entity.name,
+        typing=session.typing(entity),
         window=fetched.window,
         promised=fetched.promised,
         fetched=fetched.rows,

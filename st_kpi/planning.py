@@ -1,5 +1,6 @@
 """Which chunks a backfill has to fetch: what is wanted, less what is complete, cut by count."""
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -60,7 +61,9 @@ async def plan(session: Session, entity: Entity, wanted: Window) -> list[Chunk]:
     if entity.history is History.WHOLE:
         count = await session.source.count(entity)
         return [Chunk(entity.name, None, count.total)]
-    done = manifest.complete_windows(session, entity.name)
+    done = await asyncio.to_thread(
+        manifest.complete_windows, session, entity.name, session.typing(entity)
+    )
     return [chunk for gap in missing(wanted, done) for chunk in await _split(session, entity, gap)]
 
 

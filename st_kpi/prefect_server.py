@@ -43,6 +43,7 @@ def prefect_api() -> Iterator[str]:
     # The command itself says what went wrong, in a sentence.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     if url := configured_api():
+        _require_answer(url)
         yield url
         return
     with tempfile.TemporaryDirectory(prefix="st-kpi-prefect-") as home:
@@ -60,6 +61,17 @@ def prefect_api() -> Iterator[str]:
             process.communicate()
 
 
+def _require_answer(url: str) -> None:
+    """Raise ``RunFailed`` where nothing answers; what it answers is Prefect's own matter."""
+    try:
+        httpx.get(f"{url.rstrip('/')}/health", timeout=30)
+    except httpx.HTTPError as error:
+        raise RunFailed(
+            f"The Prefect API at {url} does not answer ({error}): start it, or unset PREFECT_API_URL"
+            " to use a private server."
+        ) from None
+
+
 def free_port() -> int:
     """A port of the loopback interface that nobody listens on now."""
     with socket.socket() as listener:
@@ -70,7 +82,9 @@ def free_port() -> int:
 def _start(home: str, port: int) -> subprocess.Popen[str]:
     environment = os.environ | {
         "PREFECT_HOME": home,
+        # Both names of one setting: the user's own database must not be the one.
         "PREFECT_API_DATABASE_CONNECTION_URL": _IN_MEMORY,
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": _IN_MEMORY,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
     }

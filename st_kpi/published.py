@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 
 from st_kpi.errors import ConfigurationError, NothingLoaded
 from st_kpi.warehouse.base import Warehouse
@@ -76,20 +76,15 @@ def read(
     rollups = _rollups(warehouse, tenant, rollup)
     chosen = _weeks(warehouse, tenant, week, weeks, as_of)
     rows = warehouse.query(
-        "SELECT kpi, week_start, COALESCE(`rollup`, '') AS rollup_name, numerator, denominator, value"
-        " FROM st_kpi.kpi_weekly"
-        " WHERE tenant_id = @tenant_id AND week_start BETWEEN @first AND @last",
+        # A rollup has a row per role where the mapping has changed.
+        "SELECT kpi, week_start, `rollup` AS rollup_name, SUM(numerator) AS numerator,"
+        " SUM(denominator) AS denominator FROM st_kpi.kpi_weekly"
+        " WHERE tenant_id = @tenant_id AND week_start BETWEEN @first AND @last"
+        " GROUP BY kpi, week_start, `rollup`",
         {"tenant_id": tenant, "first": min(chosen), "last": max(chosen)},
     )
     found = [
-        Cell(
-            r["kpi"],
-            r["week_start"],
-            r["rollup_name"],
-            r["numerator"],
-            r["denominator"],
-            r["value"],
-        )
+        _cell(r["kpi"], r["week_start"], r["rollup_name"], r["numerator"], r["denominator"])
         for r in rows
     ]
     cells = {(c.kpi, c.week_start, c.rollup): c for c in [*found, *_totals(found)]}
@@ -107,15 +102,20 @@ def _totals(cells: Sequence[Cell]) -> list[Cell]:
         if cell.denominator is not None:
             total[1] = (total[1] or Decimal(0)) + cell.denominator
     return [
-        Cell(kpi, week, ALL, numerator or Decimal(0), denominator, _value(numerator, denominator))
+        _cell(kpi, week, ALL, numerator or Decimal(0), denominator)
         for (kpi, week), (numerator, denominator) in sums.items()
     ]
 
 
-def _value(numerator: Decimal | None, denominator: Decimal | None) -> Decimal | None:
-    if denominator is None or numerator is None:
-        return numerator
-    return numerator / denominator if denominator else None
+def _cell(
+    kpi: str, week: date, rollup: str, numerator: Decimal, denominator: Decimal | None
+) -> Cell:
+    value: Decimal | None = numerator
+    if denominator is not None:
+        # Nine places, as the warehouse's NUMERIC keeps.
+        ratio = numerator / denominator if denominator else None
+        value = None if ratio is None else ratio.quantize(Decimal("1e-9"), ROUND_HALF_UP)
+    return Cell(kpi, week, rollup, numerator, denominator, value)
 
 
 def _tenant(warehouse: Warehouse, tenant_id: int | None) -> int:

@@ -13,11 +13,13 @@ from tempfile import TemporaryDirectory
 
 from st_kpi.errors import ConfigurationError
 from st_kpi.servicetitan.client import ServiceTitan
-from st_kpi.servicetitan.registry import entity
+from st_kpi.servicetitan.registry import Entity
+from st_kpi.servicetitan.registry import entity as entity_named
 from st_kpi.settings import Settings, load_settings
 from st_kpi.typed import Typer
 from st_kpi.warehouse import open_warehouse
 from st_kpi.warehouse.base import Warehouse
+from st_kpi.warehouse.tables import fingerprint
 
 #: Told of rows as they become certain: ``(entity, promised, stored)``, each a number to add.
 Progress = Callable[[str, int, int], None]
@@ -46,6 +48,11 @@ class Session:
             raise ConfigurationError("This session was opened without ServiceTitan.")
         return self.client
 
+    def typing(self, entity: Entity) -> str:
+        """How this run types the entity's records; see ``tables.fingerprint``."""
+        settings = self.settings
+        return fingerprint(entity, settings.personal_data, settings.test_customer_pattern)
+
     @property
     def tenant_id(self) -> int:
         return self.settings.credentials().tenant_id
@@ -70,7 +77,7 @@ async def open_session(
     """
     settings.zone  # noqa: B018  fails here rather than half-way
     for name in settings.personal_data:
-        entity(name)
+        entity_named(name)
     client = _client(settings) if reads_source else None
     async with AsyncExitStack() as stack:
         warehouse = stack.enter_context(open_warehouse(settings.warehouse))

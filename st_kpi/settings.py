@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
+import duckdb
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
@@ -36,7 +37,11 @@ class Settings(BaseSettings):
     """Every setting with its default; see the README for what each one changes."""
 
     model_config = SettingsConfigDict(
-        env_prefix="ST_KPI_", env_file=".env", extra="ignore", hide_input_in_errors=True
+        env_prefix="ST_KPI_",
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        hide_input_in_errors=True,
     )
 
     tenant_id: int | None = None
@@ -70,6 +75,20 @@ class Settings(BaseSettings):
         if zone is not None and zone not in available_timezones():
             raise ValueError(f"{zone!r} is not an IANA time zone such as America/Phoenix")
         return zone
+
+    @field_validator("client_id", "client_secret", "app_key")
+    @classmethod
+    def _empty_is_missing(cls, secret: SecretStr | None) -> SecretStr | None:
+        return secret if secret and secret.get_secret_value().strip() else None
+
+    @field_validator("test_customer_pattern")
+    @classmethod
+    def _a_pattern(cls, pattern: str) -> str:
+        try:
+            duckdb.execute("SELECT regexp_matches('', ?)", [pattern])
+        except duckdb.Error:
+            raise ValueError(f"{pattern!r} is not a regular expression") from None
+        return pattern
 
     @classmethod
     def settings_customise_sources(

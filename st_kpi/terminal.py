@@ -20,18 +20,7 @@ from st_kpi.session import Progress as Told
 
 #: Wide enough for ten KPIs in a row, also where the terminal says it is narrower.
 _TABLE_WIDTH = 124
-_HEADINGS = {
-    "leads": "Leads",
-    "total_booked": "Total\nBooked",
-    "produced": "$\nProduced",
-    "gpm": "G.P.M",
-    "collected": "$\nCollected",
-    "estimates": "# Esti-\nmates",
-    "success_rate": "Success\nRate",
-    "future_bookings": "Future\nBookings",
-    "warranty_pct": "Warranty\n%",
-    "outstanding_ar": "Outstand-\ning A/R",
-}
+_COLUMNS = 10
 _NOTHING = "-"
 
 
@@ -49,9 +38,9 @@ def weekly_table(published: Published) -> str:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("Week of", no_wrap=True)
     one = len(published.kpis) == 1
-    kpis = published.kpis if one else [k for k in published.kpis if k.name in _HEADINGS]
+    kpis = published.kpis[:_COLUMNS]
     for kpi in kpis:
-        table.add_column(kpi.title if one else _HEADINGS[kpi.name], justify="right", no_wrap=True)
+        table.add_column(kpi.title if one else _heading(kpi.title), justify="right", no_wrap=True)
     for rollup in published.rollups:
         table.add_row(f"[bold]{'All rollups' if rollup == ALL else rollup}[/bold]")
         for week in published.weeks:
@@ -60,6 +49,11 @@ def weekly_table(published: Published) -> str:
     out = io.StringIO()
     Console(file=out, width=_TABLE_WIDTH, force_terminal=sys.stdout.isatty()).print(table)
     return out.getvalue().rstrip() + "\n" + _footer(published)
+
+
+def _heading(title: str) -> str:
+    """A title on two lines: the last word below the others."""
+    return "\n".join(title.rsplit(" ", 1)) if len(title) > 5 else title
 
 
 def _footer(published: Published) -> str:

@@ -31,6 +31,7 @@ class Stamp:
     tenant_id: int
     run_id: str
     loaded_at: datetime
+    typing: str = ""
     test_customer_pattern: str = "test"
     personal: frozenset[str] = frozenset()
 
@@ -138,9 +139,11 @@ class _PageTyping:
         return TypedPage(target, line_target, rows, len(bad), newest, found, frozenset(drift))
 
     def _read_records(self, page: Path, longest: int) -> None:
+        # The same text typed in another way is another content: it has to replace what is there.
+        typing = casts.literal(self.stamp.typing)
         self.connection.execute(
             "CREATE TEMP TABLE record AS SELECT json,"
-            f" md5(json) AS content_hash, json_transform(json, {casts.structure(self.entity.model)}) AS r"
+            f" md5({typing} || json) AS content_hash, json_transform(json, {casts.structure(self.entity.model)}) AS r"
             f" FROM read_ndjson_objects({casts.literal(str(page))},"
             f" maximum_object_size = {max(longest + 1, _READ_AT_LEAST)})"
         )
@@ -167,7 +170,7 @@ class _PageTyping:
             source.model,
             self.connection.execute(casts.signatures(source.model, source.name)).fetchall(),
         )
-        extra = casts.extra(shape.unknown)
+        extra = casts.extra(shape.unknown - casts.personal_in_disguise(source.model, shape.unknown))
         values = ", ".join(
             f'{self._value(source, column, extra)} AS "{column.name}"'
             for column in source.table.columns
@@ -201,12 +204,12 @@ class _PageTyping:
         if column.derived:
             pattern = casts.literal(self.stamp.test_customer_pattern)
             return f"regexp_matches(COALESCE({casts.text(column)}, ''), {pattern}, 'i')"
-        if source is self.lines and column.path[0] not in _fields(source.model):
+        if column.path[0] in _fields(source.model):
+            return casts.typed(column)
+        if source is self.lines and column.path[0] in _fields(self.entity.model):
             # A line without dates or a flag of its own has its record's.
-            return casts.typed(column).replace("r.", "parent.")
-        if column.path[0] not in _fields(source.model):
-            return f"CAST(NULL AS {_NULL_TYPES[column.name]})"
-        return casts.typed(column)
+            return casts.typed(column, "parent")
+        return f"CAST(NULL AS {_NULL_TYPES[column.name]})"
 
     def _wrong(self, source: _Source, shape: casts.Shape) -> dict[str, str]:
         """Field path to the condition under which it does not fit."""
@@ -220,7 +223,7 @@ class _PageTyping:
             wanted = "ARRAY" if self.nested and path == (self.nested.path,) else "OBJECT"
             conditions[".".join(path)] = casts.not_a(path, wanted)
         if source is self.records and self.entity.key is not None:
-            conditions[f"{self.entity.key} "] = f'r."{self.entity.key}" IS NULL'
+            conditions[_MISSING_KEY] = f'r."{self.entity.key}" IS NULL'
         return conditions
 
     def _explain(self, source: _Source, conditions: dict[str, str]) -> list[tuple[int, Reject]]:
@@ -237,11 +240,12 @@ class _PageTyping:
             f"SELECT {number}, {key}, s.json, [{cases}] FROM {source.name} AS s"
             f" JOIN (SELECT DISTINCT n FROM typed_{source.name} WHERE bad) AS b ON b.n = {number} ORDER BY 1"
         ).fetchall()
-        personal = self.entity.name in self.stamp.personal
         return [
-            (n, Reject(key, path.strip(), None if personal else value, reason))
+            (n, Reject(key, path, value if path in _showable(source.table) else None, reason))
             for n, key, raw, fields in rows
-            for path, value, reason in _reasons(source.model, raw, [f for f in fields if f])
+            for path, value, reason in _reasons(
+                source.model, raw, [f for f in fields if f is not None]
+            )
         ]
 
     def _write(self, source: _Source, target: Path, bad: list[int]) -> tuple[int, datetime | None]:
@@ -258,12 +262,23 @@ class _PageTyping:
         return int(row[0]), row[1]
 
 
+#: Stands for "the record has no key" among the paths of fields, none of which is empty.
+_MISSING_KEY = ""
 _INHERITED = ("id", "active", "createdOn", "modifiedOn")
 _NULL_TYPES = {"active": "BOOLEAN", "created_on": "TIMESTAMPTZ", "modified_on": "TIMESTAMPTZ"}
 
 
 def _fields(model: type[Nested]) -> set[str]:
     return {field.alias or name for name, field in model.model_fields.items()}
+
+
+def _showable(table: RawTable) -> set[str]:
+    """The fields whose refused values may be kept: numbers, flags and dates that are not personal."""
+    return {
+        ".".join(column.path)
+        for column in table.columns
+        if column.path and not column.personal and column.type not in casts.NEVER_WRONG
+    }
 
 
 def _below(path: str, reject: Reject) -> Reject:
@@ -277,9 +292,12 @@ def _reasons(model: type[Nested], raw: str, paths: list[str]) -> list[tuple[str,
         model.model_validate_json(raw)
     except ValidationError as error:
         said = {".".join(str(part) for part in e["loc"]): dict(e) for e in error.errors()}
-    found = []
+    found: list[tuple[str, str | None, str]] = []
     for path in paths:
-        detail = said.get(path.strip())
+        if path == _MISSING_KEY:
+            found.append(("id", None, "is missing"))
+            continue
+        detail = said.get(path)
         value = None if detail is None else str(detail["input"])[:_SHOWN_CHARACTERS]
         reason = "is not stored without loss" if detail is None else str(detail["msg"])
         found.append((path, value, reason))

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Callable
-from datetime import date
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from st_kpi.planning import plan, source_time, wanted_entities, wanted_window
 from st_kpi.sandbox import Company, create_app
 from st_kpi.servicetitan.registry import REGISTRY
 from st_kpi.session import Session
+from st_kpi.windows import Window
 from tests.conftest import tenant_session
 
 Edit = Callable[[httpx.Request, dict[str, Any]], None]
@@ -49,6 +51,10 @@ async def load(session: Session, name: str, run_id: str = "run-1", **days: date)
     return changed
 
 
+def complete(session: Session, name: str) -> list[Window]:
+    return manifest.complete_windows(session, name, session.typing(REGISTRY[name]))
+
+
 def dump(session: Session, table: str) -> list[tuple[Any, ...]]:
     rows = session.warehouse.query(f"SELECT * FROM st_raw.{table}")
     return sorted(tuple(str(value) for value in row.values()) for row in rows)
@@ -61,7 +67,9 @@ async def test_every_entity_is_stored_as_the_tenant_has_it_and_again_changes_not
         await load(session, entity.name)
     counts = {
         row["entity"]: (row["promised"], row["fetched"], row["stored"], row["rejected"])
-        for row in manifest.completeness(session, "run-1")
+        for row in manifest.completeness(
+            session, "run-1", {name: len(dump(session, name)) for name in REGISTRY}
+        )
     }
     assert counts.keys() == REGISTRY.keys()
     # Deleted rows of these three are not in the lists; only their feeds have them.
@@ -147,7 +155,7 @@ async def test_what_is_not_complete_is_not_recorded(
                 session, await ingest.fetch(session, REGISTRY["jobs"], window, "run-1"), "run-1"
             )
         assert dump(session, "jobs") == []
-        assert manifest.complete_windows(session, "jobs") == []
+        assert complete(session, "jobs") == []
         assert list(tmp_path.iterdir()) == []
 
 
@@ -171,11 +179,71 @@ async def test_rejects_and_drift_are_kept_and_the_window_stays_open(
         assert drift == [{"entity": "jobs", "field": "surprise"}]
         stored = session.warehouse.query("SELECT COUNT(*) AS n FROM st_raw.jobs")[0]["n"]
         assert stored == sum(job.active for job in company.jobs) - len(bad)
-        assert manifest.complete_windows(session, "jobs") == []
+        assert complete(session, "jobs") == []
 
 
 async def test_an_empty_window_is_recorded_as_complete(session: Session) -> None:
     assert (
         await load(session, "gross_pay_items", start=date(2019, 1, 1), end=date(2019, 1, 31)) == 0
     )
-    assert len(manifest.complete_windows(session, "gross_pay_items")) == 1
+    assert len(complete(session, "gross_pay_items")) == 1
+
+
+async def test_the_watermark_stays_at_the_first_reading_of_the_history(session: Session) -> None:
+    """Later loads only add windows: a change to an old record since the first load is still unread."""
+    first = datetime(2025, 1, 1, 12, tzinfo=UTC)
+    chunks = [
+        ("jobs", "created", first, first - timedelta(days=3)),
+        ("jobs", "created", first + timedelta(days=9), first + timedelta(days=8)),
+        ("payments", "created", first, first - timedelta(days=30)),
+        ("job_types", "whole", first, first - timedelta(days=90)),
+        ("job_types", "whole", first + timedelta(days=9), first + timedelta(days=5)),
+    ]
+    session.warehouse.insert(
+        "st_ops.chunks",
+        [
+            {
+                "tenant_id": session.tenant_id,
+                "entity": entity,
+                "kind": kind,
+                "server_time": server_time,
+                "max_modified_on": newest,
+            }
+            for entity, kind, server_time, newest in chunks
+        ],
+    )
+    assert manifest.watermarks(session) == {
+        "jobs": first,
+        "payments": first - timedelta(days=30),
+        "job_types": first + timedelta(days=5),
+    }
+
+
+async def test_what_would_be_typed_otherwise_now_is_loaded_again(
+    company: Company, tmp_path: Path
+) -> None:
+    app = create_app(company, requests_per_second=10_000)
+    transport = httpx.ASGITransport(app)
+    async with tenant_session(transport, tmp_path) as session:
+        await load(session, "customers")
+        (before,) = session.warehouse.query(TEST_CUSTOMERS)
+        settings = session.settings.model_copy(update={"test_customer_pattern": "a"})
+        other = replace(session, settings=settings)
+        assert await load(other, "customers") == len(company.customers)
+        (after,) = session.warehouse.query(TEST_CUSTOMERS)
+        assert 0 < before["n"] < after["n"]
+        assert await load(other, "customers") == 0
+
+
+TEST_CUSTOMERS = "SELECT COUNT(*) AS n FROM st_raw.customers WHERE is_test"
+
+
+async def test_a_killed_run_is_said_to_have_failed(session: Session) -> None:
+    manifest.start_run(session, "backfill", "run-1")
+    manifest.start_run(session, "backfill", "run-2")
+    manifest.finish_run(session, "run-2", [])
+    rows = session.warehouse.query("SELECT run_id, status, detail FROM st_ops.runs ORDER BY run_id")
+    assert [tuple(row.values()) for row in rows] == [
+        ("run-1", "failed", "The run was killed."),
+        ("run-2", "completed", ""),
+    ]

@@ -40,6 +40,14 @@ def test_missing_credentials_are_all_named(monkeypatch: pytest.MonkeyPatch) -> N
     assert error.value.exit_code == 2
 
 
+def test_empty_credentials_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TENANT_ID", "CLIENT_ID", "CLIENT_SECRET", "APP_KEY"):
+        monkeypatch.setenv(f"ST_KPI_{name}", "")
+    Path("st-kpi.toml").write_text('app_key = " "\n')
+    with pytest.raises(ConfigurationError, match="ST_KPI_TENANT_ID, ST_KPI_CLIENT_ID"):
+        load_settings().credentials()
+
+
 def test_a_missing_zone_is_an_error_and_no_guess() -> None:
     with pytest.raises(ConfigurationError, match="ST_KPI_TIMEZONE"):
         _ = load_settings().zone
@@ -56,6 +64,7 @@ def test_a_missing_zone_is_an_error_and_no_guess() -> None:
             "REQUESTS_PER_SECOND", "61", "requests_per_second", id="above the API's limit"
         ),
         pytest.param("HISTORY_START", "2020-13-01", "history_start", id="no such month"),
+        pytest.param("TEST_CUSTOMER_PATTERN", "(", "test_customer_pattern", id="no pattern"),
         pytest.param("PRODUCED_EXCLUDES", "[", "produced_excludes", id="not JSON"),
     ],
 )

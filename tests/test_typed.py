@@ -100,6 +100,9 @@ def test_ids_beyond_double_precision_keep_their_digits(tmp_path: Path) -> None:
         pytest.param("invoices", "customer", '"C1"', id="text where an object belongs"),
         pytest.param("invoices", "items", '{"id": 1}', id="an object where a list belongs"),
         pytest.param("credit_memos", "date", '"2025-02-30"', id="no such day"),
+        pytest.param("jobs", "createdOn", '"infinity"', id="a word the engine knows"),
+        pytest.param("jobs", "jobStatus", '["Completed"]', id="a list where text belongs"),
+        pytest.param("jobs", "jobNumber", '{"id": 1}', id="an object where text belongs"),
     ],
 )
 def test_what_does_not_fit_is_rejected_with_its_field(
@@ -190,6 +193,39 @@ def test_personal_fields_are_left_out_and_the_test_flag_is_not(tmp_path: Path) -
     assert {row["_extra"] for row in found} == {None}
     with_names = read(type_rows(tmp_path, "customers", rows, personal=True).records)
     assert with_names[0]["address_street"] == "1 Made Up St"
+
+
+@pytest.mark.parametrize(
+    ("entity", "record"),
+    [
+        pytest.param(
+            "invoices", {"customer": "Jane Secret"}, id="a name where a reference belongs"
+        ),
+        pytest.param("customers", {"address": "1 Secret Street"}, id="a street as plain text"),
+        pytest.param("customers", {"Name": "Jane Secret"}, id="the name in another case"),
+        pytest.param(
+            "customers", {"address": {"Street": "1 Secret Street"}}, id="nested, another case"
+        ),
+        pytest.param(
+            "customers", {"Address": {"street": "1 Secret Street"}}, id="the whole, another case"
+        ),
+        pytest.param(
+            "jobs", {"jobNumber": {"of": "Jane Secret"}}, id="an object where text belongs"
+        ),
+    ],
+)
+def test_what_is_personal_is_kept_nowhere(
+    tmp_path: Path, entity: str, record: dict[str, Any]
+) -> None:
+    page = type_rows(tmp_path, entity, [{"id": 1} | record])
+    assert "Secret" not in str(page)
+    assert "Secret" not in str(read(page.records))
+    assert page.rejects or page.drift
+
+
+def test_text_that_only_looks_like_json_is_text(tmp_path: Path) -> None:
+    row = one(tmp_path, "estimates", {"id": 1, "name": "[call first] {fix} door"})
+    assert row["name"] == "[call first] {fix} door"
 
 
 def test_rows_are_stamped(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ KPI SQL is transpiled by ``st_kpi.sql.transpile``. The session time zone is UTC 
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -69,15 +69,15 @@ class DuckDBWarehouse:
             if self._in_transaction:
                 yield
                 return
-            self._connection.begin()
+            self._execute("BEGIN TRANSACTION")
             self._in_transaction = True
             try:
                 yield
+                self._execute("COMMIT")
             except BaseException:
-                self._connection.rollback()
+                with suppress(duckdb.Error):  # a failed commit has rolled back already
+                    self._connection.rollback()
                 raise
-            else:
-                self._connection.commit()
             finally:
                 self._in_transaction = False
 
@@ -127,7 +127,7 @@ class DuckDBWarehouse:
             self._execute(f"CREATE OR REPLACE TABLE {table} ({_definitions(columns)})")
             if rows:
                 marks = ", ".join("?" for _ in columns)
-                self._connection.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
+                self._execute_many(f"INSERT INTO {table} VALUES ({marks})", rows)
 
     def insert(self, table: str, rows: Sequence[Mapping[str, object]]) -> None:
         if not rows:
@@ -135,7 +135,7 @@ class DuckDBWarehouse:
         names = list(rows[0])
         marks = ", ".join("?" for _ in names)
         with self.transaction():
-            self._connection.executemany(
+            self._execute_many(
                 f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})",
                 [[row[name] for name in names] for row in rows],
             )
@@ -160,8 +160,18 @@ class DuckDBWarehouse:
             del self._connection
 
     def _execute(self, sql: str, params: Params | None = None) -> duckdb.DuckDBPyConnection:
-        try:
+        with self._told():
             return self._connection.execute(sql, params or None)
+
+    def _execute_many(self, sql: str, rows: Sequence[Sequence[object]]) -> None:
+        with self._told():
+            self._connection.executemany(sql, rows)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn the engine's errors into ones that name the file."""
+        try:
+            yield
         except duckdb.Error as error:
             raise WarehouseError(f"DuckDB refused a statement on {self.path}: {error}") from error
 

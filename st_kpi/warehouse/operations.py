@@ -2,6 +2,13 @@
 
 from st_kpi.servicetitan.schema import ColumnType as T
 
+#: Until when each entity is known, by the source's clock. Later loads of an entity read by windows only add windows,
+#: so what is known of all of it dates from the first; an entity read whole is known as of its latest load.
+KNOWN_UNTIL = (
+    "SELECT tenant_id, entity, IF(MIN(kind) = 'whole', MAX(server_time), MIN(server_time)) AS known_until,"
+    " MAX(max_modified_on) AS newest_change FROM st_ops.chunks GROUP BY tenant_id, entity"
+)
+
 OPERATIONS: dict[str, tuple[tuple[str, T], ...]] = {
     "st_ops.runs": (
         ("run_id", T.STRING),
@@ -16,6 +23,7 @@ OPERATIONS: dict[str, tuple[tuple[str, T], ...]] = {
         ("tenant_id", T.INT64),
         ("entity", T.STRING),
         ("kind", T.STRING),
+        ("typing", T.STRING),
         ("window_start", T.TIMESTAMP),
         ("window_end", T.TIMESTAMP),
         ("promised", T.INT64),

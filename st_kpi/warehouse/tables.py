@@ -1,5 +1,6 @@
 """The raw tables an entity becomes, derived from its model."""
 
+import hashlib
 from dataclasses import dataclass
 
 from st_kpi.servicetitan.registry import REGISTRY, Entity
@@ -40,6 +41,14 @@ def line_table(entity: Entity, personal: frozenset[str] = frozenset()) -> RawTab
     head = (Column(entity.parent_key, ColumnType.INT64), Column("line", ColumnType.INT64))
     own = columns(nested.model, personal=entity.name in personal)
     return RawTable(entity.lines, _with_common(head, own), entity.parent_key)
+
+
+def fingerprint(entity: Entity, personal: frozenset[str], test_customer_pattern: str) -> str:
+    """Changes when the same record would be typed into other columns or values than before."""
+    tables = [record_table(entity, personal), line_table(entity, personal)]
+    columns = [(c.name, c.type, c.path, c.derived) for t in tables if t for c in t.columns]
+    pattern = test_customer_pattern if any(derived for *_, derived in columns) else ""
+    return hashlib.md5(repr((columns, pattern)).encode(), usedforsecurity=False).hexdigest()
 
 
 def raw_tables(personal: frozenset[str] = frozenset()) -> list[RawTable]:

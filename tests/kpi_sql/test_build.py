@@ -285,15 +285,25 @@ def test_two_builds_of_the_same_rows_are_equal(loaded: Any) -> None:
     assert first.rows == second.rows
 
 
-def test_the_watermark_is_the_oldest_of_the_entities_latest_fetches(loaded: Any) -> None:
+def test_the_watermark_is_that_of_the_entity_read_longest_ago(loaded: Any) -> None:
     assert loaded.build(WEDNESDAY).input_watermark is None
     watermark = dt.datetime(2025, 1, 9, 1, tzinfo=dt.UTC)
-    fetched = {"jobs": [-5, 2], "payments": [0, -3], "materials": [-9]}  # no KPI reads materials
+    # An entity read by windows is known since its first one, one read whole as of its last.
+    fetched = {
+        "jobs": ("created", [1, 9]),
+        "job_types": ("whole", [-5, 0]),
+        "materials": ("whole", [-9]),  # no KPI reads them
+    }
     loaded.warehouse.insert(
         "st_ops.chunks",
         [
-            {"tenant_id": 1, "entity": name, "server_time": watermark + dt.timedelta(hours=hour)}
-            for name, hours in fetched.items()
+            {
+                "tenant_id": 1,
+                "entity": name,
+                "kind": kind,
+                "server_time": watermark + dt.timedelta(hours=hour),
+            }
+            for name, (kind, hours) in fetched.items()
             for hour in hours
         ],
     )
