@@ -50,8 +50,8 @@ Production side (units with role PRODUCTION)
        not count, nor does the payroll-adjustments feed (the same money). Equal lines all count.
     b. + `totalCost` of items of type Material or Equipment on its active invoices (null is 0);
     c. + purchases, cost_source bill_else_po with tax and shipping included: every active bill with
-       its `jobId`, `billAmount` (null is 0), unless the bill's purchase order is Canceled; and
-       `total` of every purchase order with its `jobId` that is not Canceled and that no active
+       its `jobId` (without one: that of its order), `billAmount` (null is 0), unless the bill's
+       purchase order is Canceled; and `total` of every purchase order with its `jobId` that is not Canceled and that no active
        bill names in `purchaseOrderId` (one bill replaces the whole order, also a partial one). A
        bill without an order, or naming an unknown one, counts;
     d. - `returnAmount` of its active returns with status other than Canceled.
@@ -381,14 +381,16 @@ class Books:
 
     def _purchases(self) -> Iterator[tuple[int, int]]:
         canceled = {row.id for row in self.company.purchase_orders if row.status == "Canceled"}
+        jobs_of_orders = {row.id: row.job_id for row in self.company.purchase_orders}
         billed = set()
         for bill in self.company.inventory_bills:
             if not bill.active or bill.purchase_order_id in canceled:
                 continue
             if bill.purchase_order_id is not None:
                 billed.add(bill.purchase_order_id)
-            if bill.job_id:
-                yield bill.job_id, bill.amount_cents or 0
+            job_id = bill.job_id or jobs_of_orders.get(bill.purchase_order_id or 0)
+            if job_id:
+                yield job_id, bill.amount_cents or 0
         for order in self.company.purchase_orders:
             if order.job_id and order.status != "Canceled" and order.id not in billed:
                 yield order.job_id, order.total_cents

@@ -193,6 +193,34 @@ def test_an_unmapped_unit_with_money_fails_and_leaves_what_was_there(loaded: Any
     assert "amount" in last["detail"]
 
 
+@pytest.mark.parametrize(
+    "rows",
+    [
+        pytest.param(
+            {
+                "jobs": [{"id": 900, "business_unit_id": 9, "completed_on": "2025-01-08 18:00"}],
+                "gross_pay_items": [
+                    {"job_id": 900, "gross_pay_item_type": "TimesheetTime", "amount": 5000}
+                ],
+            },
+            id="only pay",
+        ),
+        pytest.param(
+            {"payments": [{"id": 900, "business_unit_id": 9, "unapplied_amount": 5000}]},
+            id="only an unapplied payment",
+        ),
+        pytest.param(
+            {"credit_memos": [{"id": 900, "business_unit_id": 9, "balance": 5000}]},
+            id="only a credit",
+        ),
+    ],
+)
+def test_every_kind_of_money_needs_a_mapped_unit(loaded: Any, rows: Any) -> None:
+    loaded.add({"business_units": [{"id": 9, "name": "New"}]} | rows)
+    with pytest.raises(CheckFailed, match=r"business_unit New, amount 5,?000"):
+        loaded.build(WEDNESDAY)
+
+
 def test_an_unmapped_unit_without_money_does_not_fail(loaded: Any) -> None:
     loaded.add(
         {"business_units": [{"id": 9, "name": "New"}], "jobs": [{"id": 900, "business_unit_id": 9}]}

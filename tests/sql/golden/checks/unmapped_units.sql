@@ -30,6 +30,29 @@ WITH money AS (
     sold_on_local AS on_date,
     subtotal AS amount
   FROM st_staging.sold_estimates
+  UNION ALL
+  SELECT
+    job.tenant_id,
+    job.business_unit_id,
+    job.work_on_local AS on_date,
+    cost.amount
+  FROM st_staging.job_costs AS cost
+  JOIN st_dim.dim_jobs AS job
+    ON job.tenant_id = cost.tenant_id AND job.job_id = cost.job_id
+  UNION ALL
+  SELECT
+    tenant_id,
+    business_unit_id,
+    $as_of AS on_date,
+    unapplied_amount AS amount
+  FROM st_staging.payments
+  UNION ALL
+  SELECT
+    tenant_id,
+    business_unit_id,
+    $as_of AS on_date,
+    balance AS amount
+  FROM st_staging.credit_memos
 )
 SELECT
   money.tenant_id,
