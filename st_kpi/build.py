@@ -1,7 +1,8 @@
 """From raw rows to published numbers: one transaction, or nothing.
 
 The SQL says itself in which order it runs. What is added here are the small reference tables, the
-``kpi`` of every contribution, and the decision that a failing check undoes the build.
+decision which statements need not run again, the decision that a failing check undoes the build, and
+the build's history: what changed and why, and what was reported.
 """
 
 import datetime as dt
@@ -11,8 +12,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol, get_args
+from zoneinfo import ZoneInfo
 
-from st_kpi.errors import CheckFailed, ConfigurationError, NothingLoaded
+from st_kpi import builds, changes, contributions, reported
+from st_kpi.builds import Build
+from st_kpi.checks import CheckResult, record_checks, refuse_failed, run_check
+from st_kpi.errors import ConfigurationError, NothingLoaded
+from st_kpi.incremental import Plan
 from st_kpi.mappings import (
     FAMILIES,
     TYPE_COLUMNS,
@@ -26,15 +32,10 @@ from st_kpi.mappings import (
 from st_kpi.servicetitan.registry import REGISTRY
 from st_kpi.settings import CostSource
 from st_kpi.sql.cards import Card, Kind
-from st_kpi.sql.lint import CONTRIBUTION_COLUMNS, KPI_COLUMNS, KPI_TABLE, Project, inspect, refuse
-from st_kpi.sql.statements import CONTRIBUTIONS, Severity, Statement
+from st_kpi.sql.lint import KPI_COLUMNS, KPI_TABLE, Project, inspect, refuse
+from st_kpi.sql.statements import Statement
 from st_kpi.warehouse.base import Warehouse
 from st_kpi.warehouse.operations import KNOWN_UNTIL
-
-#: How many rows of a check are written out.
-SHOWN_ROWS = 5
-
-_CHECK_RESULTS = "st_ops.check_results"
 
 
 class BuildSettings(Protocol):
@@ -56,26 +57,19 @@ class BuildSettings(Protocol):
     def produced_excludes(self) -> Sequence[str]: ...
     @property
     def future_bookings_excludes(self) -> Sequence[str]: ...
-
-
-@dataclass(frozen=True)
-class CheckResult:
-    """One claim about the built tables and the rows that break it; none means it holds."""
-
-    name: str
-    severity: Severity
-    claim: str
-    failed_rows: int
-    detail: str
-
     @property
-    def passed(self) -> bool:
-        return self.failed_rows == 0
+    def close_week_after_days(self) -> int: ...
+    @property
+    def keep_builds(self) -> int: ...
 
 
 @dataclass(frozen=True)
 class BuildResult:
-    """What a build left behind: rows per table, seconds per statement, and every check."""
+    """What a build left behind: rows per table, seconds per statement, and every check.
+
+    ``recomputed`` names the statements that ran; the tables of the others were as they had to be.
+    ``measured`` says whether the snapshots of ``as_of`` were written.
+    """
 
     run_id: str
     as_of: dt.date
@@ -83,6 +77,9 @@ class BuildResult:
     rows: Mapping[str, int]
     seconds: Mapping[str, float]
     checks: tuple[CheckResult, ...]
+    number: int
+    recomputed: tuple[str, ...]
+    measured: bool
 
 
 def build(
@@ -92,99 +89,180 @@ def build(
     as_of: dt.date,
     run_id: str,
     sql_root: Path | None = None,
+    full: bool = False,
 ) -> BuildResult:
     """Build every table from ``st_raw`` as of the local day ``as_of``.
 
-    All days but ``as_of`` of a snapshot KPI stay as they were. Raises ``SqlError`` for SQL the lint
-    refuses, ``NothingLoaded`` without jobs, ``MappingError`` for a mapping file,
-    ``ConfigurationError`` for a setting, and ``CheckFailed`` when a check fails; whatever it raises,
-    readers keep what they had.
+    Statements whose SQL, parameters and input rows are as the last build met them do not run again,
+    unless ``full``; the tables are the same either way. Snapshots of other days than ``as_of`` stay
+    as they were, and those of ``as_of`` too where ``reported.may_measure`` says no. Raises
+    ``SqlError`` for SQL the lint refuses, ``NothingLoaded`` without jobs, ``MappingError`` for a
+    mapping file, ``ConfigurationError`` for a setting, and ``CheckFailed`` when a check fails;
+    whatever it raises, readers keep what they had.
     """
     project = inspect(sql_root)
     refuse(project.findings)
     if not _loaded(warehouse):
         raise NothingLoaded("Nothing is loaded yet: run st-kpi backfill first.")
+    if not warehouse.table_exists(reported.REPORTED):  # a warehouse of an older version
+        warehouse.ensure_raw()
     watermark = _watermark(warehouse, project.statements)
-    params = _parameters(settings, as_of, watermark)
+    params = parameters(settings, as_of, watermark)
     mappings = _mappings(warehouse, settings.mappings or project.root / "mappings")
-    seconds: dict[str, float] = {}
     checks: list[CheckResult] = []
     try:
         with warehouse.transaction():
+            under_way = _begin(warehouse, project, params, run_id, mappings)
             _write_reference(warehouse, project.cards, mappings)
+            run = _Run(warehouse, project, params, under_way, full=full)
             for statement in project.statements:
-                started = time.perf_counter()
-                if statement.table:
-                    _fill(warehouse, statement, project, params)
-                else:
-                    checks.append(_check(warehouse, statement, params))
-                seconds[statement.name] = time.perf_counter() - started
-            _refuse_failed(checks)
+                run.take(statement, checks)
+            refuse_failed(checks)
+            _end(warehouse, project, run, settings)
             rows = _counts(warehouse, project.statements)
     finally:
-        _record(warehouse, run_id, checks)
-    return BuildResult(run_id, as_of, watermark, rows, seconds, tuple(checks))
+        record_checks(warehouse, run_id, checks)
+    ran = tuple(run.recomputed)
+    measured = under_way.build.measured
+    number = under_way.build.number
+    return BuildResult(
+        run_id, as_of, watermark, rows, run.seconds, tuple(checks), number, ran, measured
+    )
 
 
-def contributions_select(statement: Statement) -> str:
-    """The SELECT of one KPI's contributions with the KPI's name and fixed types around it."""
-    columns = [f"CAST(counted.{n} AS {t}) AS {n}" for n, t in CONTRIBUTION_COLUMNS.items()]
-    columns.insert(1, f"'{statement.kpi}' AS kpi")
-    listed = ",\n  ".join(columns)
-    return f"SELECT\n  {listed}\nFROM (\n{statement.sql}\n) AS counted"
+@dataclass(frozen=True)
+class _UnderWay:
+    """The build being made, the one before it, and the snapshot day that stood for the week until now."""
+
+    build: Build
+    previous: Build | None
+    measured_before: dt.date | None
 
 
-def _fill(
-    warehouse: Warehouse, statement: Statement, project: Project, params: Mapping[str, object]
-) -> None:
-    assert statement.table is not None
-    if statement.kpi is not None:
-        where = f"kpi = '{statement.kpi}'"
-        if project.cards[statement.kpi].kind is Kind.SNAPSHOT:
-            where += " AND on_date = @as_of"
-        warehouse.replace_rows(CONTRIBUTIONS, where, contributions_select(statement), params)
-    elif statement.replaces is not None:
-        warehouse.replace_rows(statement.table, statement.replaces, statement.sql, params)
-    else:
-        warehouse.replace_table(statement.table, statement.sql, params)
+class _Run:
+    """Statements run in turn; what ran and how long each took."""
+
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        project: Project,
+        params: Mapping[str, object],
+        under_way: _UnderWay,
+        *,
+        full: bool,
+    ) -> None:
+        self.warehouse = warehouse
+        self.project = project
+        self.params = params
+        self.under_way = under_way
+        self.plan = Plan(warehouse, params, under_way.build.number, full=full)
+        self.seconds: dict[str, float] = {}
+        self.recomputed: list[str] = []
+        if contributions.remove_unknown(warehouse, project.cards):
+            self.plan.touched()
+
+    def take(self, statement: Statement, checks: list[CheckResult]) -> None:
+        """Fill the statement's table, or ask its check."""
+        started = time.perf_counter()
+        if not statement.table:
+            checks.append(run_check(self.warehouse, statement, self.params))
+        elif self._measures(statement) and not self.under_way.build.measured:
+            self.plan.skip(statement)
+        elif self.plan.run(statement, lambda: self._fill(statement)):
+            self.recomputed.append(statement.name)
+        self.seconds[statement.name] = time.perf_counter() - started
+
+    def _measures(self, statement: Statement) -> bool:
+        """Whether the statement writes rows of the as-of day beside those of other days."""
+        if statement.kpi is not None:
+            return self.project.cards[statement.kpi].kind is Kind.SNAPSHOT
+        return "@as_of" in (statement.replaces or "")
+
+    def _fill(self, statement: Statement) -> bool:
+        table, sql, params = statement.table, statement.sql, self.params
+        assert table is not None
+        if statement.kpi is not None:
+            kind = self.project.cards[statement.kpi].kind
+            before, first = self.under_way.measured_before, self.under_way.previous is None
+            return contributions.write(self.warehouse, statement, kind, params, before, first=first)
+        if statement.replaces is not None:
+            self.warehouse.replace_rows(table, statement.replaces, sql, params)
+        else:
+            self.warehouse.replace_table(table, sql, params)
+        return True
 
 
-def _check(warehouse: Warehouse, statement: Statement, params: Mapping[str, object]) -> CheckResult:
-    assert statement.severity is not None
-    found = warehouse.query(statement.sql, params)
-    detail = "; ".join(_row_text(row) for row in found[:SHOWN_ROWS])
-    if len(found) > SHOWN_ROWS:
-        detail += f"; and {len(found) - SHOWN_ROWS:,} more"
-    name = statement.name.removeprefix("checks/")
-    return CheckResult(name, statement.severity, statement.purpose, len(found), detail)
+def _begin(
+    warehouse: Warehouse,
+    project: Project,
+    params: Mapping[str, Any],
+    run_id: str,
+    mappings: Mappings,
+) -> _UnderWay:
+    """Number the build, decide what it may measure, and put aside what it is compared with."""
+    kept = builds.builds(warehouse)
+    previous = kept[-1] if kept else None
+    as_of: dt.date = params["as_of"]
+    last = reported.last_measured(warehouse)
+    measured = reported.may_measure(
+        as_of,
+        last=last,
+        input_watermark=params["input_watermark"],
+        zone=ZoneInfo(params["timezone"]),
+    )
+    monday = as_of - dt.timedelta(days=as_of.weekday())
+    before = last.day if last is not None and monday <= last.day <= as_of else None
+    made = Build(
+        number=previous.number + 1 if previous else 1,
+        run_id=run_id,
+        as_of=as_of,
+        built_at=dt.datetime.now(dt.UTC),
+        input_watermark=params["input_watermark"],
+        measured=measured,
+        definitions=builds.definitions(project.statements, project.cards, params),
+        settings=builds.fingerprint(
+            (k, str(v)) for k, v in params.items() if k not in ("as_of", "input_watermark")
+        ),
+        mappings=builds.fingerprint([*mappings.units, *mappings.types]),
+        pay_known_until=changes.pay_known_until(warehouse),
+    )
+    contributions.begin(warehouse)
+    if previous:
+        changes.remember_before(warehouse)
+    return _UnderWay(made, previous, before)
 
 
-def _refuse_failed(checks: Sequence[CheckResult]) -> None:
-    failed = [c for c in checks if not c.passed and c.severity is Severity.FAIL]
-    if failed:
-        told = " ".join(
-            f"Check {c.name} failed on {c.failed_rows:,} {'row' if c.failed_rows == 1 else 'rows'}"
-            f" ({c.claim.rstrip('.')}): {c.detail}."
-            for c in failed
+def _end(warehouse: Warehouse, project: Project, run: _Run, settings: BuildSettings) -> None:
+    """Keep the build's history: why numbers changed, what was reported, what the next build need not run."""
+    made, previous = run.under_way.build, run.under_way.previous
+    if previous:
+        before = run.under_way.measured_before
+        snapshots = [k for k, card in project.cards.items() if card.kind is Kind.SNAPSHOT]
+        measured = snapshots if made.measured else []
+        changed = changes.Changed(
+            previous=previous,
+            build=made.number,
+            as_of=made.as_of,
+            redefined=[
+                k for k, told in made.definitions.items() if previous.definitions.get(k) != told
+            ],
+            newly_measured=measured if before is None else [],
+            moved_on=measured if before not in (None, made.as_of) else [],
         )
-        raise CheckFailed(f"{told} Nothing was published.")
-
-
-def _record(warehouse: Warehouse, run_id: str, checks: Sequence[CheckResult]) -> None:
-    """Keep the results outside the build's transaction: a failed build leaves them too."""
-    now = dt.datetime.now(dt.UTC)
-    rows = [
-        {
-            "run_id": run_id,
-            "check_name": c.name,
-            "severity": str(c.severity),
-            "failed_rows": c.failed_rows,
-            "detail": c.detail,
-            "checked_at": now,
-        }
-        for c in checks
-    ]
-    warehouse.insert(_CHECK_RESULTS, rows)
+        changes.explain_changes(warehouse, changed)
+    contributions.end(warehouse)
+    reported.freeze(
+        warehouse,
+        build=made.number,
+        run_id=made.run_id,
+        as_of=made.as_of,
+        close_after_days=settings.close_week_after_days,
+    )
+    read = {t.removeprefix("st_raw.") for s in project.statements for t in s.reads}
+    changes.remember_rows(warehouse, read)
+    changes.forget(warehouse, made.number - settings.keep_builds + 1)
+    builds.record(warehouse, made, keep=settings.keep_builds)
+    run.plan.remember()
 
 
 def _loaded(warehouse: Warehouse) -> bool:
@@ -205,7 +283,7 @@ def _watermark(warehouse: Warehouse, statements: Iterable[Statement]) -> dt.date
     return oldest
 
 
-def _parameters(
+def parameters(
     settings: BuildSettings, as_of: dt.date, watermark: dt.datetime | None
 ) -> dict[str, object]:
     """Values of the declared parameters; raises ``ConfigurationError`` for a setting no number can be built with."""
@@ -267,11 +345,3 @@ def _write_reference(warehouse: Warehouse, cards: Mapping[str, Card], mappings: 
 def _counts(warehouse: Warehouse, statements: Iterable[Statement]) -> dict[str, int]:
     tables = dict.fromkeys(s.table for s in statements if s.table)
     return {t: warehouse.query(f"SELECT COUNT(*) AS n FROM {t}")[0]["n"] for t in tables}
-
-
-def _row_text(row: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {_value_text(value)}" for name, value in row.items())
-
-
-def _value_text(value: object) -> str:
-    return f"{value:,.2f}" if isinstance(value, Decimal) else str(value)

@@ -148,6 +148,10 @@ def build(
     as_of: Annotated[
         str | None, typer.Option("--as-of", metavar="D", help="Today, for the snapshots.")
     ] = None,
+    full: Annotated[
+        bool,
+        typer.Option("--full", help="Run every statement, also those whose input is as it was."),
+    ] = False,
 ) -> None:
     """Lint the SQL and build dimensions, contributions, rollups and checks."""
     settings = load_settings()
@@ -161,7 +165,7 @@ def build(
             with _prefect():
                 from flows.refresh_kpis import refresh_kpis
 
-                say(build_summary(await refresh_kpis(day)))
+                say(build_summary(await refresh_kpis(day, full)))
 
     asyncio.run(run())
 
@@ -172,12 +176,20 @@ def show(
     week: Annotated[str | None, typer.Option(metavar="D", help="The week of this day.")] = None,
     rollup: Annotated[str | None, typer.Option(metavar="R", help="Only this rollup.")] = None,
     weeks: Annotated[int, typer.Option(metavar="N", help="How many weeks.", min=1, max=520)] = 8,
+    alternatives: Annotated[
+        bool, typer.Option("--alternatives", help="Other readings of each KPI beside it.")
+    ] = False,
+    as_reported: Annotated[
+        bool, typer.Option("--as-reported", help="Values as frozen when each week closed.")
+    ] = False,
     format: Annotated[Format, typer.Option(help="table, csv or json.")] = Format.table,
 ) -> None:
     """The published numbers."""
     from st_kpi import published, terminal
     from st_kpi.warehouse import open_warehouse
 
+    if alternatives and as_reported:
+        raise ConfigurationError("Alternatives are current values: leave --as-reported out.")
     settings = load_settings()
     writers: dict[Format, Callable[[published.Published], str]] = {
         Format.table: terminal.weekly_table,
@@ -192,7 +204,72 @@ def show(
             week=_day(week),
             rollup=rollup,
             weeks=weeks,
+            as_reported=as_reported,
         )
+        if alternatives:
+            from st_kpi.alternatives import beside
+            from st_kpi.sql.lint import inspect
+
+            found = beside(warehouse, found, inspect(), settings)
+    sys.stdout.write(writers[format](found))
+
+
+@app.command()
+def explain(
+    kpi: Annotated[str, typer.Argument(metavar="K", help="A KPI, for example total_booked.")],
+    week: Annotated[
+        str | None, typer.Option(metavar="D", help="The week of this day, by default of --day.")
+    ] = None,
+    rollup: Annotated[str, typer.Option(metavar="R", help="Only this rollup.")] = "All",
+    day: Annotated[str | None, typer.Option(metavar="D", help="Only this day.")] = None,
+    format: Annotated[Format, typer.Option(help="table, csv or json.")] = Format.table,
+) -> None:
+    """The rows behind one number; their sum is the number."""
+    from st_kpi import explain as explaining
+    from st_kpi import terminal
+    from st_kpi.warehouse import open_warehouse
+
+    on = _day(day)
+    of = _day(week) or on
+    if of is None:
+        raise ConfigurationError("Name the week with --week, or a day with --day.")
+    settings = load_settings()
+    writers: dict[Format, Callable[[explaining.Explained], str]] = {
+        Format.table: terminal.explained_table,
+        Format.csv: terminal.explained_csv,
+        Format.json: terminal.explained_json,
+    }
+    with open_warehouse(settings.warehouse, read_only=True) as warehouse:
+        found = explaining.explain(
+            warehouse, kpi, week=of, rollup=rollup, day=on, tenant_id=settings.tenant_id
+        )
+    sys.stdout.write(writers[format](found))
+
+
+@app.command()
+def diff(
+    from_: Annotated[
+        str | None, typer.Option("--from", metavar="RUN", help="By default the last build but one.")
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="RUN", help="By default the last build.")
+    ] = None,
+    kpi: Annotated[str | None, typer.Option(metavar="K", help="Only this KPI.")] = None,
+    format: Annotated[Format, typer.Option(help="table, csv or json.")] = Format.table,
+) -> None:
+    """Why numbers changed between two builds, by cause; a build is named by its run id or number."""
+    from st_kpi import diff as comparing
+    from st_kpi import terminal
+    from st_kpi.warehouse import open_warehouse
+
+    settings = load_settings()
+    writers: dict[Format, Callable[[comparing.Diff], str]] = {
+        Format.table: terminal.diff_table,
+        Format.csv: terminal.diff_csv,
+        Format.json: terminal.diff_json,
+    }
+    with open_warehouse(settings.warehouse, read_only=True) as warehouse:
+        found = comparing.diff(warehouse, start=from_, to=to, kpi=kpi, tenant_id=settings.tenant_id)
     sys.stdout.write(writers[format](found))
 
 

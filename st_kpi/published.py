@@ -1,6 +1,6 @@
 """The published numbers, as they are read: cells by KPI, week and rollup, and the totals of all rollups."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
@@ -46,12 +46,17 @@ class Published:
     cells: dict[tuple[str, date, str], Cell]
     as_of: date
     input_watermark: datetime | None
+    tenant_id: int
+    #: Set for values as first reported: which weeks of which KPIs are closed. The others have none.
+    frozen: frozenset[tuple[str, date]] | None = None
 
     def value(self, kpi: Kpi, week: date, rollup: str) -> Decimal | None:
         """The number to show: a sum without rows is zero, a ratio or snapshot without rows is nothing."""
         cell = self.cells.get((kpi.name, week, rollup))
         if cell is not None:
             return cell.value
+        if self.frozen is not None and (kpi.name, week) not in self.frozen:
+            return None
         return Decimal(0) if kpi.kind == "sum" else None
 
 
@@ -63,35 +68,58 @@ def read(
     week: date | None = None,
     rollup: str | None = None,
     weeks: int = 8,
+    as_reported: bool = False,
 ) -> Published:
     """The numbers of the last ``weeks`` weeks up to the build's, or of one ``week``, for all or one KPI and rollup.
 
+    With ``as_reported`` those frozen when each week closed, and nothing for weeks that are still open.
     Raises ``NothingLoaded`` before the first build, ``ConfigurationError`` for a KPI, week or rollup that is not there.
     """
-    if not warehouse.table_exists("st_kpi.kpi_weekly"):
-        raise NothingLoaded("Nothing is built yet: run `st-kpi backfill`, then `st-kpi build`.")
-    tenant = _tenant(warehouse, tenant_id)
-    as_of, watermark = _freshness(warehouse, tenant)
-    kpis = _kpis(warehouse, kpi)
-    rollups = _rollups(warehouse, tenant, rollup)
-    chosen = _weeks(warehouse, tenant, week, weeks, as_of)
+    require_build(warehouse)
+    tenant = tenant_of(warehouse, tenant_id)
+    as_of, watermark = freshness_of(warehouse, tenant)
+    kpis = kpis_of(warehouse, kpi)
+    if as_reported and not warehouse.table_exists("st_kpi.kpi_reported"):
+        raise NothingLoaded("No week is reported yet: run `st-kpi build`.")
+    rollups = rollups_of(warehouse, tenant, rollup, as_reported=as_reported)
+    chosen = weeks_of(warehouse, tenant, week, weeks, as_of)
+    params = {"tenant_id": tenant, "first": min(chosen), "last": max(chosen)}
+    source = "st_kpi.kpi_weekly WHERE TRUE"
+    if as_reported:
+        source = "st_kpi.kpi_reported WHERE kind = 'reported'"
     rows = warehouse.query(
         # A rollup has a row per role where the mapping has changed.
         "SELECT kpi, week_start, `rollup` AS rollup_name, SUM(numerator) AS numerator,"
-        " SUM(denominator) AS denominator FROM st_kpi.kpi_weekly"
-        " WHERE tenant_id = @tenant_id AND week_start BETWEEN @first AND @last"
+        f" SUM(denominator) AS denominator FROM {source}"
+        " AND tenant_id = @tenant_id AND week_start BETWEEN @first AND @last"
         " GROUP BY kpi, week_start, `rollup`",
-        {"tenant_id": tenant, "first": min(chosen), "last": max(chosen)},
+        params,
     )
     found = [
         _cell(r["kpi"], r["week_start"], r["rollup_name"], r["numerator"], r["denominator"])
         for r in rows
     ]
-    cells = {(c.kpi, c.week_start, c.rollup): c for c in [*found, *_totals(found)]}
-    return Published(kpis, chosen, rollups, cells, as_of, watermark)
+    cells = {(c.kpi, c.week_start, c.rollup): c for c in [*found, *totals(found)]}
+    frozen = _frozen(warehouse, params) if as_reported else None
+    return Published(kpis, chosen, rollups, cells, as_of, watermark, tenant, frozen)
 
 
-def _totals(cells: Sequence[Cell]) -> list[Cell]:
+def require_build(warehouse: Warehouse) -> None:
+    """Raise ``NothingLoaded`` when there are no numbers to read yet."""
+    if not warehouse.table_exists("st_kpi.kpi_weekly"):
+        raise NothingLoaded("Nothing is built yet: run `st-kpi backfill`, then `st-kpi build`.")
+
+
+def _frozen(warehouse: Warehouse, params: Mapping[str, object]) -> frozenset[tuple[str, date]]:
+    rows = warehouse.query(
+        "SELECT kpi, week_start FROM st_ops.reported_weeks"
+        " WHERE tenant_id = @tenant_id AND week_start BETWEEN @first AND @last",
+        params,
+    )
+    return frozenset((r["kpi"], r["week_start"]) for r in rows)
+
+
+def totals(cells: Sequence[Cell]) -> list[Cell]:
     """The cells of all rollups together; what belongs to no unit is shown, but not counted."""
     sums: dict[tuple[str, date], list[Decimal | None]] = {}
     for cell in cells:
@@ -110,15 +138,20 @@ def _totals(cells: Sequence[Cell]) -> list[Cell]:
 def _cell(
     kpi: str, week: date, rollup: str, numerator: Decimal, denominator: Decimal | None
 ) -> Cell:
-    value: Decimal | None = numerator
-    if denominator is not None:
-        # Nine places, as the warehouse's NUMERIC keeps.
-        ratio = numerator / denominator if denominator else None
-        value = None if ratio is None else ratio.quantize(Decimal("1e-9"), ROUND_HALF_UP)
-    return Cell(kpi, week, rollup, numerator, denominator, value)
+    return Cell(kpi, week, rollup, numerator, denominator, ratio(numerator, denominator))
 
 
-def _tenant(warehouse: Warehouse, tenant_id: int | None) -> int:
+def ratio(numerator: Decimal | None, denominator: Decimal | None) -> Decimal | None:
+    """A quotient to nine places, as the warehouse keeps; None over zero, the numerator without a denominator."""
+    if denominator is None or numerator is None:
+        return numerator
+    if not denominator:
+        return None
+    return (numerator / denominator).quantize(Decimal("1e-9"), ROUND_HALF_UP)
+
+
+def tenant_of(warehouse: Warehouse, tenant_id: int | None) -> int:
+    """The tenant to read: the one asked for, else the only one there is; raises ``ConfigurationError``."""
     rows = warehouse.query("SELECT DISTINCT tenant_id FROM st_kpi.kpi_weekly ORDER BY tenant_id")
     tenants = [int(row["tenant_id"]) for row in rows]
     if not tenants:
@@ -133,7 +166,8 @@ def _tenant(warehouse: Warehouse, tenant_id: int | None) -> int:
     )
 
 
-def _freshness(warehouse: Warehouse, tenant: int) -> tuple[date, datetime | None]:
+def freshness_of(warehouse: Warehouse, tenant: int) -> tuple[date, datetime | None]:
+    """The day of the newest numbers, and until when everything behind them is known."""
     row = warehouse.query(
         "SELECT MAX(as_of) AS as_of, MAX(input_watermark) AS input_watermark"
         " FROM st_kpi.kpi_weekly WHERE tenant_id = @tenant_id",
@@ -142,7 +176,8 @@ def _freshness(warehouse: Warehouse, tenant: int) -> tuple[date, datetime | None
     return row["as_of"], row["input_watermark"]
 
 
-def _kpis(warehouse: Warehouse, wanted: str | None) -> tuple[Kpi, ...]:
+def kpis_of(warehouse: Warehouse, wanted: str | None) -> tuple[Kpi, ...]:
+    """All KPIs in the order they are shown, or the one wanted; raises ``ConfigurationError`` naming them."""
     rows = warehouse.query(
         "SELECT kpi, title, kind, unit, version FROM st_ref.dim_kpis ORDER BY display_order"
     )
@@ -156,11 +191,18 @@ def _kpis(warehouse: Warehouse, wanted: str | None) -> tuple[Kpi, ...]:
     return chosen
 
 
-def _rollups(warehouse: Warehouse, tenant: int, wanted: str | None) -> tuple[str, ...]:
+def rollups_of(
+    warehouse: Warehouse, tenant: int, wanted: str | None, *, as_reported: bool = False
+) -> tuple[str, ...]:
+    """The rollups to show; with ``as_reported`` also those that a mapping has folded away since."""
+    source = "SELECT `rollup` AS name FROM st_ref.dim_bu_rollup WHERE tenant_id = @tenant_id"
+    if as_reported:
+        source += (
+            " UNION ALL SELECT `rollup` AS name FROM st_kpi.kpi_reported"
+            f" WHERE tenant_id = @tenant_id AND kind = 'reported' AND `rollup` <> '{UNASSIGNED}'"
+        )
     rows = warehouse.query(
-        "SELECT DISTINCT `rollup` AS name FROM st_ref.dim_bu_rollup"
-        " WHERE tenant_id = @tenant_id ORDER BY name",
-        {"tenant_id": tenant},
+        f"SELECT DISTINCT name FROM ({source}) AS known ORDER BY name", {"tenant_id": tenant}
     )
     names = [str(row["name"]) for row in rows]
     if wanted is None:
@@ -173,9 +215,10 @@ def _rollups(warehouse: Warehouse, tenant: int, wanted: str | None) -> tuple[str
     return (match[0],)
 
 
-def _weeks(
+def weeks_of(
     warehouse: Warehouse, tenant: int, week: date | None, count: int, as_of: date
 ) -> tuple[date, ...]:
+    """The weeks to show, by their Mondays; raises ``ConfigurationError`` naming the first and the last."""
     if week is None:
         last = monday(as_of)
         return tuple(last - timedelta(weeks=n) for n in reversed(range(count)))

@@ -68,6 +68,10 @@ class Settings(BaseSettings):
     produced_excludes: list[str] = []
     future_bookings_excludes: list[str] = ["excluded"]
     test_customer_pattern: str = "test"
+    #: Days after its Sunday on which a week's values are frozen as reported.
+    close_week_after_days: Annotated[int, Field(ge=0, le=60)] = 2
+    #: How many builds ``st-kpi diff`` can look back on.
+    keep_builds: Annotated[int, Field(ge=2)] = 400
 
     @field_validator("timezone")
     @classmethod

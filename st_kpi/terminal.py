@@ -4,7 +4,8 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import ROUND_HALF_UP, Decimal
 
@@ -14,13 +15,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from st_kpi.build import BuildResult
+from st_kpi.diff import Diff
+from st_kpi.explain import Explained
 from st_kpi.health import Health
 from st_kpi.published import ALL, UNASSIGNED, Kpi, Published
 from st_kpi.session import Progress as Told
 
-#: Wide enough for ten KPIs in a row, also where the terminal says it is narrower.
-_TABLE_WIDTH = 124
+#: More than any table needs: a number is never cut to fit, and a narrow terminal folds the line.
+_TABLE_WIDTH = 400
 _COLUMNS = 10
+_HEADING_WIDTH = 11
 _NOTHING = "-"
 
 
@@ -34,32 +38,47 @@ def number(kpi: Kpi, value: Decimal | None, *, cents: bool = False) -> str:
 
 
 def weekly_table(published: Published) -> str:
-    """A block per rollup, a line per week, a column per KPI."""
+    """A block per rollup, a line per week, a column per KPI; alternatives in a table of their own."""
+    if len({_base(kpi) for kpi in published.kpis}) == 1:
+        return _table(published, published.kpis, cents=True) + _footer(published)
+    text = _table(published, [k for k in published.kpis if _base(k) == k.name][:_COLUMNS])
+    varied = {_base(kpi) for kpi in published.kpis if _base(kpi) != kpi.name}
+    if varied:
+        text += "\n" + _table(published, [k for k in published.kpis if _base(k) in varied])
+    return text + _footer(published)
+
+
+def _base(kpi: Kpi) -> str:
+    """The KPI that an alternative, named ``kpi/alternative``, stands beside."""
+    return kpi.name.split("/")[0]
+
+
+def _table(published: Published, kpis: Sequence[Kpi], *, cents: bool = False) -> str:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("Week of", no_wrap=True)
-    one = len(published.kpis) == 1
-    kpis = published.kpis[:_COLUMNS]
     for kpi in kpis:
-        table.add_column(kpi.title if one else _heading(kpi.title), justify="right", no_wrap=True)
+        table.add_column(kpi.title if cents else _heading(kpi.title), justify="right", no_wrap=True)
     for rollup in published.rollups:
         table.add_row(f"[bold]{'All rollups' if rollup == ALL else rollup}[/bold]")
         for week in published.weeks:
-            values = [number(kpi, published.value(kpi, week, rollup), cents=one) for kpi in kpis]
+            values = [number(kpi, published.value(kpi, week, rollup), cents=cents) for kpi in kpis]
             table.add_row(f"{week}", *values, end_section=week == published.weeks[-1])
     out = io.StringIO()
     Console(file=out, width=_TABLE_WIDTH, force_terminal=sys.stdout.isatty()).print(table)
-    return out.getvalue().rstrip() + "\n" + _footer(published)
+    return out.getvalue().rstrip() + "\n"
 
 
 def _heading(title: str) -> str:
-    """A title on two lines: the last word below the others."""
-    return "\n".join(title.rsplit(" ", 1)) if len(title) > 5 else title
+    """A title on as many lines as a narrow column needs."""
+    return "\n".join(textwrap.wrap(title, _HEADING_WIDTH))
 
 
 def _footer(published: Published) -> str:
     known = published.input_watermark
     until = f"; all data up to {known:%Y-%m-%d %H:%M} UTC" if known else ""
     last = max(published.weeks)
+    if published.frozen is not None:
+        return "As reported when each week closed; a dash where a week is still open.\n"
     lines = [f"As of {published.as_of}{until}. The week of {last} may still be running."]
     loose = sum(
         cell.numerator
@@ -112,6 +131,189 @@ def _records(published: Published) -> Iterator[dict[str, str | None]]:
                 }
 
 
+def explained_table(explained: Explained) -> str:
+    """A line per row behind the number, and their sums."""
+    table = _plain_table(
+        ("Date", "Part", "Job", "Business unit"), ("Amount",), ("Reason", "Source")
+    )
+    for row in explained.rows:
+        job = row.job_number or (str(row.job_id) if row.job_id else _NOTHING)
+        source = f"{row.source_entity} {row.source_id}"
+        unit = row.business_unit or _NOTHING
+        table.add_row(
+            str(row.on_date), row.part, job, unit, _amount(row.amount), row.reason, source
+        )
+    kpi, when = explained.kpi, f"the week of {explained.week_start}"
+    if explained.day:
+        when = f"{explained.day} ({when})"
+    where = "all rollups" if explained.rollup == ALL else explained.rollup
+    told = number(kpi, explained.value, cents=kpi.unit == "money")
+    if explained.denominator is not None:
+        told = (
+            f"{_amount(explained.numerator)} / {_amount(explained.denominator)} = {told}"
+            f" (numerator / denominator)"
+        )
+    known = explained.input_watermark
+    until = f"; all data up to {known:%Y-%m-%d %H:%M} UTC" if known else ""
+    return (
+        _printed(table)
+        + f"{kpi.title} of {where}, {when}: {told}, from {len(explained.rows):,} rows.\n"
+        + f"As of {explained.as_of}{until}.\n"
+    )
+
+
+def explained_csv(explained: Explained) -> str:
+    """One line per row, amounts exact."""
+    return _csv(_EXPLAINED, (record.values() for record in _explained_records(explained)))
+
+
+def explained_json(explained: Explained) -> str:
+    """The number with its rows; amounts are text, so that no digit is lost."""
+    watermark = explained.input_watermark
+    document = {
+        "kpi": explained.kpi.name,
+        "week_start": explained.week_start.isoformat(),
+        "day": explained.day.isoformat() if explained.day else None,
+        "rollup": explained.rollup,
+        "numerator": _exact(explained.numerator),
+        "denominator": _exact(explained.denominator),
+        "value": _exact(explained.value),
+        "as_of": explained.as_of.isoformat(),
+        "input_watermark": watermark.isoformat() if watermark else None,
+        "rows": list(_explained_records(explained)),
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+_EXPLAINED = (
+    "on_date",
+    "part",
+    "job_number",
+    "business_unit",
+    "rollup",
+    "amount",
+    "reason",
+    "source_entity",
+    "source_id",
+    "job_id",
+)
+
+
+def _explained_records(explained: Explained) -> Iterator[dict[str, str | int | None]]:
+    for row in explained.rows:
+        record: dict[str, str | int | None] = {name: getattr(row, name) for name in _EXPLAINED}
+        yield record | {"on_date": row.on_date.isoformat(), "amount": _exact(row.amount)}
+
+
+def diff_table(diff: Diff) -> str:
+    """A line per changed value and cause; the causes of a value add up to its change."""
+    if not diff.changes:
+        return f"No weekly value changed between build {diff.start} and build {diff.to}.\n"
+    table = _plain_table(
+        ("KPI", "Week of", "Rollup", "Part"),
+        ("Before", "After", "Change", "Of it", "Rows"),
+        ("Cause",),
+    )
+    for change in diff.changes:
+        amounts = (_amount(change.before), _amount(change.after), _amount(change.change, sign=True))
+        cells: tuple[str, ...] = (
+            change.kpi.title,
+            str(change.week_start),
+            change.rollup,
+            change.part,
+            *amounts,
+        )
+        for told in change.causes:
+            amount = _amount(told.amount, sign=True)
+            table.add_row(*cells, amount, f"{told.source_rows:,}", told.cause)
+            cells = ("",) * len(cells)
+    return (
+        _printed(table)
+        + f"{len(diff.changes):,} values changed between build {diff.start} and build {diff.to}.\n"
+    )
+
+
+def diff_csv(diff: Diff) -> str:
+    """One line per changed value and cause, amounts exact."""
+    return _csv(_DIFF, (record.values() for record in _diff_records(diff)))
+
+
+def diff_json(diff: Diff) -> str:
+    """Both builds, and the lines of the CSV; amounts are text, so that no digit is lost."""
+    both = {
+        name: {"build": b.number, "run_id": b.run_id, "as_of": b.as_of.isoformat()}
+        for name, b in (("from", diff.start), ("to", diff.to))
+    }
+    return json.dumps({**both, "changes": list(_diff_records(diff))}, indent=2) + "\n"
+
+
+_DIFF = (
+    "kpi",
+    "week_start",
+    "rollup",
+    "part",
+    "before",
+    "after",
+    "change",
+    "cause",
+    "amount",
+    "source_rows",
+)
+
+
+def _diff_records(diff: Diff) -> Iterator[dict[str, str | int | None]]:
+    for change in diff.changes:
+        for told in change.causes:
+            yield {
+                "kpi": change.kpi.name,
+                "week_start": change.week_start.isoformat(),
+                "rollup": change.rollup,
+                "part": change.part,
+                "before": _exact(change.before),
+                "after": _exact(change.after),
+                "change": _exact(change.change),
+                "cause": told.cause,
+                "amount": _exact(told.amount),
+                "source_rows": told.source_rows,
+            }
+
+
+def _plain_table(before: Sequence[str], right: Sequence[str], after: Sequence[str]) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    for heading in before:
+        table.add_column(heading, no_wrap=True)
+    for heading in right:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for heading in after:
+        table.add_column(heading)
+    return table
+
+
+def _printed(table: Table) -> str:
+    """The table as text; brackets in names of the source are no markup."""
+    out = io.StringIO()
+    console = Console(
+        file=out, width=_TABLE_WIDTH, force_terminal=sys.stdout.isatty(), markup=False
+    )
+    console.print(table)
+    return out.getvalue().rstrip() + "\n"
+
+
+def _csv(header: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def _amount(value: Decimal, *, sign: bool = False) -> str:
+    """Every digit there is, and cents where there is a fraction: ``1``, ``-1,234.50``."""
+    exact = _exact(value) or "0"
+    places = max(2, len(exact.partition(".")[2])) if "." in exact else 0
+    return f"{value:{'+' if sign else ''},.{places}f}"
+
+
 def _exact(value: Decimal | None) -> str | None:
     if value is None:
         return None
@@ -128,9 +330,15 @@ def build_summary(built: BuildResult) -> str:
     seconds = sum(built.seconds.values())
     lines = [
         f"Built {built.rows.get('st_kpi.contributions', 0):,} contributions"
-        f" as of {built.as_of} in {seconds:.1f} s;"
+        f" as of {built.as_of} in {seconds:.1f} s (build {built.number},"
+        f" {len(built.recomputed)} of {len(built.seconds) - len(built.checks)} statements had to run);"
         f" {sum(c.passed for c in built.checks)} of {len(built.checks)} checks hold."
     ]
+    if not built.measured:
+        lines.append(
+            f"The snapshots of {built.as_of} were left as they are: a later day was measured already,"
+            " or the rows are newer than that day."
+        )
     lines += [f"{c.severity}: {c.name}: {c.detail}" for c in built.checks if not c.passed]
     return "\n".join(lines)
 

@@ -27,6 +27,18 @@ async def kpi_table(rows: list[dict[str, Any]]) -> None:
     )
 
 
+async def checks_table(rows: list[dict[str, Any]]) -> None:
+    """What each check of a build found, as a table artifact; nothing when it asked none."""
+    if not rows:
+        return
+    failed = sum(1 for row in rows if row["rows"])
+    await acreate_table_artifact(
+        key="kpi-checks",
+        table=rows,
+        description=f"{len(rows) - failed} of {len(rows)} checks hold.",
+    )
+
+
 class ProgressBar:
     """A progress artifact over a known number of rows, written at most once per whole percent."""
 

@@ -8,6 +8,7 @@ from prefect.cache_policies import NO_CACHE
 
 from st_kpi import published, terminal
 from st_kpi.build import BuildResult, build
+from st_kpi.checks import results_of
 from st_kpi.session import shared_session
 from st_kpi.sql.lint import lint, refuse
 from tasks import WAREHOUSE_WRITE
@@ -20,12 +21,24 @@ async def lint_sql() -> None:
 
 
 @task(name="build-kpis", tags={WAREHOUSE_WRITE}, cache_policy=NO_CACHE)
-async def build_kpis(as_of: date, run_id: str) -> BuildResult:
+async def build_kpis(as_of: date, run_id: str, full: bool = False) -> BuildResult:
     """Build and publish every KPI in one transaction."""
     async with shared_session(reads_source=False) as session:
         return await asyncio.to_thread(
-            build, session.warehouse, settings=session.settings, as_of=as_of, run_id=run_id
+            build,
+            session.warehouse,
+            settings=session.settings,
+            as_of=as_of,
+            run_id=run_id,
+            full=full,
         )
+
+
+@task(name="read-checks", cache_policy=NO_CACHE)
+async def check_results(run_id: str) -> list[dict[str, object]]:
+    """What the checks of one build found, those that do not hold first."""
+    async with shared_session(reads_source=False) as session:
+        return await asyncio.to_thread(results_of, session.warehouse, run_id)
 
 
 @task(name="read-weekly-kpis", cache_policy=NO_CACHE)

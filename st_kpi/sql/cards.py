@@ -1,11 +1,13 @@
-"""The card of a KPI: its meaning in an owner's words, and how it adds up."""
+"""The card of a KPI: its meaning in an owner's words, how it adds up, and how its definition changed."""
 
+import datetime as dt
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from st_kpi.errors import SqlError
 
@@ -21,10 +23,35 @@ class Kind(StrEnum):
 Sentence = Annotated[str, Field(min_length=1)]
 
 
-class Card(BaseModel):
-    """What ``card.yaml`` says. ``version`` rises with every change of the definition."""
-
+class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Change(_Part):
+    """One version of a definition. ``sql`` is the fingerprint of the SQL that it was."""
+
+    version: Annotated[int, Field(ge=1)]
+    date: dt.date
+    what: Sentence
+    why: Sentence
+    sql: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")] | None = None
+
+
+class Alternative(_Part):
+    """Another reading of a KPI, shown beside it on request.
+
+    With ``settings`` it is the KPI's own SQL under other settings; without, it is the file
+    ``alternatives/<name>.sql`` in the KPI's folder.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    title: Sentence
+    meaning: Sentence
+    settings: Mapping[str, bool | str | list[str]] = {}
+
+
+class Card(_Part):
+    """What ``card.yaml`` says. ``version`` rises with every change of the definition."""
 
     title: Sentence
     meaning: Sentence
@@ -37,6 +64,21 @@ class Card(BaseModel):
     owner: Sentence
     version: Annotated[int, Field(ge=1)]
     order: Annotated[int, Field(ge=1)]
+    alternatives: tuple[Alternative, ...] = ()
+    history: tuple[Change, ...] = ()
+
+    @model_validator(mode="after")
+    def _history_ends_with_the_version(self) -> Self:
+        versions = [change.version for change in self.history]
+        if versions and versions != list(range(versions[0], self.version + 1)):
+            raise ValueError(
+                f"version is {self.version} and the history goes {', '.join(map(str, versions))}:"
+                " it has an entry for each version, the newest last"
+            )
+        names = [alternative.name for alternative in self.alternatives]
+        if len(names) != len(set(names)):
+            raise ValueError(f"two alternatives have one name among {', '.join(names)}")
+        return self
 
 
 def read_card(path: Path) -> Card:
@@ -49,10 +91,23 @@ def read_card(path: Path) -> Card:
         raise SqlError(path, line, f"The card is not YAML: {error.problem}.") from None
     except ValidationError as error:
         wrong = error.errors()[0]
-        key = str(wrong["loc"][0]) if wrong["loc"] else ""
-        raise SqlError(path, _line_of(key, text), f"{key or 'The card'}: {wrong['msg']}.") from None
+        where = ".".join(str(part) for part in wrong["loc"]) or "The card"
+        raise SqlError(path, _line_of(wrong["loc"], text), f"{where}: {wrong['msg']}.") from None
 
 
-def _line_of(key: str, text: str) -> int:
-    lines = text.splitlines()
-    return next((n for n, line in enumerate(lines, 1) if line.startswith(f"{key}:")), 1)
+def _line_of(where: tuple[int | str, ...], text: str) -> int:
+    """The line of a key of the card, as deep as it can be followed; of a missing key, where it belongs."""
+    node: Any = yaml.compose(text, Loader=yaml.SafeLoader)
+    line = 1
+    for part in where:
+        if isinstance(node, yaml.MappingNode):
+            found = next(((k, v) for k, v in node.value if k.value == str(part)), None)
+            if found is None:
+                break
+            line, node = found[0].start_mark.line + 1, found[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+        else:
+            break
+    return line

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -18,7 +18,12 @@ from st_kpi.sql.transpile import parameters_of
 
 CONTRIBUTIONS = "st_kpi.contributions"
 
-_HEADER = re.compile(r"^--\s*(table|check|replaces):\s*(.+?)\s*$")
+#: Files that hold several claims, each with a name of its own.
+CHECKS_FILE = "checks.sql"
+
+_HEADER = re.compile(r"^--\s*(table|check|replaces|alternative):\s*(.+?)\s*$")
+_TARGETS = ("table", "check", "alternative")
+_END = re.compile(r"^(?![ \t]*--)(?P<sql>.*?);[ \t]*(?:--.*)?$", re.MULTILINE)
 
 
 class Severity(StrEnum):
@@ -28,12 +33,20 @@ class Severity(StrEnum):
     WARN = "warn"
 
 
+class Adds(StrEnum):
+    """How the rows of an alternative become a number: their amounts summed, or different things counted."""
+
+    SUM = "sum"
+    DISTINCT = "distinct"
+
+
 @dataclass(frozen=True)
 class Statement:
-    """One SQL file: a SELECT that fills ``table``, or a check whose rows are what is wrong.
+    """One SELECT: it fills ``table``, is a check whose rows are what is wrong, or an alternative.
 
     ``replaces`` is the condition on the rows that the SELECT renews; without it, all are.
-    ``kpi`` is set for the contributions of one KPI, which all fill the same table.
+    ``kpi`` is set for the contributions of one KPI, which all fill the same table. ``sql`` stands on
+    the lines it has in the file, ``line`` being its first.
     """
 
     path: Path
@@ -44,6 +57,8 @@ class Statement:
     replaces: str | None
     severity: Severity | None
     tree: exp.Query
+    adds: Adds | None = None
+    line: int = 1
 
     @property
     def kpi(self) -> str | None:
@@ -69,42 +84,98 @@ def sql_files(root: Path) -> list[Path]:
     return sorted(root.rglob("*.sql"))
 
 
-def read_statement(path: Path, root: Path) -> Statement:
-    """Read one file; raises ``SqlError`` with the line where it is not one SELECT with a header."""
-    sql = path.read_text(encoding="utf-8")
-    header = _header(sql)
-    first = sql.splitlines()[0] if sql.strip() else ""
-    if not first.startswith("-- ") or _HEADER.match(first):
-        raise SqlError(path, 1, "The first line has to be a comment that says what the rows are.")
-    if ("table" in header) == ("check" in header):
-        raise SqlError(
-            path,
-            1,
-            "The header has to name one target: `-- table: schema.name` or `-- check: fail|warn`.",
-        )
-    if header.get("check", "fail") not in list(Severity):
-        raise SqlError(path, 1, f"A check is `fail` or `warn`, not {header['check']!r}.")
-    return Statement(
-        path=path,
-        name=path.relative_to(root).with_suffix("").as_posix(),
-        sql=sql,
-        purpose=first.removeprefix("--").strip(),
-        table=header.get("table"),
-        replaces=header.get("replaces"),
-        severity=Severity(header["check"]) if "check" in header else None,
-        tree=_parse(sql, path),
-    )
+def read_file(path: Path, root: Path) -> list[Statement]:
+    """The statements of one file: one, or the claims of a ``checks.sql``.
+
+    Raises ``SqlError`` with the line where a statement is not one SELECT with a header.
+    """
+    text = path.read_text(encoding="utf-8")
+    if path.name != CHECKS_FILE:
+        return [_statement(text, 1, path, root)]
+    claims = [_statement(block, line, path, root) for line, block in _blocks(text)]
+    seen: set[str] = set()
+    for claim in claims:
+        if claim.name in seen:
+            name = claim.name.rsplit("/", 1)[-1]
+            raise SqlError(path, claim.line, f"Two checks are called {name}: rename one.")
+        seen.add(claim.name)
+    if not claims:
+        raise SqlError(path, 1, "There is no check here: add one, or delete the file.")
+    return claims
 
 
 def read_statements(root: Path) -> list[Statement]:
     """Read every file; raises ``SqlError`` for the first that cannot be used."""
-    return [read_statement(path, root) for path in sql_files(root)]
+    return [statement for path in sql_files(root) for statement in read_file(path, root)]
+
+
+def _blocks(text: str) -> list[tuple[int, str]]:
+    """The claims of a file with the line each starts on; a ``;`` at the end of a line ends one."""
+    blocks = []
+    start = 0
+    ends = [(m.end("sql"), m.end()) for m in _END.finditer(text)]
+    for end, following in [*ends, (len(text), len(text))]:
+        body = text[start:end].lstrip()
+        if body:
+            blocks.append((text.count("\n", 0, end - len(body)) + 1, body.rstrip()))
+        start = following
+    return blocks
+
+
+def _statement(text: str, line: int, path: Path, root: Path) -> Statement:
+    header = _header(text)
+    first = text.splitlines()[0] if text.strip() else ""
+    if not first.startswith("-- ") or _HEADER.match(first):
+        raise SqlError(
+            path, line, "The first line has to be a comment that says what the rows are."
+        )
+    if sum(target in header for target in _TARGETS) != 1:
+        raise SqlError(
+            path,
+            line,
+            "The header has to name one target: `-- table: schema.name`, `-- check: fail|warn`"
+            " or `-- alternative: sum|distinct`.",
+        )
+    name = path.relative_to(root).with_suffix("").as_posix()
+    severity, own_name = _check_header(header.get("check"), path, line)
+    adds = header.get("alternative")
+    if adds is not None and adds not in list(Adds):
+        raise SqlError(path, line, f"An alternative is `sum` or `distinct`, not {adds!r}.")
+    sql = "\n" * (line - 1) + text  # so that every position is that of the file
+    return Statement(
+        path=path,
+        name=f"{name}/{own_name}" if own_name else name,
+        sql=sql,
+        purpose=first.removeprefix("--").strip(),
+        table=header.get("table"),
+        replaces=header.get("replaces"),
+        severity=severity,
+        tree=_parse(sql, path),
+        adds=Adds(adds) if adds else None,
+        line=line,
+    )
+
+
+def _check_header(header: str | None, path: Path, line: int) -> tuple[Severity | None, str | None]:
+    """Severity and, in a file of several claims, the name of a check."""
+    if header is None:
+        if path.name == CHECKS_FILE:
+            raise SqlError(path, line, f"{CHECKS_FILE} holds checks only: `-- check: fail name`.")
+        return None, None
+    severity, _, name = header.partition(" ")
+    if severity not in list(Severity):
+        raise SqlError(path, line, f"A check is `fail` or `warn`, not {severity!r}.")
+    if path.name == CHECKS_FILE and not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise SqlError(path, line, "A check in this file needs a name: `-- check: fail its_name`.")
+    if path.name != CHECKS_FILE and name:
+        raise SqlError(path, line, f"A check has the name of its file: leave {name!r} out.")
+    return Severity(severity), name or None
 
 
 def in_order(statements: Iterable[Statement]) -> list[Statement]:
     """Statements so that each comes after what it reads; else in the order of their names.
 
-    Checks come last. Raises ``SqlError`` naming the files of a circle.
+    Checks come last, and after them alternatives, which no build runs. Raises ``SqlError`` naming the files of a circle.
     """
     everything = sorted(statements, key=lambda s: s.name)
     fillers = [s for s in everything if s.table]
@@ -125,7 +196,8 @@ def in_order(statements: Iterable[Statement]) -> list[Statement]:
             1,
             f"The files read each other in a circle: {' reads '.join(reversed(circle))}.",
         ) from None
-    return [*(named[name] for name in order), *(s for s in everything if not s.table)]
+    checks = [s for s in everything if s.severity]
+    return [*(named[name] for name in order), *checks, *(s for s in everything if s.adds)]
 
 
 def qualified(table: exp.Table) -> str:
@@ -147,7 +219,7 @@ def _header(sql: str) -> dict[str, str]:
 
 def _parse(sql: str, path: Path) -> exp.Query:
     try:
-        trees = [tree for tree in sqlglot.parse(sql, read="bigquery") if tree is not None]
+        trees = _parsed(sql)
     except ParseError as error:
         at = error.errors[0] if error.errors else {}
         what = f"{at.get('description', error)} near {at.get('highlight', '')!r}"
@@ -159,3 +231,9 @@ def _parse(sql: str, path: Path) -> exp.Query:
             path, 1, "A file holds one SELECT and nothing else; what it fills stands in its header."
         )
     return trees[0]
+
+
+@lru_cache(maxsize=512)
+def _parsed(sql: str) -> tuple[exp.Expr, ...]:
+    """Trees are only read, so equal texts share them."""
+    return tuple(tree for tree in sqlglot.parse(sql, read="bigquery") if tree is not None)

@@ -80,5 +80,8 @@ class Warehouse(Protocol):
     def table_exists(self, table: str) -> bool:
         """Whether ``schema.name`` is there."""
 
+    def fingerprint(self, table: str) -> str:
+        """A short text that differs when any row of ``table`` does, whatever the order of the rows."""
+
     def close(self) -> None:
         """Let go of the warehouse; safe to call twice."""

@@ -15,7 +15,7 @@ from st_kpi.errors import ConfigurationError, NothingLoaded, WarehouseError, War
 from st_kpi.servicetitan.schema import ColumnType
 from st_kpi.sql.transpile import parameters, to_duckdb
 from st_kpi.warehouse.base import Merged, Params, TypedFiles
-from st_kpi.warehouse.operations import OPERATIONS
+from st_kpi.warehouse.operations import HISTORY, OPERATIONS
 from st_kpi.warehouse.tables import RawTable, raw_tables
 from st_kpi.windows import Window
 
@@ -54,7 +54,7 @@ class DuckDBWarehouse:
                 self._execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
             for table in raw_tables(personal):
                 self._ensure_table(table.qualified, [(c.name, c.type) for c in table.columns])
-            for name, columns in OPERATIONS.items():
+            for name, columns in (OPERATIONS | HISTORY).items():
                 self._ensure_table(name, columns)
 
     def query(self, sql: str, params: Params | None = None) -> list[dict[str, Any]]:
@@ -148,10 +148,16 @@ class DuckDBWarehouse:
         schema, name = table.split(".")
         with self._lock:
             found = self._execute(
-                "SELECT 1 FROM information_schema.tables WHERE table_schema = $schema AND table_name = $name",
+                "SELECT 1 FROM information_schema.tables WHERE table_catalog = current_database()"
+                " AND table_schema = $schema AND table_name = $name",
                 {"schema": schema, "name": name},
             )
             return found.fetchone() is not None
+
+    def fingerprint(self, table: str) -> str:
+        # Whole rows and not _content_hash: a row that somebody mended by hand counts as changed too.
+        found = self._execute(f"SELECT COUNT(*), SUM(HASH(t)) FROM {table} AS t").fetchone()
+        return str(found)
 
     def close(self) -> None:
         """Let the file go; also the object, which threads that outlive the run may still hold."""
@@ -268,20 +274,35 @@ def _connect(path: str, read_only: bool) -> duckdb.DuckDBPyConnection:
         "memory_limit": MEMORY_LIMIT,
         "preserve_insertion_order": "false",
     }
+    connection = duckdb.connect(config=config)
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET enable_progress_bar = false")
+    if path != ":memory:":
+        _attach(connection, path, read_only)
+    return connection
+
+
+def _attach(connection: duckdb.DuckDBPyConnection, path: str, read_only: bool) -> None:
+    """Make the file the current database, under a name of its own.
+
+    Opened directly it would be named after itself, and ``st_kpi.duckdb`` holds a schema ``st_kpi``: every
+    ``st_kpi.kpi_weekly`` would be ambiguous.
+    """
+    quoted = path.replace("'", "''")
     try:
-        connection = duckdb.connect(path, read_only=read_only, config=config)
+        mode = "READ_ONLY" if read_only else "READ_WRITE"
+        connection.execute(f"ATTACH '{quoted}' AS warehouse ({mode})")
+        connection.execute("USE warehouse")
     except duckdb.IOException as error:
         text = str(error)
         if "lock" in text.lower():
             raise WarehouseLocked(
-                f"The warehouse file {path} is held by another process: wait until that run ends, or stop it."
+                f"The warehouse file {path} is held by another process: wait until that run ends,"
+                " or stop it."
             ) from None
         raise ConfigurationError(f"The warehouse file {path} cannot be opened: {text}") from None
     except duckdb.Error as error:
         raise ConfigurationError(f"{path} is not a DuckDB database: {error}") from None
-    connection.execute("SET TimeZone = 'UTC'")
-    connection.execute("SET enable_progress_bar = false")
-    return connection
 
 
 def _used(sql: str, params: Params | None) -> dict[str, object] | None:

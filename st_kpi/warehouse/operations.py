@@ -1,4 +1,4 @@
-"""The tables of ``st_ops``: what was promised, fetched and stored, and what could not be."""
+"""Tables no SQL file fills: what was promised, fetched and stored, and the history of the builds."""
 
 from st_kpi.servicetitan.schema import ColumnType as T
 
@@ -62,5 +62,88 @@ OPERATIONS: dict[str, tuple[tuple[str, T], ...]] = {
         ("failed_rows", T.INT64),
         ("detail", T.STRING),
         ("checked_at", T.TIMESTAMP),
+    ),
+}
+
+#: One row of ``st_kpi.contributions``, as the logs keep it.
+_CONTRIBUTION = (
+    ("tenant_id", T.INT64),
+    ("kpi", T.STRING),
+    ("part", T.STRING),
+    ("on_date", T.DATE),
+    ("business_unit_id", T.INT64),
+    ("source_entity", T.STRING),
+    ("source_id", T.INT64),
+    ("job_id", T.INT64),
+    ("amount", T.NUMERIC),
+    ("reason", T.STRING),
+)
+_CELL = (
+    ("tenant_id", T.INT64),
+    ("kpi", T.STRING),
+    ("rollup", T.STRING),
+    ("role", T.STRING),
+    ("week_start", T.DATE),
+)
+
+#: What the builds leave behind besides the numbers themselves. A log has rows only for what a build
+#: changed; ``copies`` is how many equal rows came (positive) or went (negative).
+HISTORY: dict[str, tuple[tuple[str, T], ...]] = {
+    "st_ops.builds": (
+        ("build", T.INT64),
+        ("run_id", T.STRING),
+        ("as_of", T.DATE),
+        ("built_at", T.TIMESTAMP),
+        ("input_watermark", T.TIMESTAMP),
+        ("measured", T.BOOL),
+        ("definitions", T.STRING),
+        ("settings", T.STRING),
+        ("mappings", T.STRING),
+        ("pay_known_until", T.TIMESTAMP),
+    ),
+    "st_ops.statement_states": (("name", T.STRING), ("inputs", T.STRING), ("output", T.STRING)),
+    "st_ops.seen_rows": (("entity", T.STRING), ("tenant_id", T.INT64), ("id", T.INT64)),
+    "st_ops.mapping_changes": (
+        ("build", T.INT64),
+        ("copies", T.INT64),
+        ("tenant_id", T.INT64),
+        ("business_unit_id", T.INT64),
+        ("rollup", T.STRING),
+        ("role", T.STRING),
+        ("valid_from", T.DATE),
+        ("valid_to", T.DATE),
+    ),
+    "st_kpi.contribution_changes": (
+        ("build", T.INT64),
+        ("copies", T.INT64),
+        ("cause", T.STRING),
+        *_CONTRIBUTION,
+    ),
+    "st_kpi.kpi_changes": (
+        ("build", T.INT64),
+        *_CELL,
+        ("part", T.STRING),
+        ("cause", T.STRING),
+        ("amount", T.NUMERIC),
+        ("source_rows", T.INT64),
+    ),
+    "st_kpi.kpi_reported": (
+        *_CELL,
+        ("numerator", T.NUMERIC),
+        ("denominator", T.NUMERIC),
+        ("value", T.NUMERIC),
+        ("reported_as_of", T.DATE),
+        ("run_id", T.STRING),
+        ("definition_version", T.INT64),
+        ("kind", T.STRING),
+        ("cause", T.STRING),
+        ("input_watermark", T.TIMESTAMP),
+        ("build", T.INT64),
+    ),
+    "st_ops.reported_weeks": (
+        ("tenant_id", T.INT64),
+        ("kpi", T.STRING),
+        ("week_start", T.DATE),
+        ("build", T.INT64),
     ),
 }

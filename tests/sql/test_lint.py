@@ -7,10 +7,12 @@ import pytest
 
 from st_kpi.errors import SqlError
 from st_kpi.sql.lint import inspect, lint, refuse
-from st_kpi.sql.rules import PARAMETERS
+from st_kpi.sql.rules import PARAMETERS, partition_filter
 from st_kpi.sql.statements import default_root, in_order, read_statements
 
+#: A card without the parts that may be left out.
 CARD = (default_root() / "kpis" / "leads" / "card.yaml").read_text(encoding="utf-8")
+CARD = CARD[: CARD.index("alternatives:")]
 
 HEADER = "-- Rows of a test.\n-- table: st_dim.made\n"
 
@@ -82,11 +84,43 @@ def test_the_products_own_sql_is_clean() -> None:
         pytest.param("SELECT CAST(n AS INT64) AS d FROM st_staging.a", 3, "cast", id="a cast that rounds"),
         pytest.param("SELECT SUM(x) AS d FROM st_staging.a", 3, "integer-arithmetic", id="sum of INT64"),
         pytest.param("SELECT SAFE_DIVIDE(x, x) AS d FROM st_staging.a", 3, "integer-arithmetic", id="quotient of INT64"),
+        pytest.param("SELECT SAFE_CAST(n AS INT64) AS d FROM st_staging.a", 3, "cast", id="a safe cast that rounds"),
+        pytest.param("SELECT x FROM st_staging.a WHERE s = NULL", 3, "null-comparison", id="equal to NULL"),
+        pytest.param("SELECT x FROM st_staging.a WHERE s <> NULL", 3, "null-comparison", id="unequal to NULL"),
+        pytest.param("SELECT CAST(n AS STRING) AS d FROM st_staging.a", 3, "text-of-value", id="text of a NUMERIC"),
+        pytest.param("SELECT CAST(t AS STRING) AS d FROM st_staging.a", 3, "text-of-value", id="text of an instant"),
+        pytest.param("SELECT STRING_AGG(s) AS d FROM st_staging.a", 3, "deterministic", id="STRING_AGG without order"),
+        pytest.param(
+            "SELECT FIRST_VALUE(s) OVER (PARTITION BY x) AS d FROM st_staging.a", 3, "deterministic", id="FIRST_VALUE without order"
+        ),
+        pytest.param("SELECT x FROM st_staging.a TABLESAMPLE SYSTEM (10 PERCENT)", 3, "deterministic", id="TABLESAMPLE"),
+        pytest.param("SELECT x FROM st_ops.chunks", 3, "known-table", id="how the load went, outside a check"),
+        pytest.param("SELECT x FROM st_raw.INFORMATION_SCHEMA.TABLES", 3, "known-table", id="INFORMATION_SCHEMA"),
+        pytest.param(
+            "SELECT x FROM st_staging.a FOR SYSTEM_TIME AS OF TIMESTAMP '2025-01-01 00:00:00+00'", 3, "portable", id="time travel"
+        ),
+        pytest.param("SELECT SPLIT(s)[SAFE_OFFSET(0)] AS d FROM st_staging.a", 3, "portable", id="SAFE_OFFSET"),
+        pytest.param("SELECT PARSE_DATETIME('%F', s) AS d FROM st_staging.a", 3, "portable", id="PARSE_DATETIME"),
+        pytest.param("SELECT FORMAT_DATETIME('%F', t) AS d FROM st_staging.a", 3, "portable", id="FORMAT_DATETIME"),
+        pytest.param("SELECT TIMESTAMP_SECONDS(x) AS d FROM st_staging.a", 3, "portable", id="TIMESTAMP_SECONDS"),
+        pytest.param("SELECT TIMESTAMP_MICROS(x) AS d FROM st_staging.a", 3, "portable", id="TIMESTAMP_MICROS"),
+        pytest.param("SELECT MIN_BY(x, x) AS d FROM st_staging.a", 3, "portable", id="MIN_BY"),
+        pytest.param("SELECT APPROX_QUANTILES(x, 2) AS d FROM st_staging.a", 3, "portable", id="APPROX_QUANTILES"),
+        pytest.param("SELECT STRING(j) AS d FROM st_staging.a", 3, "portable", id="STRING of JSON"),
+        pytest.param("SELECT BOOL(j) AS d FROM st_staging.a", 3, "portable", id="BOOL of JSON"),
+        pytest.param("SELECT LAX_BOOL(j) AS d FROM st_staging.a", 3, "portable", id="LAX_BOOL"),
+        pytest.param("SELECT LAX_STRING(j) AS d FROM st_staging.a", 3, "portable", id="LAX_STRING"),
+        pytest.param("SELECT LAX_FLOAT64(j) AS d FROM st_staging.a", 3, "portable", id="LAX_FLOAT64"),
+        pytest.param("SELECT CONTAINS_SUBSTR(s, 'x') AS d FROM st_staging.a", 3, "portable", id="CONTAINS_SUBSTR"),
         pytest.param("SELECT x\n, nope\nFROM st_staging.a", 4, "known-column", id="unknown column"),
         pytest.param("SELECT x\n, a.nope\nFROM st_staging.a AS a", 4, "known-column", id="unknown column of a table"),
         pytest.param("SELECT x\nFROM st_staging.a WHERE (", 4, "statement", id="syntax error"),
         pytest.param("SELECT x FROM st_staging.a; SELECT x FROM st_staging.a", 1, "statement", id="two statements"),
         pytest.param("DELETE FROM st_staging.a WHERE TRUE", 1, "statement", id="not a SELECT"),
+        pytest.param("INSERT INTO st_staging.a (x) SELECT 1", 1, "statement", id="an INSERT"),
+        pytest.param("CREATE TABLE st_staging.b AS SELECT 1 AS x", 1, "statement", id="a CREATE"),
+        pytest.param("DECLARE x INT64", 1, "statement", id="a DECLARE"),
+        pytest.param("ASSERT (SELECT TRUE)", 1, "statement", id="an ASSERT"),
     ],
 )  # fmt: skip
 def test_a_broken_rule_is_found_where_it_is_broken(
@@ -120,6 +154,16 @@ def test_a_broken_rule_is_found_where_it_is_broken(
         pytest.param(f"SELECT {', '.join(f'@{p} AS {p}' for p in PARAMETERS)}, x FROM st_staging.a", id="parameters"),
         pytest.param("SELECT SUM(CAST(x AS NUMERIC)) AS d FROM st_staging.a", id="a cast sum"),
         pytest.param("WITH c AS (SELECT x FROM st_staging.a) SELECT x FROM c", id="a CTE"),
+        pytest.param("SELECT SAFE_DIVIDE(n, n) AS d FROM st_staging.a", id="a safe division"),
+        pytest.param("SELECT x FROM st_staging.a WHERE n IS NULL", id="IS NULL"),
+        pytest.param("SELECT CAST(x AS STRING) AS d, CAST(@as_of AS STRING) AS e FROM st_staging.a", id="text of whole numbers"),
+        pytest.param("SELECT STRING_AGG(CAST(x AS STRING), ',' ORDER BY x) AS d FROM st_staging.a", id="STRING_AGG with order"),
+        pytest.param(
+            "SELECT x FROM st_staging.a QUALIFY ROW_NUMBER() OVER (PARTITION BY x ORDER BY n) = 1", id="a window with order"
+        ),
+        pytest.param(
+            "SELECT a.x FROM st_staging.a AS a JOIN st_staging.a AS b ON b.tenant_id = a.tenant_id AND b.x = a.x", id="a join"
+        ),
     ],
 )  # fmt: skip
 def test_what_is_allowed(tmp_path: Path, body: str) -> None:
@@ -161,6 +205,111 @@ def test_what_is_allowed(tmp_path: Path, body: str) -> None:
 )
 def test_header(tmp_path: Path, text: str, rule: str) -> None:
     assert ("made.sql", 1, rule) in found(project(tmp_path, {"made.sql": text}))
+
+
+PARTITIONED = {"st_staging.a": "d"}
+
+
+@pytest.mark.parametrize(
+    ("body", "lines"),
+    [
+        pytest.param("SELECT x FROM st_staging.a", [3], id="no condition"),
+        pytest.param("SELECT x\nFROM st_staging.a\nWHERE x > 1", [3], id="another column"),
+        pytest.param("SELECT x FROM st_staging.a WHERE EXTRACT(YEAR FROM d) = 2025", [3], id="not bare"),
+        pytest.param(
+            "WITH one AS (\n  SELECT x FROM st_staging.a\n)\nSELECT x FROM one WHERE d = @as_of", [4], id="outside the CTE"
+        ),
+        pytest.param("SELECT x FROM st_staging.a WHERE d = @as_of", [], id="a day"),
+        pytest.param("SELECT a.x FROM st_staging.a AS a WHERE a.d BETWEEN @as_of AND @as_of", [], id="days"),
+        pytest.param(
+            "SELECT b.x FROM st_staging.b AS b JOIN st_staging.a AS a ON a.x = b.x AND a.d >= @as_of", [], id="in ON"
+        ),
+        pytest.param("SELECT x FROM st_staging.b", [], id="a table without partitions"),
+    ],
+)  # fmt: skip
+def test_a_partitioned_table_is_read_by_its_partitions(
+    tmp_path: Path, body: str, lines: list[int]
+) -> None:
+    root = project(tmp_path, {"made.sql": HEADER + body})
+    (statement,) = read_statements(root)
+    assert [line for line, _ in partition_filter(statement, PARTITIONED)] == lines
+    assert not list(partition_filter(statement, {}))
+
+
+CHECKED = """\
+-- Every one is one.
+-- check: fail ones
+SELECT x FROM st_staging.a WHERE x <> 1;
+
+-- None is two; this goes on.
+-- check: warn twos
+SELECT x
+FROM st_staging.a
+WHERE x = {two};  -- that is all
+"""
+
+
+def test_a_file_of_checks_holds_several_claims(tmp_path: Path) -> None:
+    a = "-- A.\n-- table: st_staging.a\nSELECT id AS x FROM st_raw.jobs"
+    root = project(tmp_path, {"a.sql": a, "kpis/one/checks.sql": CHECKED.format(two=2)})
+    checks = [s for s in read_statements(root) if s.severity]
+    assert [(s.name, s.severity, s.purpose) for s in checks] == [
+        ("kpis/one/checks/ones", "fail", "Every one is one."),
+        ("kpis/one/checks/twos", "warn", "None is two; this goes on."),
+    ]
+    project(tmp_path, {"kpis/one/checks.sql": CHECKED.format(two="nope")})
+    assert ("kpis/one/checks.sql", 9, "known-column") in found(root)
+    project(tmp_path, {"kpis/one/checks.sql": CHECKED.format(two="(")})
+    assert ("kpis/one/checks.sql", 9, "statement") in found(root)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "reason"),
+    [
+        pytest.param(CHECKED.replace(" ones", ""), 1, "needs a name", id="no name"),
+        pytest.param(CHECKED.replace("twos", "ones"), 5, "Two checks are called ones", id="a name twice"),
+        pytest.param(CHECKED.replace("warn twos", "perhaps twos"), 5, "`fail` or `warn`", id="unknown severity"),
+        pytest.param(CHECKED.replace("check: warn twos", "table: st_dim.b"), 5, "holds checks only", id="a table"),
+        pytest.param("", 1, "no check here", id="empty"),
+    ],
+)  # fmt: skip
+def test_a_file_of_checks_that_cannot_be_read(
+    tmp_path: Path, text: str, line: int, reason: str
+) -> None:
+    root = project(tmp_path, {"kpis/one/checks.sql": text.replace("{two}", "2")})
+    (finding,) = [f for f in lint(root) if f.rule == "statement"]
+    assert (finding.line, reason in finding.message) == (line, True), finding
+
+
+ALTERNATIVE = (
+    "alternatives:\n  - name: other\n    title: Other\n    meaning: Counted in another way.\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("card", "file", "reason"),
+    [
+        pytest.param(ALTERNATIVE, None, "either settings on the card or the file", id="neither"),
+        pytest.param(ALTERNATIVE + "    settings: {include_tax: false}\n", "other", "not both", id="both"),
+        pytest.param(ALTERNATIVE + "    settings: {no_tax: true}\n", None, "no_tax is no setting", id="unknown setting"),
+        pytest.param("", "other", "does not name the alternative other", id="not on the card"),
+    ],
+)  # fmt: skip
+def test_an_alternative_is_on_the_card_and_somewhere_else(
+    tmp_path: Path, card: str, file: str | None, reason: str
+) -> None:
+    files = {"kpis/leads/card.yaml": CARD + card}
+    if file:
+        files[f"kpis/leads/alternatives/{file}.sql"] = "-- O.\n-- alternative: sum\nSELECT 1 AS x"
+    (finding,) = [f for f in lint(project(tmp_path, files)) if f.rule == "alternative"]
+    assert reason in finding.message
+
+
+def test_an_alternative_is_made_of_contributions_and_stands_in_its_place(tmp_path: Path) -> None:
+    root = project(tmp_path, {"made.sql": "-- O.\n-- alternative: distinct\nSELECT 1 AS x"})
+    assert found(root) == [("made.sql", 1, "contribution"), ("made.sql", 1, "target")]
+    project(tmp_path, {"made.sql": "-- O.\n-- alternative: most\nSELECT 1 AS x"})
+    assert found(root) == [("made.sql", 1, "statement")]
 
 
 def test_two_files_for_one_table(tmp_path: Path) -> None:
@@ -254,4 +403,7 @@ def test_each_statement_comes_after_what_it_reads() -> None:
     contributions = [n for n, s in enumerate(statements) if s.kpi]
     daily = [n for n, s in enumerate(statements) if s.table == "st_kpi.kpi_daily"]
     assert max(contributions) < daily[0]
-    assert all(s.severity for s in statements[-7:])
+    kinds = [
+        "fills" if s.table else "checks" if s.severity else "stands beside" for s in statements
+    ]
+    assert kinds == sorted(kinds, key=["fills", "checks", "stands beside"].index)

@@ -201,6 +201,19 @@ def test_times_come_back_in_utc(loader: Loader) -> None:
     assert row["modified_on"].utcoffset() == timedelta(0)
 
 
+@pytest.mark.parametrize("name", ["st_kpi", "st_raw", "temp", "it's"])
+def test_any_file_name_will_do(tmp_path: Path, name: str) -> None:
+    """DuckDB names a database after its file, and the default one shares its name with a schema."""
+    url = f"duckdb:///{tmp_path}/{name}.duckdb"
+    with open_warehouse(url) as warehouse:
+        warehouse.ensure_raw()
+        warehouse.replace_table("st_kpi.kpi_weekly", "SELECT 1 AS n")
+    with open_warehouse(url, read_only=True) as warehouse:
+        assert warehouse.table_exists("st_kpi.kpi_weekly")
+        assert warehouse.query("SELECT n FROM st_kpi.kpi_weekly") == [{"n": 1}]
+    assert sorted(file.name for file in tmp_path.iterdir()) == [f"{name}.duckdb"]
+
+
 @pytest.mark.parametrize(
     "url",
     ["bigquery://project", "duckdb://", "duckdb:///", "postgres:///x", "st_kpi.duckdb", ""],

@@ -1,0 +1,10 @@
+-- The business unit of a contribution is one the source knows.
+-- check: fail
+SELECT counted.tenant_id, counted.kpi, counted.business_unit_id, SUM(counted.amount) AS amount
+FROM st_kpi.contributions AS counted
+LEFT JOIN st_ref.dim_business_units AS unit
+  ON unit.tenant_id = counted.tenant_id AND unit.business_unit_id = counted.business_unit_id
+WHERE counted.business_unit_id IS NOT NULL
+  AND unit.business_unit_id IS NULL
+GROUP BY counted.tenant_id, counted.kpi, counted.business_unit_id
+ORDER BY counted.kpi, counted.business_unit_id

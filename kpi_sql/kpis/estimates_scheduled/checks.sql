@@ -1,0 +1,8 @@
+-- A job is booked once, however often it was moved.
+-- check: fail counted_once
+SELECT tenant_id, job_id, COUNT(source_id) AS times, SUM(amount) AS total
+FROM st_kpi.contributions
+WHERE kpi = 'estimates_scheduled'
+GROUP BY tenant_id, job_id
+HAVING COUNT(source_id) <> 1 OR SUM(amount) <> 1
+ORDER BY times DESC, job_id

@@ -1,0 +1,8 @@
+-- A booked invoice is counted once a day.
+-- check: fail counted_once
+SELECT tenant_id, on_date, source_id AS invoice_id, COUNT(source_id) AS times, SUM(amount) AS total
+FROM st_kpi.contributions
+WHERE kpi = 'future_bookings'
+GROUP BY tenant_id, on_date, source_id
+HAVING COUNT(source_id) <> 1
+ORDER BY times DESC, invoice_id

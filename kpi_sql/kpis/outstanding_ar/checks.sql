@@ -1,0 +1,17 @@
+-- What a location owes or has paid is counted once a day.
+-- check: fail counted_once
+SELECT tenant_id, on_date, source_entity, source_id, COUNT(source_id) AS times, SUM(amount) AS total
+FROM st_kpi.contributions
+WHERE kpi = 'outstanding_ar'
+GROUP BY tenant_id, on_date, source_entity, source_id
+HAVING COUNT(source_id) <> 1
+ORDER BY times DESC, source_id;
+
+-- Customers owe more than they have paid ahead: only locations that owe are counted.
+-- check: fail not_negative
+SELECT tenant_id, on_date, SUM(amount) AS total
+FROM st_kpi.contributions
+WHERE kpi = 'outstanding_ar'
+GROUP BY tenant_id, on_date
+HAVING SUM(amount) < 0
+ORDER BY on_date

@@ -1,0 +1,31 @@
+-- An opportunity is one job, on one day.
+-- check: fail counted_once
+SELECT tenant_id, part, job_id, COUNT(source_id) AS times
+FROM st_kpi.contributions
+WHERE kpi = 'success_rate'
+GROUP BY tenant_id, part, job_id
+HAVING COUNT(source_id) <> 1
+ORDER BY times DESC, job_id;
+
+-- A closed opportunity is among the opportunities of its day.
+-- check: fail closed_are_opportunities
+SELECT closed.tenant_id, closed.job_id, closed.on_date
+FROM st_kpi.contributions AS closed
+LEFT JOIN st_kpi.contributions AS opportunity
+  ON opportunity.tenant_id = closed.tenant_id
+  AND opportunity.job_id = closed.job_id
+  AND opportunity.on_date = closed.on_date
+  AND opportunity.kpi = 'success_rate'
+  AND opportunity.part = 'denominator'
+WHERE closed.kpi = 'success_rate'
+  AND closed.part = 'numerator'
+  AND opportunity.job_id IS NULL
+ORDER BY closed.tenant_id, closed.job_id;
+
+-- The rate lies between none and all.
+-- check: fail between_zero_and_one
+SELECT tenant_id, `rollup`, week_start, value
+FROM st_kpi.kpi_weekly
+WHERE kpi = 'success_rate'
+  AND NOT (value BETWEEN 0 AND 1)
+ORDER BY week_start, `rollup`

@@ -1,0 +1,24 @@
+-- A sold estimate is counted once.
+-- check: fail counted_once
+SELECT tenant_id, source_id AS estimate_id, COUNT(source_id) AS times, SUM(amount) AS total
+FROM st_kpi.contributions
+WHERE kpi = 'total_booked'
+GROUP BY tenant_id, source_id
+HAVING COUNT(source_id) <> 1
+ORDER BY times DESC, estimate_id;
+
+-- No estimate was sold for less than nothing.
+-- check: warn not_negative
+SELECT tenant_id, source_id AS estimate_id, on_date, amount
+FROM st_kpi.contributions
+WHERE kpi = 'total_booked'
+  AND amount < 0
+ORDER BY amount, estimate_id;
+
+-- No sale is dated after the as-of day.
+-- check: warn not_in_the_future
+SELECT tenant_id, source_id AS estimate_id, on_date, amount
+FROM st_kpi.contributions
+WHERE kpi = 'total_booked'
+  AND on_date > @as_of
+ORDER BY on_date, estimate_id

@@ -1,0 +1,138 @@
+"""How the rows behind the numbers are written: only those that differ, and each difference is kept.
+
+A build computes a KPI's rows beside the stored ones, finds which are gone and which came (equal rows
+by their number), and changes just those. ``st_staging.changed_contributions`` holds the differences
+of the build under way, ``before`` and ``after`` being the number of equal rows, for
+``st_kpi.changes`` to tell their causes.
+"""
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+
+from st_kpi.servicetitan.schema import ColumnType
+from st_kpi.sql.cards import Kind
+from st_kpi.sql.lint import CONTRIBUTION_COLUMNS
+from st_kpi.sql.statements import CONTRIBUTIONS, Statement
+from st_kpi.warehouse.base import Warehouse
+
+COLUMNS: dict[str, ColumnType] = {
+    "tenant_id": ColumnType.INT64,
+    "kpi": ColumnType.STRING,
+    **CONTRIBUTION_COLUMNS,
+}
+CHANGED = "st_staging.changed_contributions"
+CHANGED_COLUMNS = (*COLUMNS.items(), ("before", ColumnType.INT64), ("after", ColumnType.INT64))
+
+_COUNTED = "st_staging.counted"
+_LISTED = ", ".join(COLUMNS)
+_SAME_ROW = " AND ".join(f"changed.{name} IS NOT DISTINCT FROM stored.{name}" for name in COLUMNS)
+
+
+def contributions_select(statement: Statement) -> str:
+    """The SELECT of one KPI's contributions with the KPI's name and fixed types around it."""
+    columns = [f"CAST(counted.{n} AS {t}) AS {n}" for n, t in CONTRIBUTION_COLUMNS.items()]
+    columns.insert(1, f"'{statement.kpi}' AS kpi")
+    listed = ",\n  ".join(columns)
+    return f"SELECT\n  {listed}\nFROM (\n{statement.sql}\n) AS counted"
+
+
+def begin(warehouse: Warehouse) -> None:
+    """Forget the differences of an earlier build."""
+    warehouse.write_table(CHANGED, CHANGED_COLUMNS, [])
+
+
+def end(warehouse: Warehouse) -> None:
+    """Give back the room of what only the build under way needed."""
+    for table in (CHANGED, _COUNTED):
+        warehouse.write_table(table, CHANGED_COLUMNS, [])
+
+
+def write(
+    warehouse: Warehouse,
+    statement: Statement,
+    kind: Kind,
+    params: Mapping[str, object],
+    measured_before: dt.date | None,
+    *,
+    first: bool,
+) -> bool:
+    """Bring one KPI's stored rows to what its SQL returns now; returns whether any row changed.
+
+    Of a snapshot only the rows of ``@as_of`` are written. They are compared with those of the day
+    that stood for the week until now (``measured_before``), as if both had the same date. Before the
+    ``first`` build there is nothing to compare with.
+    """
+    assert statement.kpi is not None
+    kpi = f"kpi = '{statement.kpi}'"
+    select = contributions_select(statement)
+    snapshot = kind is Kind.SNAPSHOT
+    if first:
+        where = f"{kpi} AND on_date = @as_of" if snapshot else kpi
+        warehouse.replace_rows(CONTRIBUTIONS, where, select, params)
+        return True
+    warehouse.replace_table(_COUNTED, select, params)
+    if snapshot:
+        _write_snapshot(warehouse, statement.kpi, params, measured_before)
+        return True
+    _compare(warehouse, statement.kpi, f"{_stored('on_date')} {kpi}", _COUNTED, params)
+    return _apply(warehouse, kpi)
+
+
+def remove_unknown(warehouse: Warehouse, kpis: Iterable[str]) -> bool:
+    """Take out the rows of KPIs whose folder is gone; returns whether there were any."""
+    if not warehouse.table_exists(CONTRIBUTIONS):
+        return False
+    stored = warehouse.query(f"SELECT DISTINCT kpi FROM {CONTRIBUTIONS}")
+    gone = sorted({row["kpi"] for row in stored} - set(kpis))
+    for kpi in gone:
+        warehouse.write_table(_COUNTED, list(COLUMNS.items()), [])
+        _compare(warehouse, kpi, f"{_stored('on_date')} kpi = '{kpi}'", _COUNTED, {})
+        _apply(warehouse, f"kpi = '{kpi}'")
+    return bool(gone)
+
+
+def _write_snapshot(
+    warehouse: Warehouse,
+    kpi: str,
+    params: Mapping[str, object],
+    measured_before: dt.date | None,
+) -> None:
+    where = f"kpi = '{kpi}' AND on_date = @measured_before" if measured_before else "FALSE"
+    used = {**params, "measured_before": measured_before}
+    _compare(warehouse, kpi, f"{_stored('@as_of AS on_date')} {where}", _COUNTED, used)
+    day = f"kpi = '{kpi}' AND on_date = @as_of"
+    warehouse.replace_rows(CONTRIBUTIONS, day, f"SELECT {_LISTED} FROM {_COUNTED}", params)
+
+
+def _stored(on_date: str) -> str:
+    listed = ", ".join(on_date if name == "on_date" else name for name in COLUMNS)
+    return f"SELECT {listed}, 1 AS before, 0 AS after FROM {CONTRIBUTIONS} WHERE"
+
+
+def _compare(
+    warehouse: Warehouse, kpi: str, old: str, new: str, params: Mapping[str, object]
+) -> None:
+    """Add the rows whose number differs between the SELECT ``old`` and the table ``new``."""
+    select = (
+        f"SELECT {_LISTED}, CAST(SUM(before) AS INT64) AS before, CAST(SUM(after) AS INT64) AS after"
+        f" FROM ({old} UNION ALL"
+        f" SELECT {_LISTED}, 0 AS before, 1 AS after FROM {new} WHERE kpi = '{kpi}') AS both_states"
+        f" GROUP BY {_LISTED} HAVING SUM(before) <> SUM(after)"
+    )
+    warehouse.replace_rows(CHANGED, f"kpi = '{kpi}'", select, params)
+
+
+def _apply(warehouse: Warehouse, kpi: str) -> bool:
+    """Make the stored rows of a KPI what the differences say."""
+    found = warehouse.query(f"SELECT COUNT(*) AS n FROM {CHANGED} WHERE {kpi}")
+    if not found[0]["n"]:
+        return False
+    warehouse.execute(
+        f"DELETE FROM {CONTRIBUTIONS} AS stored WHERE stored.{kpi} AND EXISTS"
+        f" (SELECT 1 FROM {CHANGED} AS changed WHERE changed.before > 0 AND {_SAME_ROW})"
+    )
+    warehouse.execute(
+        f"INSERT INTO {CONTRIBUTIONS} ({_LISTED}) SELECT {_LISTED} FROM {CHANGED}"
+        f" CROSS JOIN UNNEST(GENERATE_ARRAY(1, after)) AS nth WHERE {kpi} AND after > 0"
+    )
+    return True

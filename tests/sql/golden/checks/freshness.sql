@@ -1,0 +1,96 @@
+/* Every entity the numbers are made of was read as lately as the others, within its limit of hours. */
+/* check: warn */
+WITH limits AS (
+  /* Small lists that hardly change may be older than what happens every day. */
+  SELECT
+    'business_units' AS entity,
+    168 AS hours
+  UNION ALL
+  SELECT
+    'job_types' AS entity,
+    168 AS hours
+  UNION ALL
+  SELECT
+    'appointments' AS entity,
+    36 AS hours
+  UNION ALL
+  SELECT
+    'credit_memos' AS entity,
+    36 AS hours
+  UNION ALL
+  SELECT
+    'customers' AS entity,
+    36 AS hours
+  UNION ALL
+  SELECT
+    'estimates' AS entity,
+    36 AS hours
+  UNION ALL
+  SELECT
+    'gross_pay_items' AS entity,
+    36 AS hours
+  UNION ALL
+  SELECT
+    'inventory_bills' AS entity,
+    36 AS hours
+  UNION ALL
+  SELECT
+    'invoices' AS entity,
+    36 AS hours
+  UNION ALL
+  SELECT
+    'jobs' AS entity,
+    36 AS hours
+  UNION ALL
+  SELECT
+    'locations' AS entity,
+    36 AS hours
+  UNION ALL
+  SELECT
+    'payments' AS entity,
+    36 AS hours
+  UNION ALL
+  SELECT
+    'purchase_orders' AS entity,
+    36 AS hours
+  UNION ALL
+  SELECT
+    'receipts' AS entity,
+    36 AS hours
+  UNION ALL
+  SELECT
+    'returns' AS entity,
+    36 AS hours
+), read_last AS (
+  SELECT
+    tenant_id,
+    entity,
+    MAX(server_time) AS server_time
+  FROM st_ops.chunks
+  GROUP BY
+    tenant_id,
+    entity
+), newest AS (
+  SELECT
+    tenant_id,
+    MAX(server_time) AS server_time
+  FROM read_last
+  GROUP BY
+    tenant_id
+)
+SELECT
+  newest.tenant_id,
+  limits.entity,
+  limits.hours AS limit_in_hours,
+  read_last.server_time AS read_at,
+  newest.server_time AS newest_at
+FROM newest
+CROSS JOIN limits /* cross join: fifteen entities for each company */
+LEFT JOIN read_last
+  ON read_last.tenant_id = newest.tenant_id AND read_last.entity = limits.entity
+WHERE
+  read_last.server_time IS NULL
+  OR DATE_SUB('hour', read_last.server_time, newest.server_time) > limits.hours
+ORDER BY
+  newest.tenant_id NULLS FIRST,
+  limits.entity NULLS FIRST

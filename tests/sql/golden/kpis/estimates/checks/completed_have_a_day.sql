@@ -1,0 +1,12 @@
+/* A completed job of the estimate family says when it was completed. */
+/* check: warn completed_have_a_day */
+SELECT
+  tenant_id,
+  job_id,
+  job_number
+FROM st_dim.dim_jobs
+WHERE
+  family = 'estimate' AND job_status = 'Completed' AND completed_on_local IS NULL
+ORDER BY
+  tenant_id NULLS FIRST,
+  job_id NULLS FIRST

@@ -1,0 +1,20 @@
+/* The revenue is that of $ Produced, to the cent, on every day. */
+/* check: fail same_revenue_as_produced */
+SELECT
+  tenant_id,
+  on_date,
+  SUM(CASE WHEN kpi = 'produced' THEN amount ELSE CAST(0 AS DECIMAL(38, 9)) END) AS produced,
+  SUM(CASE WHEN kpi = 'gpm' THEN amount ELSE CAST(0 AS DECIMAL(38, 9)) END) AS gpm
+FROM st_kpi.contributions
+WHERE
+  kpi = 'produced' OR (
+    kpi = 'gpm' AND part = 'denominator'
+  )
+GROUP BY
+  tenant_id,
+  on_date
+HAVING
+  SUM(CASE WHEN kpi = 'produced' THEN amount ELSE -amount END) <> 0
+ORDER BY
+  tenant_id NULLS FIRST,
+  on_date NULLS FIRST
