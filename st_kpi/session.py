@@ -80,7 +80,9 @@ async def open_session(
         entity_named(name)
     client = _client(settings) if reads_source else None
     async with AsyncExitStack() as stack:
-        warehouse = stack.enter_context(open_warehouse(settings.warehouse))
+        warehouse = stack.enter_context(
+            open_warehouse(settings.warehouse, create=reads_source)  # only a load makes a new one
+        )
         warehouse.ensure_raw(settings.personal_data)
         spool = stack.enter_context(TemporaryDirectory(prefix="st-kpi-"))
         typer = stack.enter_context(closing(Typer()))

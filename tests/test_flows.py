@@ -202,9 +202,14 @@ async def test_a_chunk_that_moves_is_read_again(tmp_path: Path) -> None:
     assert row["fetched"] == row["stored"] == len(company.returns)
 
 
-async def test_building_before_loading_says_what_to_do(tmp_path: Path) -> None:
-    settings = tenant_settings(warehouse=f"duckdb:///{tmp_path}/a.duckdb")
-    async with open_session(settings, reads_source=False) as session:
+async def test_building_before_loading_says_what_to_do(tenant: Tenant, tmp_path: Path) -> None:
+    settings = tenant_settings(tenant.url, warehouse=f"duckdb:///{tmp_path}/a.duckdb")
+    with pytest.raises(NothingLoaded, match="st-kpi backfill"):
+        async with open_session(settings, reads_source=False):
+            pass
+    assert not (tmp_path / "a.duckdb").exists()
+    async with open_session(settings) as session:
+        await backfill(["job_types", "business_units"])
         with pytest.raises(NothingLoaded, match="st-kpi backfill"):
             await refresh_kpis()
         with pytest.raises(NothingLoaded, match="st-kpi build"):

@@ -12,18 +12,20 @@ __all__ = ["Warehouse", "open_warehouse"]
 
 
 @contextmanager
-def open_warehouse(url: str, *, read_only: bool = False) -> Iterator[Warehouse]:
+def open_warehouse(
+    url: str, *, read_only: bool = False, create: bool = True
+) -> Iterator[Warehouse]:
     """Open the warehouse that ``url`` names, ``duckdb:///relative``, ``duckdb:////absolute`` or ``duckdb:///:memory:``.
 
-    Raises ``ConfigurationError`` for an address of another form, and ``WarehouseLocked`` when another process holds
-    the file.
+    Raises ``ConfigurationError`` for an address of another form, ``NothingLoaded`` where it is not there and is not to
+    be created, and ``WarehouseLocked`` when another process holds the file.
     """
     parts = urlsplit(url)
     if parts.scheme != "duckdb" or parts.netloc or not parts.path.strip("/"):
         raise ConfigurationError(
             f"The warehouse {url!r} is not understood: use duckdb:///path/to/file.duckdb."
         )
-    warehouse = DuckDBWarehouse(parts.path[1:], read_only=read_only)
+    warehouse = DuckDBWarehouse(parts.path[1:], read_only=read_only, create=create)
     try:
         yield warehouse
     finally:

@@ -42,9 +42,9 @@ _VERSION = "COALESCE({0}.modified_on, {0}.created_on, TIMESTAMPTZ '1970-01-01 00
 class DuckDBWarehouse:
     """A DuckDB file, or ``:memory:``. Safe to use from several threads; writes take turns."""
 
-    def __init__(self, path: str | Path, *, read_only: bool = False) -> None:
+    def __init__(self, path: str | Path, *, read_only: bool = False, create: bool = True) -> None:
         self.path = str(path)
-        self._connection = _connect(self.path, read_only)
+        self._connection = _connect(self.path, read_only, create and not read_only)
         self._lock = threading.RLock()
         self._in_transaction = False
 
@@ -263,12 +263,12 @@ class DuckDBWarehouse:
         return int(row[0])
 
 
-def _connect(path: str, read_only: bool) -> duckdb.DuckDBPyConnection:
+def _connect(path: str, read_only: bool, create: bool) -> duckdb.DuckDBPyConnection:
     if path != ":memory:" and not Path(path).parent.is_dir():
         raise ConfigurationError(
             f"The warehouse file {path} cannot be written: the folder {Path(path).parent} does not exist."
         )
-    if read_only and not Path(path).is_file():
+    if not create and path != ":memory:" and not Path(path).is_file():
         raise NothingLoaded(f"There is no warehouse at {path} yet: run `st-kpi backfill` first.")
     config: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": MEMORY_LIMIT,
