@@ -6,7 +6,7 @@ promised = fetched = distinct = stored.
 
 import asyncio
 import shutil
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,32 +69,32 @@ async def fetch(session: Session, entity: Entity, window: Window | None, run_id:
     filters = Created(window.start, window.end) if window else None
     typing: list[asyncio.Task[TypedPage]] = []
     promised, server_time = 0, None
-    try:
-        async with (
-            asyncio.TaskGroup() as group,
-            aclosing(session.source.pages(entity, filters, entity.page_size)) as pages,
-        ):
-            async for page in pages:
-                if page.number == 1:
-                    promised, server_time = page.total or 0, page.server_time
-                if page.rows:
-                    typing.append(group.create_task(_type(session, entity, stamp, page, folder)))
-                await _let_typing_keep_up(typing)
+    with ExitStack() as cleanup:
+        cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
+        try:
+            async with (
+                asyncio.TaskGroup() as group,
+                aclosing(session.source.pages(entity, filters, entity.page_size)) as pages,
+            ):
+                async for page in pages:
+                    if page.number == 1:
+                        promised, server_time = page.total or 0, page.server_time
+                    if page.rows:
+                        typing.append(
+                            group.create_task(_type(session, entity, stamp, page, folder))
+                        )
+                    await _let_typing_keep_up(typing)
+        except BaseExceptionGroup as group_error:
+            raise group_error.exceptions[0] from None
         after = await session.source.count(entity, filters)
-    except BaseExceptionGroup as group_error:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise group_error.exceptions[0] from None
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    typed = tuple(task.result() for task in typing)
-    fetched = Fetched(entity, window, folder, typed, promised, server_time, started)
-    distinct = await asyncio.to_thread(_distinct, session, fetched)
-    if not promised == after.total == fetched.rows == distinct:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise IncompleteChunk(
-            entity.name, _label(session, window), after.total, fetched.rows, distinct
-        )
+        typed = tuple(task.result() for task in typing)
+        fetched = Fetched(entity, window, folder, typed, promised, server_time, started)
+        distinct = await asyncio.to_thread(_distinct, session, fetched)
+        if not promised == after.total == fetched.rows == distinct:
+            raise IncompleteChunk(
+                entity.name, _label(session, window), after.total, fetched.rows, distinct
+            )
+        cleanup.pop_all()  # the files are the caller's now
     return fetched
 
 
