@@ -19,7 +19,7 @@ from typing import Annotated
 import typer
 
 from st_kpi.errors import ConfigurationError, StKpiError
-from st_kpi.settings import load_settings
+from st_kpi.settings import Settings, load_settings
 
 app = typer.Typer(
     name="st-kpi",
@@ -114,6 +114,19 @@ def sandbox_serve(
     serve(port=port, scale=scale, seed=seed)
 
 
+def _source_settings(
+    entities: list[str] | None, start: date | None = None, end: date | None = None
+) -> Settings:
+    """The settings, once everything is checked that would stop the run before it reads anything."""
+    from st_kpi.planning import check_days, wanted_entities
+
+    settings = load_settings()
+    settings.credentials()
+    wanted_entities(entities)
+    check_days(settings, start, end)
+    return settings
+
+
 @app.command()
 def backfill(
     entity: _Entities = None,
@@ -121,13 +134,8 @@ def backfill(
     to: Annotated[str | None, typer.Option("--to", metavar="D", help="Last day.")] = None,
 ) -> None:
     """Load history by createdOn chunks; chunks already complete are skipped."""
-    from st_kpi.planning import check_days, wanted_entities
-
-    settings = load_settings()
-    settings.credentials()
-    wanted_entities(entity)
     start, end = _day(from_), _day(to)
-    check_days(settings, start, end)
+    settings = _source_settings(entity, start, end)
 
     async def run() -> None:
         from st_kpi.session import open_session
@@ -139,6 +147,61 @@ def backfill(
                     from flows.backfill import backfill as flow
 
                     await flow(entity, start, end)
+
+    asyncio.run(run())
+
+
+@app.command()
+def sync(
+    entity: _Entities = None,
+    sweep: Annotated[
+        bool,
+        typer.Option(
+            "--sweep", help="Look through the lists for what the feeds missed, as once a week."
+        ),
+    ] = False,
+) -> None:
+    """Load what changed since the last time, deleted rows included."""
+    settings = _source_settings(entity)
+
+    async def run() -> None:
+        from st_kpi import manifest, terminal
+        from st_kpi.session import open_session
+
+        async with open_session(settings) as session:
+            with _prefect():
+                from flows.daily_sync import daily_sync as flow
+
+                run_id = await flow(entity, sweep)
+            names = entity or list(manifest.watermarks(session))
+            rows = manifest.completeness(session, run_id, names)
+        sys.stdout.write(terminal.changes_table(rows))
+
+    asyncio.run(run())
+
+
+@app.command()
+def repair(
+    entity: _Entities = None,
+    from_: Annotated[str | None, typer.Option("--from", metavar="D", help="First day.")] = None,
+    to: Annotated[str | None, typer.Option("--to", metavar="D", help="Last day.")] = None,
+) -> None:
+    """Compare the warehouse with ServiceTitan, and fetch again the days that differ."""
+    start, end = _day(from_), _day(to)
+    settings = _source_settings(entity, start, end)
+
+    async def run() -> None:
+        from st_kpi.planning import wanted_entities
+        from st_kpi.session import open_session
+        from st_kpi.terminal import say
+
+        async with open_session(settings):
+            with _prefect():
+                from flows.repair_gap import repair_gap as flow
+
+                for name in (found.name for found in wanted_entities(entity)):
+                    chunks = await flow(name, start, end)
+                    say(f"{name}: {chunks or 'no'} chunk{'s' * (chunks != 1)} fetched again")
 
     asyncio.run(run())
 

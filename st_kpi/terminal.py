@@ -5,9 +5,10 @@ import io
 import json
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -360,15 +361,25 @@ def status_table(health: Health) -> str:
             *(f"{time:%Y-%m-%d %H:%M}" if time else _NOTHING for time in times),
             _months(row.gaps),
         )
-    out = io.StringIO()
-    Console(file=out, width=_TABLE_WIDTH, force_terminal=sys.stdout.isatty()).print(table)
     run = health.last_run
     last = (
         f"Last run: {run.flow} {run.run_id}, {run.status}. {run.detail or ''}"
         if run
         else "No run yet."
     )
-    return f"{out.getvalue().rstrip()}\nTimes are UTC. {last.rstrip()}\n"
+    return f"{_printed(table)}Times are UTC. {last.rstrip()}\n"
+
+
+def changes_table(rows: Iterable[Mapping[str, Any]]) -> str:
+    """A line per entity of what a sync read and did; ``rows`` are those of ``manifest.completeness``."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    table.add_column("Entity", no_wrap=True)
+    columns = {"Read": "fetched", "Changed": "changed", "Vanished": "vanished", "Missed": "missed"}
+    for heading in columns:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(row["entity"], *(f"{row[name]:,}" for name in columns.values()))
+    return _printed(table)
 
 
 def _months(gaps: tuple[str, ...]) -> str:
