@@ -26,6 +26,14 @@ from st_kpi.sandbox.wire.accounting import invoice_item
 from st_kpi.sandbox.wire.base import Names, Record
 
 EXPORT_PAGE = 5_000
+COUNTERS = (
+    "requests",
+    "rate_limited",
+    "max_requests_in_a_second",
+    "unauthorized",
+    "not_found",
+    "tokens_issued",
+)
 _TITLES = {
     400: "One or more validation errors occurred.",
     401: "Unauthorized",
@@ -61,8 +69,9 @@ class Limiter:
 class Tenant:
     """The company behind the endpoints, with what is remembered about it between requests."""
 
-    def __init__(self, company: Company) -> None:
+    def __init__(self, company: Company, feed_page: int = EXPORT_PAGE) -> None:
         self.company = company
+        self._feed_page = feed_page
         self._version = company.version
         self._names: Names | None = None
         self._shelves: dict[str, Shelf] = {}
@@ -99,7 +108,7 @@ class Tenant:
             stamps, rows = [stamps[n] for n in kept], [rows[n] for n in kept]
         name, key = f"{endpoint.module}/{endpoint.export}", endpoint.key
         start, last = _resume(name, params.get("from", ""), stamps, rows, key)
-        taken = rows[start : start + EXPORT_PAGE]
+        taken = rows[start : start + self._feed_page]
         if taken:
             last = (stamps[start + len(taken) - 1], getattr(taken[-1], key))
         data = [endpoint.write(row, self.names) for row in taken]
@@ -126,7 +135,7 @@ class Tenant:
         name = "accounting/export/invoice-items"
         last = _position(name, params.get("from", ""))
         start = bisect_right(keys, last)
-        taken = self._items[start : start + EXPORT_PAGE]
+        taken = self._items[start : start + self._feed_page]
         if taken:
             last = taken[-1][:2]
         return {
@@ -242,19 +251,21 @@ def create_app(
     *,
     requests_per_second: int = 60,
     token_seconds: int = 900,
+    feed_page: int = EXPORT_PAGE,
     clock: Callable[[], float] = time.monotonic,
 ) -> Starlette:
     """The tenant as an ASGI app; `clock` is only for tests of expiry and limits.
 
+    `feed_page` is how many rows a page of an export feed holds, which no client can ask for.
+
     Example: `httpx.AsyncClient(transport=httpx.ASGITransport(create_app(company)))`.
     """
     app = Starlette()
-    tenant, problem = Tenant(company), Fault()
+    tenant, problem = Tenant(company, feed_page), Fault()
     desk = TokenDesk(token_seconds, clock)
     gate = Gate(app, company.tenant_id, Limiter(requests_per_second, clock), desk, problem)
-    for counter in ("requests", "rate_limited", "unauthorized", "not_found", "tokens_issued"):
+    for counter in COUNTERS:
         setattr(app.state, counter, 0)
-    app.state.max_requests_in_a_second = 0
     app.state.company = company
 
     def guarded(answer: Callable[[Mapping[str, str]], Any]) -> Callable[[Request], Any]:
@@ -277,7 +288,9 @@ def create_app(
         return problem(404)
 
     app.router.routes += [Route("/connect/token", token, methods=["POST"])]
-    app.router.routes += about_routes(company)
+    app.router.routes += about_routes(
+        company, lambda: {counter: getattr(app.state, counter) for counter in COUNTERS}
+    )
     for entry in ENDPOINTS:
         base = f"/{entry.module}/v2/tenant/{{tenant}}/"
         app.router.routes.append(Route(base + entry.path, guarded(_lister(tenant, entry))))
