@@ -3,7 +3,7 @@
 They let a client in another process compare what it computed with what the tenant knows, see how it
 called, and let time go by. No sign-in, for nothing is secret.
 
-- `GET /sandbox`: the tenant, its first and its present day, and the counters of calls so far.
+- `GET /sandbox`: the tenant, its first and its present day, counters of calls and faults so far.
 - `GET /sandbox/books?as_of=2025-10-21`: every weekly KPI.
 - `POST /sandbox/live?changes=2000&seed=1`: a day of changes; how many rows became what. With
   `until=2025-10-23T12:00:00Z` not a day but a stretch, with `renames=false` units keep their names.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left, bisect_right
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from email.utils import formatdate
 from typing import Any
@@ -188,13 +188,13 @@ class Gate:
     """Sign-in, keys, tenant and rate limit in front of every endpoint, with counters for tests."""
 
     def __init__(
-        self, app: Starlette, tenant_id: int, limiter: Limiter, desk: TokenDesk, faults: Fault
+        self, app: Starlette, tenant_id: int, limiter: Limiter, desk: TokenDesk, problem: Problem
     ) -> None:
         self.app = app
         self.tenant_id = str(tenant_id)
         self.limiter = limiter
         self.desk = desk
-        self.problem = faults
+        self.problem = problem
 
     def check(self, request: Request) -> Response | None:
         """None to go on, else the refusal."""
@@ -216,7 +216,7 @@ class Gate:
         return None
 
 
-class Fault:
+class Problem:
     """Error bodies as RFC 7807 objects, each with its own trace id."""
 
     def __init__(self) -> None:
@@ -261,12 +261,13 @@ def create_app(
     Example: `httpx.AsyncClient(transport=httpx.ASGITransport(create_app(company)))`.
     """
     app = Starlette()
-    tenant, problem = Tenant(company, feed_page), Fault()
+    tenant, problem = Tenant(company, feed_page), Problem()
     desk = TokenDesk(token_seconds, clock)
     gate = Gate(app, company.tenant_id, Limiter(requests_per_second, clock), desk, problem)
     for counter in COUNTERS:
         setattr(app.state, counter, 0)
     app.state.company = company
+    app.state.faults = Counter()  # filled by whoever makes this app misbehave
 
     def guarded(answer: Callable[[Mapping[str, str]], Any]) -> Callable[[Request], Any]:
         async def endpoint(request: Request) -> Response:
@@ -289,7 +290,7 @@ def create_app(
 
     app.router.routes += [Route("/connect/token", token, methods=["POST"])]
     app.router.routes += about_routes(
-        company, lambda: {counter: getattr(app.state, counter) for counter in COUNTERS}
+        company, lambda: {name: getattr(app.state, name) for name in (*COUNTERS, "faults")}
     )
     for entry in ENDPOINTS:
         base = f"/{entry.module}/v2/tenant/{{tenant}}/"
@@ -310,7 +311,7 @@ def _feeder(tenant: Tenant, endpoint: Endpoint) -> Callable[[Mapping[str, str]],
     return lambda params: tenant.feed(endpoint, params)
 
 
-async def _sign_in(request: Request, app: Starlette, desk: TokenDesk, problem: Fault) -> Response:
+async def _sign_in(request: Request, app: Starlette, desk: TokenDesk, problem: Problem) -> Response:
     """Client credentials as a form; anything else is a 400, wrong credentials too."""
     if "application/x-www-form-urlencoded" not in request.headers.get("content-type", ""):
         return problem(400, errors={"": ["The request must be form-urlencoded."]})
