@@ -74,12 +74,12 @@ def move_rows(fault: Fault, rng: Random, company: Company, path: str, page: Any)
 
     The total stays honest, since the rows really come and go. A row is deleted the way its list
     hides deleted rows. A new one is a copy of the page's first with a free id just below, and so it
-    sorts before it by id.
+    sorts before it by id. After a page of one row nothing moves: that is how clients ask for a total.
     """
     endpoint = _BY_PATH.get(path)
     if endpoint is None or endpoint.key != "id" or not isinstance(page, dict):
         return False
-    if not page["hasMore"] or not page["data"] or rng.random() >= fault.share:
+    if not page["hasMore"] or page["pageSize"] == 1 or rng.random() >= fault.share:
         return False
     removes = fault.name == "row-removed"
     chosen = page["data"][int(rng.random() * len(page["data"])) if removes else 0]["id"]

@@ -22,7 +22,7 @@ _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.(\d{1,7}))?Z")
 _MONEY = re.compile(r"-?\d+\.\d+")
 _OFFSETS = (("Z", 0), ("+00:00", 0), ("-07:00", -420), ("+05:30", 330))
 _NAMES = ("name", "customerName", "locationName")
-_TEXTS = ("summary", "memo", "description", "specialInstructions", "displayName", "name")
+_TEXTS = ("summary", "memo", "description", "specialInstructions")
 _ODD = dict(
     zip(
         SCRIPTS,
@@ -142,7 +142,10 @@ def huge_ids(record: Record, seed: int, fault: Fault) -> Record:
 
 
 def with_long_text(record: Record, megabytes: int) -> Record:
-    """The record with a text of so many million characters in its first field for prose."""
+    """The record with a text of so many million characters in its first field for prose.
+
+    A record without one gets a new field: names are looked up elsewhere and must stay as they are.
+    """
     name = next((name for name in _TEXTS if name in record), "memo")
     return {**record, name: "Two coats of paint. " * (megabytes * 50_000)}
 

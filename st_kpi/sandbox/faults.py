@@ -133,7 +133,8 @@ class Misbehaving:
         ]
 
     def _count(self, fault: Fault, times: int = 1) -> None:
-        self.state.faults[fault.name] += times
+        if times:
+            self.state.faults[fault.name] += times
 
     # Access
 

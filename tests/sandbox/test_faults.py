@@ -446,9 +446,10 @@ async def test_row_inserted_makes_the_next_page_repeat_a_row(
     assert second["totalCount"] == first["totalCount"] + 1
 
 
-async def test_rows_do_not_move_after_the_last_page(meet: Meet, own: Company) -> None:
+@pytest.mark.parametrize("size", [1, 5_000], ids=["a question for the total", "the last page"])
+async def test_rows_move_only_while_a_list_is_paged(meet: Meet, own: Company, size: int) -> None:
     client = await meet("row-removed=1", "row-inserted=1", tenant=own)
-    await client.ok("jpm:job-types", pageSize=5_000)
+    await client.ok("jpm:job-types", pageSize=size)
     assert own.version == 0
 
 
@@ -654,6 +655,8 @@ async def test_huge_record_is_one_long_text(meet: Meet) -> None:
     assert len(rows[0]["summary"]) == 6_000_000
     assert len(answer.content) < 6_200_000
     assert len(rows) == 50
+    units = await client.ok("settings:business-units")
+    assert len(units["data"][0]["memo"]) == 6_000_000
 
 
 async def test_odd_names_are_of_every_script(meet: Meet) -> None:
