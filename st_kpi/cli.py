@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from st_kpi.errors import ConfigurationError, StKpiError
 from st_kpi.settings import Settings, load_settings
@@ -102,16 +103,39 @@ def demo(
     run_demo(scale=scale, seed=seed, home=home)
 
 
-@sandbox_app.command("serve")
+class _WithFaults(TyperCommand):
+    """A command whose help ends with the faults; they are imported only for that."""
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        from st_kpi.sandbox.faults import described
+
+        with formatter.section("Faults (how often without =SHARE)"):
+            formatter.write_dl(described())
+
+
+@sandbox_app.command("serve", cls=_WithFaults)
 def sandbox_serve(
     port: Annotated[int, typer.Option(help="0 picks a free one.", min=0, max=65535)] = 8700,
     scale: _Scale = 0.05,
     seed: _Seed = 7,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME[=SHARE][@PATH][#DETAIL]", help="Misbehave so; repeatable."),
+    ] = None,
+    fault_seed: Annotated[int, typer.Option(help="Another seed, other answers fail.")] = 0,
 ) -> None:
-    """Serve the made-up tenant on localhost until stopped."""
+    """Serve the made-up tenant on localhost until stopped.
+
+    A fault concerns every list and feed, or those whose path has PATH in it, such as jpm/jobs or export/.
+    """
+    from st_kpi.sandbox.faults import Faults
     from st_kpi.sandbox.serve import serve
 
-    serve(port=port, scale=scale, seed=seed)
+    try:
+        faults = Faults.parse(fault or [], fault_seed)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from None
+    serve(port=port, scale=scale, seed=seed, faults=faults)
 
 
 def _source_settings(
