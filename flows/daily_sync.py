@@ -10,12 +10,19 @@ from st_kpi import manifest, problems
 from st_kpi.errors import NothingLoaded, RunFailed
 from st_kpi.ingest import advanced
 from st_kpi.manifest import Kind, Watermark
-from st_kpi.planning import source_time, wanted_entities
+from st_kpi.planning import Chunk, source_time, wanted_entities
 from st_kpi.servicetitan.registry import Changes, Entity
 from st_kpi.session import Session, shared_session
 from st_kpi.sync import sweep_due
 from tasks.artifacts import changes_table
-from tasks.chunks import fetch_changes, fetch_chunk, fetch_sweep, store_chunk, touched_windows
+from tasks.chunks import (
+    fetch_changes,
+    fetch_chunk,
+    fetch_sweep,
+    new_windows,
+    store_chunk,
+    touched_windows,
+)
 from tasks.limits import ensure_limits
 from tasks.watermarks import move_watermark, read_watermarks, save_watermarks
 
@@ -94,11 +101,10 @@ def _loaded(session: Session, entities: list[str] | None, marks: dict[str, Water
 
 async def _bring_up_to_date(entity: Entity, mark: Watermark, now: datetime, run_id: str) -> None:
     """Fetch and store until the source has no more; each stretch is durable before the next is asked for."""
+    await _store_windows(await new_windows(entity.name, now), Kind.CREATED, run_id)
     if entity.changes is Changes.WINDOWS:
         chunks, reached = await touched_windows(entity.name, mark, now, run_id)
-        for chunk in chunks:
-            fetched = await fetch_chunk(entity.name, chunk.window, run_id, Kind.AGAIN)
-            await store_chunk(fetched, run_id)
+        await _store_windows(chunks, Kind.AGAIN, run_id)
         await move_watermark(entity.name, reached)
         return
     has_more = True
@@ -106,6 +112,12 @@ async def _bring_up_to_date(entity: Entity, mark: Watermark, now: datetime, run_
         fetched = await fetch_changes(entity.name, mark, run_id)
         await store_chunk(fetched, run_id, mark)
         mark, has_more = advanced(mark, fetched, run_id), fetched.has_more
+
+
+async def _store_windows(chunks: list[Chunk], kind: Kind, run_id: str) -> None:
+    for chunk in chunks:
+        fetched = await fetch_chunk(chunk.entity, chunk.window, run_id, kind)
+        await store_chunk(fetched, run_id)
 
 
 async def _sweep(entity: Entity, mark: Watermark, now: datetime, run_id: str) -> None:

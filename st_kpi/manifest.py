@@ -174,7 +174,7 @@ def complete_windows(session: Session, entity: str, typing: str) -> list[Window]
     """The ``createdOn`` windows of the entity that need not be fetched again, if typed as they would be now."""
     rows = session.warehouse.query(
         "SELECT window_start, window_end FROM st_ops.chunks"
-        " WHERE tenant_id = @tenant_id AND entity = @entity AND kind = 'created'"
+        " WHERE tenant_id = @tenant_id AND entity = @entity AND kind IN ('created', 'again')"
         " AND rejected <= @tolerated AND typing = @typing",
         {
             "tenant_id": session.tenant_id,

@@ -1,6 +1,6 @@
 """What changed since the last time: where to go on, and how each kind of entity is read from there.
 
-A feed goes on from its token. Where there is none, the list is asked for what was modified since the watermark, less an
+What was created since is read by windows, as the history was. For the rest, a feed goes on from its token. Where there is none, the list is asked for what was modified since the watermark, less an
 overlap. Small lists are read whole. Rows without a key are replaced by the days on which they were created: those that
 the feed names and those of the last weeks, since pay is computed anew until its period is closed.
 """
@@ -9,7 +9,7 @@ import asyncio
 import logging
 from datetime import UTC, date, datetime, time, timedelta
 
-from st_kpi import ingest, planning
+from st_kpi import ingest, manifest, planning
 from st_kpi.errors import SourceError
 from st_kpi.ingest import Fetched
 from st_kpi.manifest import Kind, Watermark
@@ -36,6 +36,20 @@ async def fetch_changes(session: Session, entity: Entity, mark: Watermark, run_i
     if entity.changes is Changes.MODIFIED:
         return await ingest.fetch_modified(session, entity, _start(session, mark), run_id)
     return await _fetch_feed(session, entity, mark, run_id)
+
+
+async def new_windows(session: Session, entity: Entity, now: datetime) -> list[Chunk]:
+    """The windows of what was created since the history was last read, which the source promises a number for.
+
+    They also hold what no feed shows: a record without a ``modifiedOn``. Raises ``SourceError``.
+    """
+    if entity.history is History.WHOLE:
+        return []
+    done = await asyncio.to_thread(
+        manifest.complete_windows, session, entity.name, session.typing(entity)
+    )
+    end = max((window.end for window in done), default=now)
+    return await planning.cut(session, entity, [Window(end, now)]) if end < now else []
 
 
 async def fetch_sweep(session: Session, entity: Entity, now: datetime, run_id: str) -> Fetched:

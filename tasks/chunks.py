@@ -49,6 +49,18 @@ async def find_gaps(entity: str, start: datetime, end: datetime) -> list[Chunk]:
 
 
 @task(
+    name="find-new-windows",
+    task_run_name="new {entity}",
+    tags={SERVICETITAN_API},
+    cache_policy=NO_CACHE,
+)
+async def new_windows(entity: str, now: datetime) -> list[Chunk]:
+    """The windows of what was created since the history was last read."""
+    async with shared_session() as session:
+        return await sync.new_windows(session, entity_named(entity), now)
+
+
+@task(
     name="find-touched-windows",
     task_run_name="days of {entity}",
     tags={SERVICETITAN_API},

@@ -29,46 +29,9 @@ from st_kpi.servicetitan.registry import REGISTRY
 from st_kpi.session import Session, open_session
 from tasks.watermarks import EntityWatermark, block_name
 from tests.conftest import tenant_settings
+from tests.tenant import Tenant
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
-
-
-class Tenant:
-    """The sandbox on a socket; ``refuse`` names paths that answer 404, ``before`` sees each request first."""
-
-    def __init__(self, company: Company) -> None:
-        self.company = company
-        self.refuse: set[str] = set()
-        self.before: Callable[[str, str], None] = lambda path, query: None
-        app = create_app(company)
-
-        async def gate(scope, receive, send):  # type: ignore[no-untyped-def]
-            self.before(scope["path"], scope["query_string"].decode())
-            if any(part in scope["path"] for part in self.refuse):
-                scope = scope | {"path": "/nowhere"}
-            await app(scope, receive, send)
-
-        port = free_port()
-        self.url = f"http://127.0.0.1:{port}"
-        config = uvicorn.Config(
-            gate, port=port, log_level="error", date_header=False, lifespan="off"
-        )
-        self.server = uvicorn.Server(config)
-        self.thread = threading.Thread(target=self.server.run)
-
-    def __enter__(self) -> "Tenant":
-        self.thread.start()
-        while not self.server.started:
-            time.sleep(0.01)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.server.should_exit = True
-        self.thread.join()
-
-    def books(self) -> dict[tuple[str, date, str], tuple[object, object]]:
-        cells = Books(self.company).weekly(self.company.last_day).items()
-        return {key: (cell.numerator, cell.denominator or 0) for key, cell in cells}
 
 
 @pytest.fixture

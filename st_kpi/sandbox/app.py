@@ -12,12 +12,14 @@ from urllib.parse import parse_qs
 
 import orjson
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from st_kpi.sandbox.about import about_routes
-from st_kpi.sandbox.clock import ticks
+from st_kpi.sandbox.clock import SECOND, ticks
 from st_kpi.sandbox.company import Company, Credentials
 from st_kpi.sandbox.endpoints import ENDPOINTS, Endpoint
 from st_kpi.sandbox.query import BadRequest, Query, Shelf, parse_query
@@ -242,8 +244,27 @@ class Problem:
 
 
 def _json(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    stamped = {"Date": formatdate(usegmt=True), **(headers or {})}
-    return Response(orjson.dumps(body), status, stamped, media_type="application/json")
+    return Response(orjson.dumps(body), status, headers, media_type="application/json")
+
+
+class Dated:
+    """Puts the tenant's own clock on every answer: a second after its last change, not the machine's now.
+
+    A client takes it for the time up to which it has read, and what happens next at the tenant is later.
+    """
+
+    def __init__(self, app: ASGIApp, company: Company) -> None:
+        self._app = app
+        self._company = company
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def dated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                now = formatdate(self._company.now // SECOND + 1, usegmt=True)
+                message["headers"] = [*message["headers"], (b"date", now.encode())]
+            await send(message)
+
+        await self._app(scope, receive, dated)
 
 
 def create_app(
@@ -260,7 +281,7 @@ def create_app(
 
     Example: `httpx.AsyncClient(transport=httpx.ASGITransport(create_app(company)))`.
     """
-    app = Starlette()
+    app = Starlette(middleware=[Middleware(Dated, company)])
     tenant, problem = Tenant(company, feed_page), Problem()
     desk = TokenDesk(token_seconds, clock)
     gate = Gate(app, company.tenant_id, Limiter(requests_per_second, clock), desk, problem)
