@@ -19,7 +19,7 @@ from st_kpi.errors import IncompleteChunk, SourceEmptied
 from st_kpi.manifest import Kind, Watermark
 from st_kpi.servicetitan.client import Page
 from st_kpi.servicetitan.query import Created, Filter, Modified
-from st_kpi.servicetitan.registry import Entity
+from st_kpi.servicetitan.registry import Changes, Entity
 from st_kpi.session import Session
 from st_kpi.typed import Stamp, TypedPage
 from st_kpi.warehouse.base import Merged, Reading, TypedFiles
@@ -285,8 +285,12 @@ def _record(
 ) -> None:
     """Write the chunk's row, its rejects and its drift; and which earlier rejects have come right."""
     entity = fetched.entity
+    # Of a list that is read whole each time, nothing that changed was missed.
+    looked_again = fetched.kind is Kind.SWEEP or (
+        fetched.kind is Kind.WHOLE and entity.changes is not Changes.WHOLE
+    )
     missed = 0
-    if mark is not None and mark.known_until and fetched.kind in (Kind.SWEEP, Kind.WHOLE):
+    if mark is not None and mark.known_until and looked_again:
         missed = manifest.missed(session, entity.name, run_id, fetched.started_at, mark.known_until)
     chunk = manifest.ChunkRecord(
         entity=entity.name,

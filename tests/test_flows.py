@@ -1,14 +1,11 @@
 """The flows on a real Prefect server, against the sandbox tenant on a real socket."""
 
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import pytest
-import uvicorn
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import (
     ArtifactFilter,
@@ -23,8 +20,7 @@ from st_kpi import manifest, published
 from st_kpi.demo import compare
 from st_kpi.errors import ConfigurationError, NothingLoaded, RunFailed
 from st_kpi.manifest import Kind
-from st_kpi.prefect_server import free_port
-from st_kpi.sandbox import Books, Company, create_app, generate_company
+from st_kpi.sandbox import Company, generate_company
 from st_kpi.servicetitan.registry import REGISTRY
 from st_kpi.session import Session, open_session
 from tasks.watermarks import EntityWatermark, block_name
