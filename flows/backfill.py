@@ -10,14 +10,14 @@ from prefect.runtime import flow_run
 from flows.daily_sync import daily_sync
 from flows.ingest_chunk import ingest_chunk
 from st_kpi import manifest, problems
-from st_kpi.errors import RunFailed
+from st_kpi.errors import DiskFull, RunFailed
 from st_kpi.planning import Chunk, source_time, wanted_entities, wanted_window
 from st_kpi.servicetitan.registry import Changes
 from st_kpi.servicetitan.registry import entity as entity_named
 from st_kpi.session import Session, shared_session
 from tasks.artifacts import ProgressBar, completeness_table
 from tasks.chunks import plan_chunks
-from tasks.limits import ensure_limits
+from tasks.limits import ensure_limits, release_limits
 from tasks.watermarks import save_watermarks
 
 #: Chunks in work at once: while one downloads, another is typed and a third merged. More does not help.
@@ -39,14 +39,16 @@ async def backfill(
 
     Entities without dates are loaded whole. By default all entities, from ``history_start`` until now. Chunks that the
     manifest calls complete are not fetched again. Ends with what changed since it began. Raises ``RunFailed`` naming
-    what could not be loaded; everything else is kept, and the next run fetches only the rest.
+    what could not be loaded, ``DiskFull`` at once; everything else is kept, and the next run fetches only the rest.
     """
     async with shared_session() as session:
         names = [entity.name for entity in wanted_entities(entities)]
         wanted = wanted_window(session.settings, start, end, await source_time(session))
         run_id = str(flow_run.id)
-        await asyncio.to_thread(manifest.start_run, session, "backfill", run_id)
+        killed = await asyncio.to_thread(manifest.start_run, session, "backfill", run_id)
         await ensure_limits()
+        if killed:
+            await release_limits()
 
         plans = await asyncio.gather(
             *(plan_chunks(name, wanted.start, wanted.end) for name in names),
@@ -91,7 +93,11 @@ def _planned(
 
 
 async def _ingest(session: Session, chunks: list[Chunk], run_id: str) -> list[str]:
-    """Run every chunk as a subflow, a few at a time; returns a sentence for each that failed."""
+    """Run every chunk as a subflow, a few at a time; returns a sentence for each that failed.
+
+    Raises ``DiskFull``, after which no further chunk is begun.
+    """
+    full: list[DiskFull] = []
     turns = asyncio.Semaphore(PARALLEL_CHUNKS)
     bar = await ProgressBar.start(
         "backfill-progress", "Rows stored of those promised.", sum(chunk.rows for chunk in chunks)
@@ -100,6 +106,8 @@ async def _ingest(session: Session, chunks: list[Chunk], run_id: str) -> list[st
     async def one(chunk: Chunk) -> str | None:
         window = chunk.window
         async with turns:
+            if full:
+                return None
             # A plain gather of subflows would leave the others running for ever after one failure.
             state = await ingest_chunk(
                 chunk.entity,
@@ -109,12 +117,18 @@ async def _ingest(session: Session, chunks: list[Chunk], run_id: str) -> list[st
                 return_state=True,
             )
         result = await state.aresult(raise_on_failure=False)
+        if isinstance(result, DiskFull):
+            full.append(result)
+            return None
         if isinstance(result, BaseException):
             return problems.of_error(session, chunk.entity, result)
         await bar.advance(chunk.rows)
         return None
 
-    return [failure for failure in await asyncio.gather(*map(one, chunks)) if failure]
+    failures = [failure for failure in await asyncio.gather(*map(one, chunks)) if failure]
+    if full:
+        raise full[0]
+    return failures
 
 
 async def _catch_up(session: Session, names: Sequence[str], run_id: str) -> list[str]:
@@ -127,6 +141,8 @@ async def _catch_up(session: Session, names: Sequence[str], run_id: str) -> list
         return []
     state = await daily_sync(moving, run_id=run_id, return_state=True)
     result = await state.aresult(raise_on_failure=False)
+    if isinstance(result, DiskFull):
+        raise result
     if isinstance(result, BaseException):
         return [told for told in [problems.of_error(session, "catch-up", result)] if told]
     return []

@@ -7,7 +7,7 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from st_kpi import manifest, problems
-from st_kpi.errors import NothingLoaded, RunFailed
+from st_kpi.errors import DiskFull, NothingLoaded, RunFailed
 from st_kpi.ingest import advanced
 from st_kpi.manifest import Kind, Watermark
 from st_kpi.planning import Chunk, source_time, wanted_entities
@@ -23,7 +23,7 @@ from tasks.chunks import (
     store_chunk,
     touched_windows,
 )
-from tasks.limits import ensure_limits
+from tasks.limits import ensure_limits, release_limits
 from tasks.watermarks import move_watermark, read_watermarks, save_watermarks
 
 #: Entities in work at once, as chunks of a backfill.
@@ -53,8 +53,8 @@ async def daily_sync(
         await ensure_limits()
         marks = await read_watermarks()
         names = _loaded(session, entities, marks)
-        if own_run:
-            await asyncio.to_thread(manifest.start_run, session, "daily-sync", run_id)
+        if own_run and await asyncio.to_thread(manifest.start_run, session, "daily-sync", run_id):
+            await release_limits()
         swept = await asyncio.to_thread(manifest.swept_at, session)
         now = await source_time(session)
         turns = asyncio.Semaphore(PARALLEL_ENTITIES)
@@ -68,6 +68,9 @@ async def daily_sync(
         ended = await asyncio.gather(
             *(one(entity) for entity in wanted_entities(names)), return_exceptions=True
         )
+        for error in ended:
+            if isinstance(error, DiskFull):
+                raise error
         found = [
             problems.of_error(session, name, error)
             for name, error in zip(names, ended, strict=True)

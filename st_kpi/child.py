@@ -6,6 +6,7 @@ the pipe closes and the child leaves.
 
 import os
 import runpy
+import signal
 import subprocess
 import sys
 import threading
@@ -39,6 +40,8 @@ def _leave_with_the_parent() -> None:
 
 def _main() -> None:
     module, *arguments = sys.argv[1:]
+    # The command waits for this signal in a thread and blocks it elsewhere, which a child inherits.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     threading.Thread(target=_leave_with_the_parent, daemon=True).start()
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)

@@ -8,13 +8,15 @@ import asyncio
 import atexit
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from threading import Thread, Timer, main_thread
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperCommand
@@ -44,23 +46,56 @@ class Format(StrEnum):
 
 def main() -> None:
     """Run a command; every error a user can cause is one sentence on stderr, never a traceback."""
+    _take_sigterm_for_ctrl_c()
     atexit.register(_leave)  # first in, last out: after everything that Prefect still has to send
     try:
         app()
     except SystemExit as end:
+        if end.code == _INTERRUPTED:  # what Typer makes of a KeyboardInterrupt
+            _say_stopped()
         _exit_with(end.code if isinstance(end.code, int) else 0 if end.code is None else 1)
     except StKpiError as error:
         print(f"st-kpi: {error}", file=sys.stderr)
         _exit_with(error.exit_code)
-    except KeyboardInterrupt:
-        print("st-kpi: stopped; run the same command again to go on.", file=sys.stderr)
-        _exit_with(130)
+    except KeyboardInterrupt:  # one that comes while another is dealt with
+        _say_stopped()
 
 
+def _say_stopped() -> NoReturn:
+    print("st-kpi: stopped; run the same command again to go on.", file=sys.stderr, flush=True)
+    code = 128 + _stopped_by
+    # Who has stopped a command does not wait for what Prefect still has to send.
+    last = Timer(_STOPS_WITHIN, os._exit, [code])
+    last.daemon = True
+    last.start()
+    _exit_with(code)
+
+
+_STOPS_WITHIN = 2.0
+
+
+_INTERRUPTED = 130
 _exit_code = 1
+_stopped_by = signal.SIGINT
 
 
-def _exit_with(code: int) -> None:
+def _take_sigterm_for_ctrl_c() -> None:
+    """A service manager stops a command as orderly as a person does.
+
+    A thread waits for the signal: while a flow runs Prefect has a handler of its own for it, which raises inside whatever
+    task is at work, and there it can get lost.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    Thread(target=_wait_for_sigterm, daemon=True).start()
+
+
+def _wait_for_sigterm() -> None:
+    global _stopped_by
+    _stopped_by = signal.Signals(signal.sigwait({signal.SIGTERM}))
+    signal.pthread_kill(main_thread().ident or 0, signal.SIGINT)
+
+
+def _exit_with(code: int) -> NoReturn:
     global _exit_code
     _exit_code = code
     sys.exit(code)

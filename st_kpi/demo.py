@@ -130,16 +130,17 @@ def _fresh_file(home: Path) -> Path:
 
 
 @contextmanager
-def sandbox(scale: float, seed: int) -> Iterator[Tenant]:
+def sandbox(scale: float, seed: int, *faults: str) -> Iterator[Tenant]:
     """The made-up tenant, served by a process of its own while the block runs."""
-    with _sandbox_process(scale, seed) as process:
+    with _sandbox_process(scale, seed, *faults) as process:
         yield _ready(process)
 
 
 @contextmanager
-def _sandbox_process(scale: float, seed: int) -> Iterator[subprocess.Popen[str]]:
+def _sandbox_process(scale: float, seed: int, *faults: str) -> Iterator[subprocess.Popen[str]]:
     """The sandbox in a process of its own, as a real tenant would be."""
     arguments = ["--port", "0", "--scale", str(scale), "--seed", str(seed)]
+    arguments += [f"--fault={fault}" for fault in faults]
     with child.start("st_kpi.sandbox", arguments, stdout=subprocess.PIPE) as process:
         try:
             yield process

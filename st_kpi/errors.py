@@ -12,6 +12,7 @@
     - MalformedResponse
   - WarehouseError
     - WarehouseLocked
+    - DiskFull
   - IncompleteChunk
   - SourceEmptied: an entity that had rows is said to have none
   - RunFailed
@@ -19,6 +20,10 @@
   - NothingLoaded
 """
 
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -121,6 +126,29 @@ class WarehouseError(StKpiError):
 
 class WarehouseLocked(WarehouseError):
     """Another process holds the DuckDB file."""
+
+
+class DiskFull(WarehouseError):
+    """There is no room for more; nothing else can be done in this run."""
+
+
+_NO_ROOM = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT))
+
+
+@contextmanager
+def room_needed(place: str | Path) -> Iterator[None]:
+    """Turn whatever says that the disk is full, the system or the engine, into ``DiskFull`` for ``place``."""
+    try:
+        yield
+    except DiskFull:
+        raise
+    except Exception as error:
+        if not any(words in str(error) for words in _NO_ROOM):
+            raise
+        raise DiskFull(
+            f"The disk is full: {place} cannot be written. Make room there and run the same command"
+            " again; what is complete stays and is not fetched again."
+        ) from error
 
 
 class IncompleteChunk(StKpiError):

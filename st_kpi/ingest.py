@@ -15,7 +15,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from st_kpi import manifest
-from st_kpi.errors import IncompleteChunk, SourceEmptied
+from st_kpi.errors import IncompleteChunk, SourceEmptied, room_needed
 from st_kpi.manifest import Kind, Watermark
 from st_kpi.servicetitan.client import Page
 from st_kpi.servicetitan.query import Created, Filter, Modified
@@ -208,7 +208,8 @@ async def _spool(
     The answers are in the order of their numbers.
     """
     folder = session.spool / f"{entity.name}-{uuid4().hex}"
-    folder.mkdir()
+    with room_needed(session.spool):
+        folder.mkdir()
     typing: list[asyncio.Task[TypedPage]] = []
     answers: list[Page] = []
     with ExitStack() as cleanup:
@@ -330,12 +331,14 @@ async def _type(
     raw = folder / f"{page.number:05}.ndjson"
 
     def spool_and_type() -> TypedPage:
-        raw.write_bytes(page.ndjson())
+        target = raw.with_suffix(".parquet")
         longest = max(len(memoryview(record)) for record in page.records)
         try:
-            return session.typer.type_page(entity, stamp, raw, raw.with_suffix(".parquet"), longest)
+            with room_needed(session.spool):
+                raw.write_bytes(page.ndjson())
+                return session.typer.type_page(entity, stamp, raw, target, longest)
         finally:
-            raw.unlink()
+            raw.unlink(missing_ok=True)
 
     return await asyncio.to_thread(spool_and_type)
 

@@ -296,11 +296,16 @@ def missed(
     return int(row["n"])
 
 
-def start_run(session: Session, flow: str, run_id: str) -> None:
+def start_run(session: Session, flow: str, run_id: str) -> bool:
     """Note that a run began; its status stays ``running`` until it ends.
 
-    A run of the same flow that still says so was killed: there is one writer.
+    A run of the same flow that still says so was killed: there is one writer. Returns whether there was one.
     """
+    (row,) = session.warehouse.query(
+        "SELECT COUNT(*) AS killed FROM st_ops.runs"
+        " WHERE status = 'running' AND flow = @flow AND tenant_id = @tenant_id",
+        {"flow": flow, "tenant_id": session.tenant_id},
+    )
     session.warehouse.execute(
         "UPDATE st_ops.runs SET status = 'failed', detail = 'The run was killed.'"
         " WHERE status = 'running' AND flow = @flow AND tenant_id = @tenant_id",
@@ -318,6 +323,7 @@ def start_run(session: Session, flow: str, run_id: str) -> None:
             }
         ],
     )
+    return bool(row["killed"])
 
 
 def finish_run(session: Session, run_id: str, problems: list[str]) -> None:

@@ -73,6 +73,17 @@ def rate_limit_name(tenant_id: int) -> str:
     return f"servicetitan-{tenant_id}"
 
 
+@task(name="release-limits", cache_policy=NO_CACHE)
+async def release_limits() -> None:
+    """Free the slots that a killed run still holds, for which the next ones would wait until its leases expire.
+
+    Those of a run that is alive beside this one are freed too; the caps are coarse, and the rate limit holds.
+    """
+    async with get_client() as client:
+        for tag in LIMITS:
+            await client.reset_concurrency_limit_by_tag(tag)
+
+
 @task(name="ensure-limits", cache_policy=NO_CACHE)
 async def ensure_limits() -> None:
     """Create the limits where they are absent, and pace the session's requests by the tenant's where it is shared.

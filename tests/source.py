@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -22,15 +23,49 @@ LINES = {
 }
 
 
+@dataclass(frozen=True)
+class Difference:
+    """Rows of a table that are missing, and such as should not be there; a row that differs is one of each."""
+
+    expected: int
+    lost: list[dict[str, Any]]
+    added: list[dict[str, Any]]
+
+    def __str__(self) -> str:
+        """How many rows are lost or too many, and an example of what differs."""
+        example = (self.lost or self.added)[0]
+        twin = next((row for row in self.added if row.get("id") == example.get("id")), None)
+        if self.lost and twin:
+            example = {k: (v, twin[k]) for k, v in example.items() if v != twin[k]} | {
+                "id": example.get("id")
+            }
+        return (
+            f"{self.expected} expected, {len(self.lost)} lost, {len(self.added)} too many,"
+            f" such as {example}"
+        )
+
+
 async def assert_equal(
     warehouse: Warehouse, company: Company, folder: Path, entities: Iterable[str] = tuple(REGISTRY)
 ) -> None:
     """Compare every live row with those of an undisturbed first load into an empty warehouse."""
+    transport = httpx.ASGITransport(create_app(company, requests_per_second=100_000))
+    wrong = await differences(warehouse, transport, folder, entities)
+    assert not wrong, {table: str(difference) for table, difference in wrong.items()}
+
+
+async def differences(
+    warehouse: Warehouse,
+    transport: httpx.AsyncBaseTransport,
+    folder: Path,
+    entities: Iterable[str] = tuple(REGISTRY),
+    **settings: object,
+) -> dict[str, Difference]:
+    """The tables in which live rows are not those of an undisturbed first load through ``transport``."""
     wanted = [REGISTRY[name] for name in entities]
     spool = folder / f"undisturbed-{uuid4().hex}"
     spool.mkdir()
-    transport = httpx.ASGITransport(create_app(company, requests_per_second=100_000))
-    async with tenant_session(transport, spool) as fresh:
+    async with tenant_session(transport, spool, **settings) as fresh:
         window = wanted_window(fresh.settings, None, None, await source_time(fresh))
         for entity in wanted:
             for chunk in await plan(fresh, entity, window):
@@ -39,8 +74,10 @@ async def assert_equal(
         for table in [table for e in wanted for table in (e.name, e.lines) if table]:
             expected, found = (_live(w, table) for w in (fresh.warehouse, warehouse))
             if expected != found:
-                wrong[table] = _difference(expected, found)
-        assert not wrong, wrong
+                wrong[table] = Difference(
+                    len(expected), _without(expected, found), _without(found, expected)
+                )
+    return wrong
 
 
 def _live(warehouse: Warehouse, table: str) -> list[dict[str, Any]]:
@@ -65,18 +102,6 @@ def _live(warehouse: Warehouse, table: str) -> list[dict[str, Any]]:
 
 
 _REPEATED = re.compile(r"\._(loaded_at|run_id|content_hash)$|_name$|invoices\.job_type$")
-
-
-def _difference(expected: list[dict[str, Any]], found: list[dict[str, Any]]) -> str:
-    """How many rows are lost or too many, and an example of what differs."""
-    lost, added = _without(expected, found), _without(found, expected)
-    example: dict[str, Any] = (lost or added)[0]
-    twin = next((row for row in added if row.get("id") == example.get("id")), None)
-    if lost and twin:
-        example = {k: (v, twin[k]) for k, v in example.items() if v != twin[k]} | {
-            "id": example.get("id")
-        }
-    return f"{len(expected)} expected, {len(lost)} lost, {len(added)} too many, such as {example}"
 
 
 def _without(rows: list[dict[str, Any]], others: list[dict[str, Any]]) -> list[dict[str, Any]]:

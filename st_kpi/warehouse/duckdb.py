@@ -14,7 +14,13 @@ from typing import Any
 
 import duckdb
 
-from st_kpi.errors import ConfigurationError, NothingLoaded, WarehouseError, WarehouseLocked
+from st_kpi.errors import (
+    ConfigurationError,
+    NothingLoaded,
+    WarehouseError,
+    WarehouseLocked,
+    room_needed,
+)
 from st_kpi.servicetitan.schema import ColumnType
 from st_kpi.sql.transpile import parameters, to_duckdb
 from st_kpi.warehouse.base import Merged, Params, Reading, TypedFiles
@@ -173,7 +179,8 @@ class DuckDBWarehouse:
         # Who holds the file is its only writer, so whatever lies there belongs to nobody any more.
         folder = Path(f"{self.path}.spool")
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
+        with room_needed(folder):
+            folder.mkdir()
         try:
             yield folder
         finally:
@@ -197,7 +204,8 @@ class DuckDBWarehouse:
     def _told(self) -> Iterator[None]:
         """Turn the engine's errors into ones that name the file."""
         try:
-            yield
+            with room_needed(self.path):
+                yield
         except duckdb.Error as error:
             raise WarehouseError(f"DuckDB refused a statement on {self.path}: {error}") from error
 
