@@ -16,6 +16,7 @@ from datetime import date
 from enum import StrEnum
 from pathlib import Path
 from threading import Thread, Timer, main_thread
+from types import FrameType
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -46,6 +47,7 @@ class Format(StrEnum):
 
 def main() -> None:
     """Run a command; every error a user can cause is one sentence on stderr, never a traceback."""
+    signal.signal(signal.SIGINT, _stop)
     _take_sigterm_for_ctrl_c()
     atexit.register(_leave)  # first in, last out: after everything that Prefect still has to send
     try:
@@ -61,19 +63,33 @@ def main() -> None:
         _say_stopped()
 
 
-def _say_stopped() -> NoReturn:
-    print("st-kpi: stopped; run the same command again to go on.", file=sys.stderr, flush=True)
-    code = 128 + _stopped_by
-    # Who has stopped a command does not wait for what Prefect still has to send.
-    last = Timer(_STOPS_WITHIN, os._exit, [code])
+def _stop(number: int, frame: FrameType | None) -> None:
+    """Interrupt the command; who stops it does not wait for what Prefect still has to send, or hangs in."""
+    last = Timer(_STOPS_WITHIN, _give_up)
     last.daemon = True
     last.start()
-    _exit_with(code)
+    raise KeyboardInterrupt
 
 
-_STOPS_WITHIN = 2.0
+def _give_up() -> None:
+    _tell_stopped()
+    os._exit(128 + _stopped_by)
 
 
+def _say_stopped() -> NoReturn:
+    _tell_stopped()
+    _exit_with(128 + _stopped_by)
+
+
+def _tell_stopped() -> None:
+    global _told
+    if not _told:
+        _told = True
+        print("st-kpi: stopped; run the same command again to go on.", file=sys.stderr, flush=True)
+
+
+_told = False
+_STOPS_WITHIN = 3.0
 _INTERRUPTED = 130
 _exit_code = 1
 _stopped_by = signal.SIGINT
