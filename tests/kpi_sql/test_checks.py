@@ -72,6 +72,7 @@ BROKEN_BY: dict[str, tuple[str, ...]] = {
     "checks/payments_without_day": ("UPDATE st_staging.payments SET paid_on_local = NULL WHERE TRUE",),
     "checks/references_resolve": ("DELETE FROM st_raw.jobs WHERE id = 1",),
     "checks/rollups_add_up": ("DELETE FROM st_kpi.kpi_daily WHERE kpi = 'produced'",),
+    "checks/jobs_without_created_day": ("UPDATE st_staging.jobs SET created_on_local = NULL WHERE TRUE",),
     "checks/sold_estimates_without_day": ("UPDATE st_raw.estimates SET sold_on = NULL WHERE TRUE",),
     "checks/unknown_job_statuses": ("UPDATE st_dim.dim_jobs SET job_status = 'Paused' WHERE job_id = 1",),
     "checks/unmapped_job_types": ("UPDATE st_dim.dim_jobs SET job_type_id = 51, family = 'other' WHERE job_id = 1",),
