@@ -190,6 +190,7 @@ def sync(
 
     async def run() -> None:
         from st_kpi import manifest, terminal
+        from st_kpi.servicetitan.registry import REGISTRY
         from st_kpi.session import open_session
 
         async with open_session(settings) as session:
@@ -197,9 +198,13 @@ def sync(
                 from flows.daily_sync import daily_sync as flow
 
                 run_id = await flow(entity, sweep)
-            names = entity or list(manifest.watermarks(session))
+            loaded = manifest.watermarks(session)
+            names = entity or [name for name in REGISTRY if name in loaded]
             rows = manifest.completeness(session, run_id, names)
         sys.stdout.write(terminal.changes_table(rows))
+        absent = [name for name in REGISTRY if name not in loaded]
+        if absent and not entity:
+            terminal.say(f"Never loaded, so not synced: {', '.join(absent)}.")
 
     asyncio.run(run())
 
