@@ -62,7 +62,7 @@ async def daily_sync(
         async def one(entity: Entity) -> None:
             async with turns:
                 await _bring_up_to_date(entity, marks[entity.name], now, run_id)
-                if sweep or sweep_due(entity, swept.get(entity.name), now):
+                if sweep_due(entity, swept.get(entity.name), now, asked=sweep):
                     await _sweep(entity, marks[entity.name], now, run_id)
 
         ended = await asyncio.gather(
