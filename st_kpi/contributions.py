@@ -80,13 +80,8 @@ def write(
     if part:
         select, where = part.of(select), f"{kpi} AND {part.condition}"
         params = {**params, **part.params}
-    _compare(
-        warehouse,
-        statement.kpi,
-        f"SELECT {_LISTED} FROM {CONTRIBUTIONS} WHERE {where}",
-        select,
-        params,
-    )
+    stored = f"SELECT {_LISTED} FROM {CONTRIBUTIONS} WHERE {where}"
+    _compare(warehouse, stored, select, params)
     return apply(warehouse, CONTRIBUTIONS, COLUMNS, CHANGED, kpi)
 
 
@@ -99,7 +94,7 @@ def remove_unknown(warehouse: Warehouse, kpis: Iterable[str]) -> bool:
     for kpi in gone:
         where = f"kpi = '{kpi}'"
         rows = f"SELECT {_LISTED} FROM {CONTRIBUTIONS} WHERE"
-        _compare(warehouse, kpi, f"{rows} {where}", f"{rows} FALSE", {})
+        _compare(warehouse, f"{rows} {where}", f"{rows} FALSE", {})
         apply(warehouse, CONTRIBUTIONS, COLUMNS, CHANGED, where)
     return bool(gone)
 
@@ -116,13 +111,12 @@ def _write_snapshot(
     listed = ", ".join("@as_of AS on_date" if name == "on_date" else name for name in COLUMNS)
     where = f"kpi = '{kpi}' AND on_date = @measured_before" if measured_before else "FALSE"
     used = {**params, "measured_before": measured_before}
-    _compare(warehouse, kpi, f"SELECT {listed} FROM {CONTRIBUTIONS} WHERE {where}", counted, used)
+    _compare(warehouse, f"SELECT {listed} FROM {CONTRIBUTIONS} WHERE {where}", counted, used)
     day = f"kpi = '{kpi}' AND on_date = @as_of"
     warehouse.replace_rows(CONTRIBUTIONS, day, counted, params)
 
 
-def _compare(
-    warehouse: Warehouse, kpi: str, old: str, new: str, params: Mapping[str, object]
-) -> None:
-    """Note the rows whose number differs between two SELECTs of the KPI's rows."""
-    warehouse.replace_rows(CHANGED, f"kpi = '{kpi}'", compare(old, new, COLUMNS), params)
+def _compare(warehouse: Warehouse, old: str, new: str, params: Mapping[str, object]) -> None:
+    """Note the rows whose number differs between two SELECTs of one KPI's rows."""
+    listed = ", ".join(name for name, _ in CHANGED_COLUMNS)
+    warehouse.execute(f"INSERT INTO {CHANGED} ({listed}) {compare(old, new, COLUMNS)}", params)
