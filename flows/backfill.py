@@ -7,10 +7,13 @@ from datetime import date
 from prefect import flow
 from prefect.runtime import flow_run
 
+from flows.daily_sync import daily_sync
 from flows.ingest_chunk import ingest_chunk
-from st_kpi import manifest
-from st_kpi.errors import RunFailed, StKpiError
+from st_kpi import manifest, problems
+from st_kpi.errors import RunFailed
 from st_kpi.planning import Chunk, source_time, wanted_entities, wanted_window
+from st_kpi.servicetitan.registry import Changes
+from st_kpi.servicetitan.registry import entity as entity_named
 from st_kpi.session import Session, shared_session
 from tasks.artifacts import ProgressBar, completeness_table
 from tasks.chunks import plan_chunks
@@ -35,8 +38,8 @@ async def backfill(
     """Load every record created on the tenant's days ``start`` to ``end``; returns the run's id.
 
     Entities without dates are loaded whole. By default all entities, from ``history_start`` until now. Chunks that the
-    manifest calls complete are not fetched again. Raises ``RunFailed`` naming what could not be loaded; everything
-    else is kept, and the next run fetches only the rest.
+    manifest calls complete are not fetched again. Ends with what changed since it began. Raises ``RunFailed`` naming
+    what could not be loaded; everything else is kept, and the next run fetches only the rest.
     """
     async with shared_session() as session:
         names = [entity.name for entity in wanted_entities(entities)]
@@ -49,7 +52,7 @@ async def backfill(
             *(plan_chunks(name, wanted.start, wanted.end) for name in names),
             return_exceptions=True,
         )
-        chunks, problems = _planned(names, plans)
+        chunks, failures = _planned(session, names, plans)
         promised = {
             name: None if isinstance(plan, BaseException) else sum(chunk.rows for chunk in plan)
             for name, plan in zip(names, plans, strict=True)
@@ -57,34 +60,34 @@ async def backfill(
         for chunk in chunks:
             session.progress(chunk.entity, chunk.rows, 0)
 
-        problems += await _ingest(session, chunks, run_id)
-        rows = await asyncio.to_thread(manifest.completeness, session, run_id, promised)
-        problems += [
-            f"{r['entity']}: {r['rejected']:,} rows rejected" for r in rows if r["rejected"]
-        ]
+        failures += await _ingest(session, chunks, run_id)
+        failures += await _catch_up(session, names, run_id)
+        rows = await asyncio.to_thread(
+            manifest.completeness, session, run_id, names, manifest.HISTORY_KINDS
+        )
+        failures += await asyncio.to_thread(problems.of_rejects, session, rows)
 
-        await save_watermarks(names, run_id)
-        await completeness_table(rows)
-        await asyncio.to_thread(manifest.finish_run, session, run_id, problems)
-        if problems:
-            raise RunFailed(f"The backfill is incomplete. {' '.join(problems)}")
+        await save_watermarks(names)
+        await completeness_table([row | {"promised": promised[row["entity"]]} for row in rows])
+        failures = list(dict.fromkeys(failures))
+        await asyncio.to_thread(manifest.finish_run, session, run_id, failures)
+        if failures:
+            raise RunFailed(f"The backfill is incomplete. {' '.join(failures)}")
         return run_id
 
 
 def _planned(
-    names: Sequence[str], plans: Sequence[list[Chunk] | BaseException]
+    session: Session, names: Sequence[str], plans: Sequence[list[Chunk] | BaseException]
 ) -> tuple[list[Chunk], list[str]]:
     """The chunks of the plans that worked, biggest first, and a sentence for each that did not."""
     chunks: list[Chunk] = []
-    problems = []
+    failures = []
     for name, plan in zip(names, plans, strict=True):
-        if isinstance(plan, Exception):
-            problems.append(f"{name}: {plan}")
-        elif isinstance(plan, BaseException):
-            raise plan
+        if isinstance(plan, BaseException):
+            failures.append(problems.of_error(session, name, plan))
         else:
             chunks += plan
-    return sorted(chunks, key=lambda chunk: -chunk.rows), problems
+    return sorted(chunks, key=lambda chunk: -chunk.rows), [told for told in failures if told]
 
 
 async def _ingest(session: Session, chunks: list[Chunk], run_id: str) -> list[str]:
@@ -106,11 +109,24 @@ async def _ingest(session: Session, chunks: list[Chunk], run_id: str) -> list[st
                 return_state=True,
             )
         result = await state.aresult(raise_on_failure=False)
-        if isinstance(result, StKpiError):
-            return str(result)
-        if isinstance(result, Exception):
-            return f"{chunk.entity}: {type(result).__name__}: {result}"
+        if isinstance(result, BaseException):
+            return problems.of_error(session, chunk.entity, result)
         await bar.advance(chunk.rows)
         return None
 
-    return [problem for problem in await asyncio.gather(*map(one, chunks)) if problem]
+    return [failure for failure in await asyncio.gather(*map(one, chunks)) if failure]
+
+
+async def _catch_up(session: Session, names: Sequence[str], run_id: str) -> list[str]:
+    """What changed behind the reader: rows edited or deleted meanwhile, which no window shows any more."""
+    loaded = await asyncio.to_thread(manifest.watermarks, session)
+    moving = [
+        name for name in names if name in loaded and entity_named(name).changes is not Changes.WHOLE
+    ]
+    if not moving:
+        return []
+    state = await daily_sync(moving, run_id=run_id, return_state=True)
+    result = await state.aresult(raise_on_failure=False)
+    if isinstance(result, BaseException):
+        return [told for told in [problems.of_error(session, "catch-up", result)] if told]
+    return []

@@ -14,12 +14,13 @@ from contextlib import contextmanager
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from st_kpi.errors import ConfigurationError, StKpiError
-from st_kpi.settings import load_settings
+from st_kpi.settings import Settings, load_settings
 
 app = typer.Typer(
     name="st-kpi",
@@ -102,16 +103,52 @@ def demo(
     run_demo(scale=scale, seed=seed, home=home)
 
 
-@sandbox_app.command("serve")
+class _WithFaults(TyperCommand):
+    """A command whose help ends with the faults; they are imported only for that."""
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        from st_kpi.sandbox.faults import described
+
+        with formatter.section("Faults (how often without =SHARE)"):
+            formatter.write_dl(described())
+
+
+@sandbox_app.command("serve", cls=_WithFaults)
 def sandbox_serve(
     port: Annotated[int, typer.Option(help="0 picks a free one.", min=0, max=65535)] = 8700,
     scale: _Scale = 0.05,
     seed: _Seed = 7,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME[=SHARE][@PATH][#DETAIL]", help="Misbehave so; repeatable."),
+    ] = None,
+    fault_seed: Annotated[int, typer.Option(help="Another seed, other answers fail.")] = 0,
 ) -> None:
-    """Serve the made-up tenant on localhost until stopped."""
+    """Serve the made-up tenant on localhost until stopped.
+
+    A fault concerns every list and feed, or those whose path has PATH in it, such as jpm/jobs or export/.
+    """
+    from st_kpi.sandbox.faults import Faults
     from st_kpi.sandbox.serve import serve
 
-    serve(port=port, scale=scale, seed=seed)
+    try:
+        faults = Faults.parse(fault or [], fault_seed)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from None
+    serve(port=port, scale=scale, seed=seed, faults=faults)
+
+
+def _source_settings(
+    entities: list[str] | None, start: date | None = None, end: date | None = None
+) -> Settings:
+    """The settings, once everything is checked that would stop the run before it reads anything."""
+    from st_kpi.planning import check_days, wanted_entities
+
+    settings = load_settings()
+    settings.credentials()
+    wanted_entities(entities)
+    check_days(settings, start, end)
+    return settings
 
 
 @app.command()
@@ -121,13 +158,8 @@ def backfill(
     to: Annotated[str | None, typer.Option("--to", metavar="D", help="Last day.")] = None,
 ) -> None:
     """Load history by createdOn chunks; chunks already complete are skipped."""
-    from st_kpi.planning import check_days, wanted_entities
-
-    settings = load_settings()
-    settings.credentials()
-    wanted_entities(entity)
     start, end = _day(from_), _day(to)
-    check_days(settings, start, end)
+    settings = _source_settings(entity, start, end)
 
     async def run() -> None:
         from st_kpi.session import open_session
@@ -139,6 +171,61 @@ def backfill(
                     from flows.backfill import backfill as flow
 
                     await flow(entity, start, end)
+
+    asyncio.run(run())
+
+
+@app.command()
+def sync(
+    entity: _Entities = None,
+    sweep: Annotated[
+        bool,
+        typer.Option(
+            "--sweep", help="Look through the lists for what the feeds missed, as once a week."
+        ),
+    ] = False,
+) -> None:
+    """Load what changed since the last time, deleted rows included."""
+    settings = _source_settings(entity)
+
+    async def run() -> None:
+        from st_kpi import manifest, terminal
+        from st_kpi.session import open_session
+
+        async with open_session(settings) as session:
+            with _prefect():
+                from flows.daily_sync import daily_sync as flow
+
+                run_id = await flow(entity, sweep)
+            names = entity or list(manifest.watermarks(session))
+            rows = manifest.completeness(session, run_id, names)
+        sys.stdout.write(terminal.changes_table(rows))
+
+    asyncio.run(run())
+
+
+@app.command()
+def repair(
+    entity: _Entities = None,
+    from_: Annotated[str | None, typer.Option("--from", metavar="D", help="First day.")] = None,
+    to: Annotated[str | None, typer.Option("--to", metavar="D", help="Last day.")] = None,
+) -> None:
+    """Compare the warehouse with ServiceTitan, and fetch again the days that differ."""
+    start, end = _day(from_), _day(to)
+    settings = _source_settings(entity, start, end)
+
+    async def run() -> None:
+        from st_kpi.planning import wanted_entities
+        from st_kpi.session import open_session
+        from st_kpi.terminal import say
+
+        async with open_session(settings):
+            with _prefect():
+                from flows.repair_gap import repair_gap as flow
+
+                for name in (found.name for found in wanted_entities(entity)):
+                    chunks = await flow(name, start, end)
+                    say(f"{name}: {chunks or 'no'} chunk{'s' * (chunks != 1)} fetched again")
 
     asyncio.run(run())
 

@@ -13,6 +13,7 @@
   - WarehouseError
     - WarehouseLocked
   - IncompleteChunk
+  - SourceEmptied: an entity that had rows is said to have none
   - RunFailed
     - CheckFailed
   - NothingLoaded
@@ -136,6 +137,18 @@ class IncompleteChunk(StKpiError):
         super().__init__(
             f"{entity} {window}: the source promised {promised:,} rows, {fetched:,} were fetched"
             f" and {distinct:,} of them are distinct; nothing was recorded as complete."
+        )
+
+
+class SourceEmptied(StKpiError):
+    """The source says that an entity has no rows at all, and the warehouse holds some."""
+
+    def __init__(self, entity: str, stored: int) -> None:
+        self.entity = entity
+        self.stored = stored
+        super().__init__(
+            f"{entity}: the source now says it has no rows, and {stored:,} are stored; nothing was changed."
+            " Check that the app still has the scope for it."
         )
 
 

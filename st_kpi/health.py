@@ -1,23 +1,27 @@
 """How complete and how fresh the warehouse is, per entity: what ``st-kpi status`` answers."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from st_kpi.errors import NothingLoaded
+from st_kpi.manifest import Kind
 from st_kpi.servicetitan.registry import REGISTRY, Entity, History
 from st_kpi.settings import Settings
 from st_kpi.warehouse.base import Warehouse
-from st_kpi.windows import Window, midnight, missing
+from st_kpi.warehouse.operations import KNOWN_UNTIL
+from st_kpi.windows import Window, midnight, missing, months
 
 
 @dataclass(frozen=True)
 class EntityHealth:
     """One entity's counts, in rows, and times, in UTC.
 
-    ``known_until`` is the source's clock when the oldest of the windows was read; ``gaps`` are the tenant's months, ``2023-04``, of
-    history that no complete chunk covers.
+    Promised, fetched and stored are those of its history, ``rows`` what is in the table now, ``rejected`` the records
+    refused that have not come right since. ``known_until`` is the source's clock up to which everything is known, and
+    ``token`` where its feed goes on. ``gaps`` are the tenant's months, ``2023-04``, of history that no complete chunk
+    covers.
     """
 
     entity: str
@@ -28,6 +32,7 @@ class EntityHealth:
     rejected: int
     newest_change: datetime | None
     known_until: datetime | None
+    token: str | None
     gaps: tuple[str, ...]
     last_run: str | None
 
@@ -58,10 +63,25 @@ def read(warehouse: Warehouse, settings: Settings) -> Health:
         raise NothingLoaded("Nothing is loaded yet: run `st-kpi backfill` first.")
     tenant = "tenant_id = @tenant_id" if settings.tenant_id is not None else "TRUE"
     params = {"tenant_id": settings.tenant_id}
-    chunks = warehouse.query(
+    chunks = _by_entity(
+        warehouse,
         "SELECT entity, kind, window_start, window_end, promised, fetched, stored, rejected,"
-        " max_modified_on, server_time, run_id, finished_at"
+        " max_modified_on, run_id, finished_at"
         f" FROM st_ops.chunks WHERE {tenant} ORDER BY finished_at",
+        params,
+    )
+    known = _by_entity(
+        warehouse,
+        "SELECT known.entity, known.known_until, mark.token"
+        f" FROM (SELECT entity, tenant_id, known_until FROM ({KNOWN_UNTIL}) AS read WHERE {tenant}) AS known"
+        " LEFT JOIN st_ops.watermarks AS mark"
+        " ON mark.tenant_id = known.tenant_id AND mark.entity = known.entity",
+        params,
+    )
+    refused = _by_entity(
+        warehouse,
+        "SELECT entity, COUNT(DISTINCT source_id) AS n FROM st_ops.rejects"
+        f" WHERE resolved_at IS NULL AND {tenant} GROUP BY entity",
         params,
     )
     runs = warehouse.query(
@@ -69,13 +89,18 @@ def read(warehouse: Warehouse, settings: Settings) -> Health:
         f" FROM st_ops.runs WHERE {tenant} ORDER BY started_at DESC LIMIT 1",
         params,
     )
-    end = max((c["window_end"] for c in chunks if c["window_end"]), default=datetime.now(UTC))
+    ends = [c["window_end"] for rows in chunks.values() for c in rows if c["kind"] == Kind.CREATED]
+    history = Window(
+        midnight(settings.history_start, settings.zone), max(ends, default=datetime.now(UTC))
+    )
     entities = [
         _entity(
             warehouse,
             entity,
-            [c for c in chunks if c["entity"] == entity.name],
-            Window(midnight(settings.history_start, settings.zone), end),
+            chunks.get(entity.name, []),
+            (known.get(entity.name) or [{"known_until": None, "token": None}])[0],
+            (refused.get(entity.name) or [{"n": 0}])[0]["n"],
+            history,
             tenant,
             settings,
         )
@@ -84,10 +109,21 @@ def read(warehouse: Warehouse, settings: Settings) -> Health:
     return Health(tuple(entities), LastRun(**runs[0]) if runs else None)
 
 
+def _by_entity(
+    warehouse: Warehouse, sql: str, params: Mapping[str, object]
+) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in warehouse.query(sql, params):
+        found.setdefault(row["entity"], []).append(row)
+    return found
+
+
 def _entity(
     warehouse: Warehouse,
     entity: Entity,
     chunks: list[dict[str, Any]],
+    known: Mapping[str, Any],
+    refused: int,
     history: Window,
     tenant: str,
     settings: Settings,
@@ -97,48 +133,48 @@ def _entity(
         {"tenant_id": settings.tenant_id},
     )
     # A window, or a whole entity, that was read again says the same again: only its latest chunk counts.
-    counted = list({(c["window_start"], c["window_end"]): c for c in chunks}.values())
-    known_until = min((c["server_time"] for c in counted if c["server_time"]), default=None)
+    counted = list(
+        {
+            (c["window_start"], c["window_end"]): c
+            for c in chunks
+            if c["kind"] in (Kind.CREATED, Kind.WHOLE)
+        }.values()
+    )
     return EntityHealth(
         entity=entity.name,
         rows=int(rows[0]["n"]),
         promised=sum(c["promised"] for c in counted),
         fetched=sum(c["fetched"] for c in counted),
         stored=sum(c["stored"] for c in counted),
-        rejected=sum(c["rejected"] for c in counted),
+        rejected=int(refused),
         newest_change=max(
             (c["max_modified_on"] for c in chunks if c["max_modified_on"]), default=None
         ),
-        known_until=known_until,
-        gaps=_gaps(entity, counted, history, settings.zone),
+        known_until=known["known_until"],
+        token=known["token"],
+        gaps=_gaps(entity, counted, history, settings),
         last_run=chunks[-1]["run_id"] if chunks else None,
     )
 
 
 def _gaps(
-    entity: Entity, chunks: list[dict[str, Any]], history: Window, zone: ZoneInfo
+    entity: Entity, chunks: list[dict[str, Any]], history: Window, settings: Settings
 ) -> tuple[str, ...]:
     """The months of history with a part that was never completely fetched."""
     if entity.history is History.WHOLE:
         return () if chunks else ("all",)
-    done = [Window(c["window_start"], c["window_end"]) for c in chunks if not c["rejected"]]
+    zone, tolerated = settings.zone, settings.tolerated_rejects
+    done = [
+        Window(c["window_start"], c["window_end"]) for c in chunks if c["rejected"] <= tolerated
+    ]
     if history.start >= history.end:
         return ()
-    months: dict[str, None] = {}
-    for gap in missing(history, done):
-        months |= dict.fromkeys(_months(gap, zone))
-    return tuple(months)
-
-
-def _months(gap: Window, zone: ZoneInfo) -> list[str]:
-    day, last = gap.start.astimezone(zone).date(), gap.end.astimezone(zone).date()
-    found = []
-    while (day.year, day.month) <= (last.year, last.month):
-        first = date(day.year, day.month, 1)
-        if midnight(first, zone) < gap.end:
-            found.append(f"{first:%Y-%m}")
-        day = date(day.year + day.month // 12, day.month % 12 + 1, 1)
-    return found
+    labels = [
+        f"{month.start.astimezone(zone):%Y-%m}"
+        for gap in missing(history, done)
+        for month in months(gap, zone)
+    ]
+    return tuple(dict.fromkeys(labels))
 
 
 def as_dict(health: Health) -> dict[str, Any]:

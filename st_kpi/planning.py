@@ -11,7 +11,7 @@ from st_kpi.servicetitan.query import Created
 from st_kpi.servicetitan.registry import REGISTRY, Entity, History, entity
 from st_kpi.session import Session
 from st_kpi.settings import Settings
-from st_kpi.windows import Window, days, missing, split
+from st_kpi.windows import Window, days, differing, missing, months, split
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,62 @@ async def plan(session: Session, entity: Entity, wanted: Window) -> list[Chunk]:
     done = await asyncio.to_thread(
         manifest.complete_windows, session, entity.name, session.typing(entity)
     )
-    return [chunk for gap in missing(wanted, done) for chunk in await _split(session, entity, gap)]
+    return await cut(session, entity, missing(wanted, done))
+
+
+async def cut(session: Session, entity: Entity, windows: Iterable[Window]) -> list[Chunk]:
+    """Chunks that hold the windows, whatever was fetched before; asks the source for totals. Raises ``SourceError``."""
+    return [chunk for window in windows for chunk in await _split(session, entity, window)]
+
+
+async def gaps(session: Session, entity: Entity, wanted: Window) -> list[Chunk]:
+    """The chunks, of whole days where one differs, in which source and warehouse do not hold equally many rows.
+
+    Compares month by month and then halves what differs. An entity read whole is one chunk or none. Raises
+    ``SourceError``.
+    """
+    if entity.history is History.WHOLE:
+        count = await session.source.count(entity)
+        same = count.total == await asyncio.to_thread(_stored, session, entity, None)
+        return [] if same else [Chunk(entity.name, None, count.total)]
+    found = []
+    for month in months(wanted, session.settings.zone):
+        found += await _differing(session, entity, month)
+    return await cut(session, entity, found)
+
+
+async def _differing(session: Session, entity: Entity, month: Window) -> list[Window]:
+    """Drive the pure narrowing with the counts of both sides."""
+    steps = differing(month, session.settings.zone)
+    window = next(steps)
+    while True:
+        count = await session.source.count(entity, Created(window.start, window.end))
+        stored = await asyncio.to_thread(_stored, session, entity, window)
+        try:
+            window = steps.send(count.total == stored)
+        except StopIteration as stop:
+            found: list[Window] = stop.value
+            return found
+
+
+def _stored(session: Session, entity: Entity, window: Window | None) -> int:
+    """The rows there are of those that a list of the window shows."""
+    where = "tenant_id = @tenant_id"
+    if entity.all_rows is None:  # the list has no inactive rows, the feed brought them
+        where += " AND COALESCE(active, TRUE)"
+    else:  # what the source no longer has at all
+        where += " AND COALESCE(_content_hash, '') <> 'vanished'"
+    if window is not None:
+        where += " AND created_on >= @start AND created_on < @end"
+    (row,) = session.warehouse.query(
+        f"SELECT COUNT(*) AS n FROM st_raw.{entity.name} WHERE {where}",
+        {
+            "tenant_id": session.tenant_id,
+            "start": window.start if window else None,
+            "end": window.end if window else None,
+        },
+    )
+    return int(row["n"])
 
 
 async def _split(session: Session, entity: Entity, gap: Window) -> list[Chunk]:

@@ -37,6 +37,14 @@ def configured_api() -> str | None:
     return str(url) if url else None
 
 
+def is_private() -> bool:
+    """Whether the Prefect API in use is a server that this process started for itself."""
+    return _private
+
+
+_private = False
+
+
 @contextmanager
 def prefect_api() -> Iterator[str]:
     """The configured Prefect API, else a private server that ends with the block."""
@@ -46,6 +54,7 @@ def prefect_api() -> Iterator[str]:
         _require_answer(url)
         yield url
         return
+    global _private
     with tempfile.TemporaryDirectory(prefix="st-kpi-prefect-") as home:
         port = free_port()
         process = _start(home, port)
@@ -54,8 +63,10 @@ def prefect_api() -> Iterator[str]:
         os.environ["PREFECT_LOGGING_TO_API_ENABLED"] = "false"  # nobody can read them there
         try:
             _wait_until_ready(process, url, Path(home) / "server.log")
+            _private = True
             yield url
         finally:
+            _private = False
             del os.environ["PREFECT_API_URL"]
             process.terminate()
             process.communicate()

@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from st_kpi.errors import ConfigurationError
 from st_kpi.servicetitan.client import ServiceTitan
@@ -73,10 +72,10 @@ async def open_session(
     """Open what the settings name and make it the current session; closes it all at the end.
 
     Raises ``ConfigurationError`` for a missing time zone, missing credentials where the source is read, an unknown
-    entity in ``personal_data`` and a warehouse that cannot be written, before anything is fetched.
+    entity in a setting and a warehouse that cannot be written, before anything is fetched.
     """
     settings.zone  # noqa: B018  fails here rather than half-way
-    for name in settings.personal_data:
+    for name in settings.personal_data | settings.optional_entities:
         entity_named(name)
     client = _client(settings) if reads_source else None
     async with AsyncExitStack() as stack:
@@ -84,11 +83,11 @@ async def open_session(
             open_warehouse(settings.warehouse, create=reads_source)  # only a load makes a new one
         )
         warehouse.ensure_raw(settings.personal_data)
-        spool = stack.enter_context(TemporaryDirectory(prefix="st-kpi-"))
+        spool = stack.enter_context(warehouse.spool())
         typer = stack.enter_context(closing(Typer()))
         if client is not None:
             await stack.enter_async_context(client)
-        session = Session(settings, warehouse, typer, Path(spool), client, progress)
+        session = Session(settings, warehouse, typer, spool, client, progress)
         token = _current.set(session)
         stack.callback(_current.reset, token)
         yield session

@@ -59,6 +59,12 @@ class Settings(BaseSettings):
     max_concurrency: Annotated[int, Field(ge=1, le=64)] = 8
     chunk_rows: Annotated[int, Field(ge=1_000)] = 40_000
     personal_data: frozenset[str] = frozenset()
+    #: Entities that this tenant may lack: a 403 or 404 for one of them does not fail a run.
+    optional_entities: frozenset[str] = frozenset()
+    #: Rows of a chunk that may be refused without failing the run.
+    tolerated_rejects: Annotated[int, Field(ge=0)] = 0
+    #: How far back a sync reads pay lines anew each time, and all else once a week, in days.
+    lookback_days: Annotated[int, Field(ge=1)] = 35
 
     mappings: Path | None = None
     cost_source: CostSource = "bill_else_po"

@@ -5,9 +5,10 @@ import io
 import json
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -206,6 +207,15 @@ def status_table(health: Health) -> str:
         else "No run yet."
     )
     return f"{printed(table)}Times are UTC. {last.rstrip()}\n"
+
+
+def changes_table(rows: Iterable[Mapping[str, Any]]) -> str:
+    """A line per entity of what a sync read and did; ``rows`` are those of ``manifest.completeness``."""
+    columns = {"Read": "fetched", "Changed": "changed", "Vanished": "vanished", "Missed": "missed"}
+    table = plain_table(("Entity",), list(columns), ())
+    for row in rows:
+        table.add_row(row["entity"], *(f"{row[name]:,}" for name in columns.values()))
+    return printed(table)
 
 
 def _months(gaps: tuple[str, ...]) -> str:

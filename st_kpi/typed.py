@@ -6,7 +6,7 @@ says what exactly is wrong. Unknown fields are kept in ``_extra`` and reported.
 
 import threading
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +94,26 @@ class Typer:
         assert row is not None
         return int(row[0])
 
+    def present(self, files: list[Path], key: str, ids: list[str]) -> list[str]:
+        """Those of the ``ids`` that are values of ``key`` in the typed files."""
+        with self._database.cursor() as connection:
+            rows = connection.execute(
+                f'SELECT DISTINCT CAST("{key}" AS VARCHAR) AS id FROM read_parquet($files)'
+                f' WHERE list_contains($ids, CAST("{key}" AS VARCHAR)) ORDER BY id',
+                {"files": [str(file) for file in files], "ids": ids},
+            ).fetchall()
+        return [id_ for (id_,) in rows]
+
+    def created_days(self, files: list[Path], zone: str) -> list[date]:
+        """The days of ``zone`` on which the records of the typed files were created, in order."""
+        with self._database.cursor() as connection:
+            rows = connection.execute(
+                "SELECT DISTINCT CAST(created_on AT TIME ZONE $zone AS DATE) AS day"
+                " FROM read_parquet($files) WHERE created_on IS NOT NULL ORDER BY day",
+                {"files": [str(file) for file in files], "zone": zone},
+            ).fetchall()
+        return [day for (day,) in rows]
+
     def close(self) -> None:
         """Give the memory back; also the object, which threads that outlive the run may still hold."""
         self._database.close()
@@ -139,11 +159,9 @@ class _PageTyping:
         return TypedPage(target, line_target, rows, len(bad), newest, found, frozenset(drift))
 
     def _read_records(self, page: Path, longest: int) -> None:
-        # The same text typed in another way is another content: it has to replace what is there.
-        typing = casts.literal(self.stamp.typing)
         self.connection.execute(
             "CREATE TEMP TABLE record AS SELECT json,"
-            f" md5({typing} || json) AS content_hash, json_transform(json, {casts.structure(self.entity.model)}) AS r"
+            f" json_transform(json, {casts.structure(self.entity.model)}) AS r"
             f" FROM read_ndjson_objects({casts.literal(str(page))},"
             f" maximum_object_size = {max(longest + 1, _READ_AT_LEAST)})"
         )
@@ -159,9 +177,10 @@ class _PageTyping:
             f" json_transform(json, {casts.structure(nested.model)}) AS r FROM ("
             " SELECT n, content_hash, parent, unnest(list) AS json,"
             " unnest(range(1, len(list) + 1)) AS line FROM ("
-            f"  SELECT rowid AS n, content_hash, struct_pack({inherited}) AS parent,"
+            f"  SELECT t.n, t._content_hash AS content_hash, struct_pack({inherited}) AS parent,"
             f"  CASE json_type(json, {path}) WHEN 'ARRAY'"
-            f"   THEN from_json(json_extract(json, {path}), '[\"JSON\"]') END AS list FROM record))"
+            f"   THEN from_json(json_extract(json, {path}), '[\"JSON\"]') END AS list"
+            "  FROM record JOIN typed_record AS t ON t.n = record.rowid))"
         )
 
     def _type(self, source: _Source) -> tuple[set[str], list[tuple[int, Reject]]]:
@@ -194,7 +213,7 @@ class _PageTyping:
                 return "line"
         stamped = {
             "tenant_id": f"CAST({self.stamp.tenant_id} AS BIGINT)",
-            "_content_hash": "content_hash",
+            "_content_hash": "content_hash" if source is self.lines else self._content_hash(extra),
             "_loaded_at": f"TIMESTAMPTZ '{self.stamp.loaded_at.isoformat()}'",
             "_run_id": casts.literal(self.stamp.run_id),
             "_extra": extra,
@@ -205,11 +224,29 @@ class _PageTyping:
             pattern = casts.literal(self.stamp.test_customer_pattern)
             return f"regexp_matches(COALESCE({casts.text(column)}, ''), {pattern}, 'i')"
         if column.path[0] in _fields(source.model):
-            return casts.typed(column)
+            value = casts.typed(column)
+            # A list that has only live rows does not say so, its feed does: both are the same row.
+            return f"COALESCE({value}, TRUE)" if column.path == _ACTIVE else value
         if source is self.lines and column.path[0] in _fields(self.entity.model):
             # A line without dates or a flag of its own has its record's.
             return casts.typed(column, "parent")
         return f"CAST(NULL AS {_NULL_TYPES[column.name]})"
+
+    def _content_hash(self, extra: str) -> str:
+        """Differs when the record says something else, or is typed in another way, and only then.
+
+        A list and a feed may write one record in another order, and only one of them its ``active``.
+        """
+        parts = [casts.literal(self.stamp.typing), f"COALESCE(CAST({extra} AS VARCHAR), '')"]
+        if "active" in _fields(self.entity.model):
+            told = "struct_update(r, active := COALESCE(r.active, 'true'))"
+        else:
+            told = "r"
+        parts.append(f"CAST(to_json({told}) AS VARCHAR)")
+        if self.nested is not None:
+            path = casts.literal(casts.pointer((self.nested.path,)))
+            parts.append(f"COALESCE(CAST(json_extract(json, {path}) AS VARCHAR), '')")
+        return f"md5({' || '.join(parts)})"
 
     def _wrong(self, source: _Source, shape: casts.Shape) -> dict[str, str]:
         """Field path to the condition under which it does not fit."""
@@ -264,6 +301,7 @@ class _PageTyping:
 
 #: Stands for "the record has no key" among the paths of fields, none of which is empty.
 _MISSING_KEY = ""
+_ACTIVE = ("active",)
 _INHERITED = ("id", "active", "createdOn", "modifiedOn")
 _NULL_TYPES = {"active": "BOOLEAN", "created_on": "TIMESTAMPTZ", "modified_on": "TIMESTAMPTZ"}
 

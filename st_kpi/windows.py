@@ -51,6 +51,50 @@ def missing(wanted: Window, done: Iterable[Window]) -> list[Window]:
     return gaps
 
 
+def covering(wanted: Iterable[date], zone: ZoneInfo) -> list[Window]:
+    """The fewest windows that hold exactly these local days, in order.
+
+    >>> jan = [date(2024, 1, n) for n in (1, 2, 9)]
+    >>> [w.label(ZoneInfo("UTC")) for w in covering(jan, ZoneInfo("UTC"))]
+    ['2024-01-01..2024-01-02', '2024-01-09..2024-01-09']
+    """
+    found: list[Window] = []
+    for day in sorted(set(wanted)):
+        window = days(day, day, zone)
+        if found and found[-1].end == window.start:
+            window = Window(found.pop().start, window.end)
+        found.append(window)
+    return found
+
+
+def months(window: Window, zone: ZoneInfo) -> list[Window]:
+    """The window cut at the first days of the zone's months."""
+    found, start = [], window.start
+    while start < window.end:
+        local = start.astimezone(zone)
+        following = date(local.year + local.month // 12, local.month % 12 + 1, 1)
+        end = min(midnight(following, zone), window.end)
+        found.append(Window(start, end))
+        start = end
+    return found
+
+
+def differing(window: Window, zone: ZoneInfo) -> Generator[Window, bool, list[Window]]:
+    """Narrow ``window`` down, by halves at local midnights, to the parts in which two sides do not agree.
+
+    Yields each window whose agreement it needs to know and is sent that, so that it asks nobody itself; returns the
+    parts in order. A single day is never cut.
+    """
+    if (yield window):
+        return []
+    middle = _middle(window, zone)
+    if middle is None:
+        return [window]
+    earlier = yield from differing(Window(window.start, middle), zone)
+    later = yield from differing(Window(middle, window.end), zone)
+    return earlier + later
+
+
 @dataclass(frozen=True)
 class Plan:
     """A window that is small enough to be one chunk, and how many rows it was said to hold."""

@@ -15,9 +15,24 @@ async def completeness_table(rows: list[dict[str, Any]]) -> None:
     columns = ("entity", "chunks", "promised", "fetched", "stored", "changed", "rejected")
     await acreate_table_artifact(
         key="completeness",
-        table=[{column: row[column] for column in columns} for row in rows],
+        table=_only(columns, rows),
         description="Rows promised by ServiceTitan, fetched, and stored in the warehouse.",
     )
+
+
+async def changes_table(rows: list[dict[str, Any]]) -> None:
+    """What a sync read, changed and found missing per entity, as a table artifact."""
+    columns = ("entity", "fetched", "changed", "vanished", "missed", "rejected")
+    await acreate_table_artifact(
+        key="changes",
+        table=_only(columns, rows),
+        description="Rows read since the watermarks; vanished ones are gone from ServiceTitan, missed ones the feed"
+        " had left out.",
+    )
+
+
+def _only(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{column: row[column] for column in columns} for row in rows]
 
 
 async def kpi_table(rows: list[dict[str, Any]]) -> None:

@@ -8,8 +8,10 @@ from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 
-from st_kpi import ingest, planning
+from st_kpi import ingest, planning, sync
 from st_kpi.errors import IncompleteChunk
+from st_kpi.manifest import Kind, Watermark
+from st_kpi.planning import Chunk
 from st_kpi.servicetitan.registry import entity as entity_named
 from st_kpi.session import shared_session
 from st_kpi.warehouse.base import Merged
@@ -28,10 +30,36 @@ def _moved_while_read(task: Task[..., Any], run: TaskRun, state: State[Any]) -> 
     tags={SERVICETITAN_API},
     cache_policy=NO_CACHE,
 )
-async def plan_chunks(entity: str, start: datetime, end: datetime) -> list[planning.Chunk]:
+async def plan_chunks(entity: str, start: datetime, end: datetime) -> list[Chunk]:
     """The chunks of an entity that are still to be fetched for ``createdOn`` in ``[start, end)``."""
     async with shared_session() as session:
         return await planning.plan(session, entity_named(entity), Window(start, end))
+
+
+@task(
+    name="find-gaps",
+    task_run_name="gaps of {entity}",
+    tags={SERVICETITAN_API},
+    cache_policy=NO_CACHE,
+)
+async def find_gaps(entity: str, start: datetime, end: datetime) -> list[Chunk]:
+    """The chunks in which source and warehouse hold different numbers of rows for ``createdOn`` in ``[start, end)``."""
+    async with shared_session() as session:
+        return await planning.gaps(session, entity_named(entity), Window(start, end))
+
+
+@task(
+    name="find-touched-windows",
+    task_run_name="days of {entity}",
+    tags={SERVICETITAN_API},
+    cache_policy=NO_CACHE,
+)
+async def touched_windows(
+    entity: str, mark: Watermark, now: datetime, run_id: str
+) -> tuple[list[Chunk], Watermark]:
+    """The windows of an entity without a key to read anew, and the watermark that then holds."""
+    async with shared_session() as session:
+        return await sync.touched_windows(session, entity_named(entity), mark, now, run_id)
 
 
 @task(
@@ -43,10 +71,42 @@ async def plan_chunks(entity: str, start: datetime, end: datetime) -> list[plann
     retry_condition_fn=_moved_while_read,
     cache_policy=NO_CACHE,
 )
-async def fetch_chunk(entity: str, window: Window | None, run_id: str) -> ingest.Fetched:
+async def fetch_chunk(
+    entity: str, window: Window | None, run_id: str, kind: Kind | None = None
+) -> ingest.Fetched:
     """Every page of a chunk, typed on disk."""
     async with shared_session() as session:
-        return await ingest.fetch(session, entity_named(entity), window, run_id)
+        return await ingest.fetch(session, entity_named(entity), window, run_id, kind)
+
+
+@task(
+    name="fetch-changes",
+    task_run_name="changes of {entity}",
+    tags={SERVICETITAN_API},
+    retries=2,
+    retry_delay_seconds=5,
+    retry_condition_fn=_moved_while_read,
+    cache_policy=NO_CACHE,
+)
+async def fetch_changes(entity: str, mark: Watermark, run_id: str) -> ingest.Fetched:
+    """What changed since the watermark, or the next stretch of it, typed on disk."""
+    async with shared_session() as session:
+        return await sync.fetch_changes(session, entity_named(entity), mark, run_id)
+
+
+@task(
+    name="fetch-sweep",
+    task_run_name="sweep {entity}",
+    tags={SERVICETITAN_API},
+    retries=2,
+    retry_delay_seconds=5,
+    retry_condition_fn=_moved_while_read,
+    cache_policy=NO_CACHE,
+)
+async def fetch_sweep(entity: str, now: datetime, run_id: str) -> ingest.Fetched:
+    """What the list says was modified within the lookback, typed on disk."""
+    async with shared_session() as session:
+        return await sync.fetch_sweep(session, entity_named(entity), now, run_id)
 
 
 @task(
@@ -55,7 +115,9 @@ async def fetch_chunk(entity: str, window: Window | None, run_id: str) -> ingest
     tags={WAREHOUSE_WRITE},
     cache_policy=NO_CACHE,
 )
-async def store_chunk(fetched: ingest.Fetched, run_id: str) -> Merged:
-    """A fetched chunk merged and recorded in one transaction."""
+async def store_chunk(
+    fetched: ingest.Fetched, run_id: str, mark: Watermark | None = None
+) -> Merged:
+    """A fetched chunk merged and recorded in one transaction, with the watermark it brings forward."""
     async with shared_session() as session:
-        return await asyncio.to_thread(ingest.store, session, fetched, run_id)
+        return await asyncio.to_thread(ingest.store, session, fetched, run_id, mark)

@@ -1,20 +1,98 @@
-"""The coarse caps that a person sees in the dashboard; the rate limit itself is the client's."""
+"""How fast the API may be asked: the tenant's one ceiling, and the coarse caps that a person sees in the dashboard.
+
+Prefect's own rate limit costs tens of milliseconds for each permit and, asked for each request, cannot carry sixty a
+second. So permits are bought in blocks, which a process spends at once or lets go.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
+from prefect.concurrency.asyncio import rate_limit
 
+from st_kpi.prefect_server import is_private
+from st_kpi.servicetitan.rate import Limiter
+from st_kpi.session import shared_session
 from tasks import SERVICETITAN_API, WAREHOUSE_WRITE
 
 #: More tasks than these never run at once here; they hold back a second run beside this one.
 LIMITS = {SERVICETITAN_API: 16, WAREHOUSE_WRITE: 8}
 
+#: For how many seconds permits may be spent once they are bought.
+GOOD_FOR = 0.1
+#: Seconds that they may take to reach us, and the request they are for to reach ServiceTitan.
+ON_THE_WAY = 0.05
+
+
+class SharedAllowance:
+    """A limiter that several processes of one tenant share, around the one of this process.
+
+    In any window of w seconds Prefect grants at most ``block + decay * w`` permits. A request that arrives in some
+    second was granted at most ``GOOD_FOR + ON_THE_WAY`` before it, so ``decay`` leaves room for that too.
+    """
+
+    def __init__(
+        self, name: str, block: int, own: Limiter, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._name = name
+        self._block = block
+        self._own = own
+        self._clock = clock
+        self._turn = asyncio.Lock()
+        self._left = 0
+        self._good_until = 0.0
+
+    @asynccontextmanager
+    async def slot(self) -> AsyncIterator[None]:
+        """Hold a slot of this process and spend a permit of the tenant."""
+        async with self._own.slot():
+            async with self._turn:
+                if not self._left or self._clock() > self._good_until:
+                    # Strict, else a missing limit would be none.
+                    await rate_limit(self._name, occupy=self._block, strict=True)
+                    self._left, self._good_until = self._block, self._clock() + GOOD_FOR
+                self._left -= 1
+            yield
+
+
+def terms(requests_per_second: int) -> tuple[int, float]:
+    """How many permits to buy at a time, and how many come back a second.
+
+    With these no rolling second sees more requests than it may, and about four fifths of them when the work allows.
+    """
+    block = max(1, requests_per_second // 12)
+    return block, (requests_per_second + 0.5 - block) / (1 + GOOD_FOR + ON_THE_WAY)
+
+
+def rate_limit_name(tenant_id: int) -> str:
+    """The name of a tenant's rate limit in Prefect."""
+    return f"servicetitan-{tenant_id}"
+
 
 @task(name="ensure-limits", cache_policy=NO_CACHE)
 async def ensure_limits() -> None:
-    """Create the tags' concurrency limits where they are absent; an uncreated one would be no limit."""
-    async with get_client() as client:
+    """Create the limits where they are absent, and pace the session's requests by the tenant's where it is shared.
+
+    An uncreated limit would be no limit. A private Prefect server is this process's alone, and so is the allowance.
+    """
+    async with shared_session() as session, get_client() as client:
         known = {limit.tag for limit in await client.read_concurrency_limits(limit=200, offset=0)}
         for tag, slots in LIMITS.items():
             if tag not in known:
                 await client.create_concurrency_limit(tag=tag, concurrency_limit=slots)
+        if is_private():
+            return
+        name = rate_limit_name(session.tenant_id)
+        block, decay = terms(session.settings.requests_per_second)
+        await client.upsert_global_concurrency_limit_by_name(
+            name, block, slot_decay_per_second=decay
+        )
+        session.source.share(
+            lambda own: (
+                own if isinstance(own, SharedAllowance) else SharedAllowance(name, block, own)
+            )
+        )

@@ -10,9 +10,12 @@ from datetime import UTC, datetime
 from prefect import task
 from prefect.blocks.core import Block
 from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
+from prefect.exceptions import PrefectHTTPStatusError
 from pydantic import Field
 
-from st_kpi import manifest
+from st_kpi import manifest, sync
+from st_kpi.manifest import Watermark
 from st_kpi.session import shared_session
 
 
@@ -27,7 +30,10 @@ class EntityWatermark(Block):
     entity: str
     token: str | None = Field(default=None, description="Where the export feed goes on.")
     modified_on: datetime | None = Field(
-        default=None, description="From when changes are still to be read, in UTC."
+        default=None, description="The newest change received, in UTC."
+    )
+    known_until: datetime | None = Field(
+        default=None, description="The source's clock up to which changes are known, in UTC."
     )
     run_id: str | None = Field(default=None, description="The run that wrote this.")
     saved_at: datetime | None = None
@@ -38,26 +44,65 @@ def block_name(tenant_id: int, entity: str) -> str:
     return f"{tenant_id}-{entity.replace('_', '-')}"
 
 
+@task(name="read-watermarks", cache_policy=NO_CACHE)
+async def read_watermarks() -> dict[str, Watermark]:
+    """From where the changes of each loaded entity are to be read: the earlier of warehouse and block."""
+    async with shared_session() as session:
+        known = await asyncio.to_thread(manifest.watermarks, session)
+        blocks = await _blocks(session.tenant_id)
+    return {
+        entity: sync.earlier(entity, mark, blocks.get(entity)) for entity, mark in known.items()
+    }
+
+
+async def _blocks(tenant_id: int) -> dict[str, Watermark]:
+    """What the blocks of a tenant say, by entity; nothing where none was ever saved."""
+    async with get_client() as client:
+        try:  # all at once: the server has no pages here, whatever offset it is asked for
+            documents = await client.read_block_documents_by_type(
+                EntityWatermark.get_block_type_slug()
+            )
+        except PrefectHTTPStatusError as error:
+            if error.response.status_code == 404:  # the type comes with the first save
+                return {}
+            raise
+    blocks = [EntityWatermark.model_validate(document.data) for document in documents]
+    return {
+        block.entity: Watermark(block.token, block.modified_on, block.known_until, block.run_id)
+        for block in blocks
+        if block.tenant_id == tenant_id
+    }
+
+
+@task(name="move-watermark", task_run_name="watermark of {entity}", cache_policy=NO_CACHE)
+async def move_watermark(entity: str, mark: Watermark) -> None:
+    """Record the watermark of an entity whose windows are stored."""
+    async with shared_session() as session:
+        await asyncio.to_thread(manifest.record_watermark, session, entity, mark)
+
+
 @task(name="save-watermarks", cache_policy=NO_CACHE)
-async def save_watermarks(entities: list[str], run_id: str) -> int:
+async def save_watermarks(entities: list[str]) -> int:
     """Save the watermark of each entity the manifest knows; returns how many were saved."""
     async with shared_session() as session:
         tenant_id = session.tenant_id
         known = await asyncio.to_thread(manifest.watermarks, session)
-    marks = [
+    blocks = [
         EntityWatermark(
             tenant_id=tenant_id,
             entity=name,
-            modified_on=known[name],
-            run_id=run_id,
+            token=known[name].token,
+            modified_on=known[name].modified_on,
+            known_until=known[name].known_until,
+            run_id=known[name].run_id,
             saved_at=datetime.now(UTC),
         )
         for name in entities
         if name in known
     ]
     # The first save registers the block type; the others may then go side by side.
-    for batch in (marks[:1], marks[1:]):
+    for batch in (blocks[:1], blocks[1:]):
         await asyncio.gather(
-            *(m.asave(block_name(tenant_id, m.entity), overwrite=True) for m in batch)
+            *(b.asave(block_name(tenant_id, b.entity), overwrite=True) for b in batch)
         )
-    return len(marks)
+    return len(blocks)

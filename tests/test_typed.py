@@ -232,7 +232,7 @@ def test_rows_are_stamped(tmp_path: Path) -> None:
     row = one(tmp_path, "jobs", {"id": 1})
     assert (row["tenant_id"], row["_run_id"], row["_loaded_at"]) == (77, "run-1", LOADED_AT)
     assert len(row["_content_hash"]) == 32
-    assert row["active"] is None
+    assert row["active"] is True  # a list that shows live rows only does not say so
 
 
 def test_dates_without_time_stay_dates(tmp_path: Path) -> None:
@@ -256,3 +256,41 @@ def test_the_newest_change_of_the_page(tmp_path: Path) -> None:
     ]
     page = type_rows(tmp_path, "jobs", rows)
     assert page.max_modified_on == datetime(2025, 1, 3, tzinfo=UTC)
+
+
+def test_the_same_record_from_a_list_and_from_its_feed_has_one_content(tmp_path: Path) -> None:
+    """The list of jobs has no ``active``, and nobody promises the order of fields."""
+    listed = one(tmp_path, "jobs", {"id": 1, "jobStatus": "Hold", "later": {"a": 1}})
+    fed = one(tmp_path, "jobs", {"later": {"a": 1}, "active": True, "jobStatus": "Hold", "id": 1})
+    assert fed["_content_hash"] == listed["_content_hash"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"id": 1, "jobStatus": "Hold", "active": False},
+        {"id": 1, "jobStatus": "Hold", "new": 1},
+        {"id": 1, "jobStatus": "NULL"},
+        {"id": 1, "jobStatus": None},
+    ],
+    ids=["deleted", "unknown-field", "a-word-like-null", "null"],
+)
+def test_another_content_has_another_hash(tmp_path: Path, other: dict[str, object]) -> None:
+    known = one(tmp_path, "jobs", {"id": 1, "jobStatus": "Hold"})["_content_hash"]
+    assert one(tmp_path, "jobs", other)["_content_hash"] != known
+
+
+def test_a_null_is_not_the_word_null(tmp_path: Path) -> None:
+    word, nothing = ({"id": 1, "jobStatus": status} for status in ("NULL", None))
+    assert (
+        one(tmp_path, "jobs", word)["_content_hash"]
+        != one(tmp_path, "jobs", nothing)["_content_hash"]
+    )
+
+
+def test_another_line_is_another_content(tmp_path: Path) -> None:
+    first, second = (
+        one(tmp_path, "invoices", {"id": 1, "items": [{"id": 5, "total": total}]})
+        for total in ("1.00", "2.00")
+    )
+    assert first["_content_hash"] != second["_content_hash"]

@@ -6,7 +6,9 @@ Nothing here imports the rest of the product.
 from st_kpi.sandbox.app import create_app
 from st_kpi.sandbox.books import Books, BookValue
 from st_kpi.sandbox.company import Company, Credentials
+from st_kpi.sandbox.faults import Fault, Faults, misbehave
 from st_kpi.sandbox.generate import generate_company
+from st_kpi.sandbox.life import live
 from st_kpi.sandbox.serve import serve
 
 __all__ = [
@@ -14,7 +16,11 @@ __all__ = [
     "Books",
     "Company",
     "Credentials",
+    "Fault",
+    "Faults",
     "create_app",
     "generate_company",
+    "live",
+    "misbehave",
     "serve",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from st_kpi.sandbox.faults import Faults
 from st_kpi.sandbox.serve import serve
 
 
@@ -16,6 +17,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--requests-per-second", type=int, default=60)
     parser.add_argument("--token-seconds", type=int, default=900)
+    parser.add_argument("--fault", action="append", default=[], help="NAME[=SHARE][@PATH][#DETAIL]")
+    parser.add_argument("--fault-seed", type=int, default=0)
     options = parser.parse_args()
     try:
         serve(
@@ -25,8 +28,9 @@ def main() -> None:
             scale=options.scale,
             requests_per_second=options.requests_per_second,
             token_seconds=options.token_seconds,
+            faults=Faults.parse(options.fault, options.fault_seed),
         )
-    except (OSError, ValueError) as error:  # the port is taken, the scale makes no sense
+    except (OSError, ValueError) as error:  # the port is taken, the scale or a fault makes no sense
         parser.error(str(error))
 
 

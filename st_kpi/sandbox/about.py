@@ -1,22 +1,33 @@
-"""What the real API does not have: which day is today at the made-up tenant, and its own books.
+"""What the real API does not have: which day it is at the made-up tenant, its books, and a day passing.
 
-They let a client in another process compare what it computed with what the tenant knows.
+They let a client in another process compare what it computed with what the tenant knows, see how it
+called, and let time go by. No sign-in, for nothing is secret.
+
+- `GET /sandbox`: the tenant, its first and its present day, counters of calls and faults so far.
+- `GET /sandbox/books?as_of=2025-10-21`: every weekly KPI.
+- `POST /sandbox/live?changes=2000&seed=1`: a day of changes; how many rows became what. With
+  `until=2025-10-23T12:00:00Z` not a day but a stretch, with `renames=false` units keep their names.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import date
+from random import Random
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from st_kpi.sandbox.books import Books
+from st_kpi.sandbox.clock import iso, ticks
 from st_kpi.sandbox.company import Company
+from st_kpi.sandbox.life import live
 
 
-def about_routes(company: Company) -> list[Route]:
-    """`GET /sandbox` and `GET /sandbox/books?as_of=2025-10-21`; no sign-in, for nothing is secret."""
+def about_routes(company: Company, counters: Callable[[], Mapping[str, Any]]) -> list[Route]:
+    """The routes of this module; `counters` are told beside the tenant."""
 
     def about(request: Request) -> JSONResponse:
         return JSONResponse(
@@ -25,6 +36,8 @@ def about_routes(company: Company) -> list[Route]:
                 "timezone": company.timezone,
                 "first_day": company.first_day.isoformat(),
                 "today": company.last_day.isoformat(),
+                "now": iso(company.now),
+                **counters(),
             }
         )
 
@@ -47,4 +60,27 @@ def about_routes(company: Company) -> list[Route]:
             ]
         )
 
-    return [Route("/sandbox", about), Route("/sandbox/books", books)]
+    async def pass_time(request: Request) -> JSONResponse:
+        # Not in a thread: no page may be read while rows change.
+        try:
+            return JSONResponse(_pass_time(company, request.query_params))
+        except ValueError as error:
+            return JSONResponse({"title": str(error)}, 400)
+
+    return [
+        Route("/sandbox", about),
+        Route("/sandbox/books", books),
+        Route("/sandbox/live", pass_time, methods=["POST"]),
+    ]
+
+
+def _pass_time(company: Company, params: Mapping[str, str]) -> dict[str, Any]:
+    """Let time pass as the parameters say; raises ValueError."""
+    diary = live(
+        company,
+        Random(f"{params.get('seed', '1')}:life"),
+        int(params.get("changes", "2000")),
+        until=ticks(params["until"]) if "until" in params else None,
+        renames=params.get("renames", "true") != "false",
+    )
+    return {"since": iso(diary.since), "until": iso(diary.until), "rows": diary.counts()}

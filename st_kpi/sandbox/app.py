@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left, bisect_right
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from email.utils import formatdate
 from typing import Any
@@ -26,6 +26,14 @@ from st_kpi.sandbox.wire.accounting import invoice_item
 from st_kpi.sandbox.wire.base import Names, Record
 
 EXPORT_PAGE = 5_000
+COUNTERS = (
+    "requests",
+    "rate_limited",
+    "max_requests_in_a_second",
+    "unauthorized",
+    "not_found",
+    "tokens_issued",
+)
 _TITLES = {
     400: "One or more validation errors occurred.",
     401: "Unauthorized",
@@ -61,8 +69,9 @@ class Limiter:
 class Tenant:
     """The company behind the endpoints, with what is remembered about it between requests."""
 
-    def __init__(self, company: Company) -> None:
+    def __init__(self, company: Company, feed_page: int = EXPORT_PAGE) -> None:
         self.company = company
+        self._feed_page = feed_page
         self._version = company.version
         self._names: Names | None = None
         self._shelves: dict[str, Shelf] = {}
@@ -99,7 +108,7 @@ class Tenant:
             stamps, rows = [stamps[n] for n in kept], [rows[n] for n in kept]
         name, key = f"{endpoint.module}/{endpoint.export}", endpoint.key
         start, last = _resume(name, params.get("from", ""), stamps, rows, key)
-        taken = rows[start : start + EXPORT_PAGE]
+        taken = rows[start : start + self._feed_page]
         if taken:
             last = (stamps[start + len(taken) - 1], getattr(taken[-1], key))
         data = [endpoint.write(row, self.names) for row in taken]
@@ -126,7 +135,7 @@ class Tenant:
         name = "accounting/export/invoice-items"
         last = _position(name, params.get("from", ""))
         start = bisect_right(keys, last)
-        taken = self._items[start : start + EXPORT_PAGE]
+        taken = self._items[start : start + self._feed_page]
         if taken:
             last = taken[-1][:2]
         return {
@@ -179,13 +188,13 @@ class Gate:
     """Sign-in, keys, tenant and rate limit in front of every endpoint, with counters for tests."""
 
     def __init__(
-        self, app: Starlette, tenant_id: int, limiter: Limiter, desk: TokenDesk, faults: Fault
+        self, app: Starlette, tenant_id: int, limiter: Limiter, desk: TokenDesk, problem: Problem
     ) -> None:
         self.app = app
         self.tenant_id = str(tenant_id)
         self.limiter = limiter
         self.desk = desk
-        self.problem = faults
+        self.problem = problem
 
     def check(self, request: Request) -> Response | None:
         """None to go on, else the refusal."""
@@ -207,7 +216,7 @@ class Gate:
         return None
 
 
-class Fault:
+class Problem:
     """Error bodies as RFC 7807 objects, each with its own trace id."""
 
     def __init__(self) -> None:
@@ -242,20 +251,23 @@ def create_app(
     *,
     requests_per_second: int = 60,
     token_seconds: int = 900,
+    feed_page: int = EXPORT_PAGE,
     clock: Callable[[], float] = time.monotonic,
 ) -> Starlette:
     """The tenant as an ASGI app; `clock` is only for tests of expiry and limits.
 
+    `feed_page` is how many rows a page of an export feed holds, which no client can ask for.
+
     Example: `httpx.AsyncClient(transport=httpx.ASGITransport(create_app(company)))`.
     """
     app = Starlette()
-    tenant, problem = Tenant(company), Fault()
+    tenant, problem = Tenant(company, feed_page), Problem()
     desk = TokenDesk(token_seconds, clock)
     gate = Gate(app, company.tenant_id, Limiter(requests_per_second, clock), desk, problem)
-    for counter in ("requests", "rate_limited", "unauthorized", "not_found", "tokens_issued"):
+    for counter in COUNTERS:
         setattr(app.state, counter, 0)
-    app.state.max_requests_in_a_second = 0
     app.state.company = company
+    app.state.faults = Counter()  # filled by whoever makes this app misbehave
 
     def guarded(answer: Callable[[Mapping[str, str]], Any]) -> Callable[[Request], Any]:
         async def endpoint(request: Request) -> Response:
@@ -277,7 +289,9 @@ def create_app(
         return problem(404)
 
     app.router.routes += [Route("/connect/token", token, methods=["POST"])]
-    app.router.routes += about_routes(company)
+    app.router.routes += about_routes(
+        company, lambda: {name: getattr(app.state, name) for name in (*COUNTERS, "faults")}
+    )
     for entry in ENDPOINTS:
         base = f"/{entry.module}/v2/tenant/{{tenant}}/"
         app.router.routes.append(Route(base + entry.path, guarded(_lister(tenant, entry))))
@@ -297,7 +311,7 @@ def _feeder(tenant: Tenant, endpoint: Endpoint) -> Callable[[Mapping[str, str]],
     return lambda params: tenant.feed(endpoint, params)
 
 
-async def _sign_in(request: Request, app: Starlette, desk: TokenDesk, problem: Fault) -> Response:
+async def _sign_in(request: Request, app: Starlette, desk: TokenDesk, problem: Problem) -> Response:
     """Client credentials as a form; anything else is a 400, wrong credentials too."""
     if "application/x-www-form-urlencoded" not in request.headers.get("content-type", ""):
         return problem(400, errors={"": ["The request must be form-urlencoded."]})

@@ -9,7 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import date
 
+from st_kpi.sandbox.clock import ticks
+
 Ticks = int
+_END_OF_HISTORY = ticks("2025-10-21T22:00:00Z")
 
 
 class Credentials:
@@ -398,12 +401,16 @@ class Return:
 
 @dataclass(slots=True)
 class Company:
-    """A tenant and all its rows. After changing rows by hand, call `touch` so that servers notice."""
+    """A tenant and all its rows. After changing rows by hand, call `touch` so that servers notice.
+
+    `now` is the last moment at which anything happened, `last_day` its local date; `life` moves both.
+    """
 
     tenant_id: int = Credentials.TENANT_ID
     timezone: str = "America/Phoenix"
     first_day: date = date(2020, 1, 1)
     last_day: date = date(2025, 10, 21)
+    now: Ticks = _END_OF_HISTORY
     business_units: list[BusinessUnit] = field(default_factory=list)
     job_types: list[JobType] = field(default_factory=list)
     campaigns: list[Campaign] = field(default_factory=list)

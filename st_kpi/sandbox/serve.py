@@ -10,6 +10,7 @@ import uvicorn
 
 from st_kpi.sandbox.app import create_app
 from st_kpi.sandbox.company import Company
+from st_kpi.sandbox.faults import Faults, misbehave
 from st_kpi.sandbox.generate import generate_company
 
 
@@ -35,10 +36,11 @@ def serve(
     scale: float = 0.05,
     requests_per_second: int = 60,
     token_seconds: int = 900,
+    faults: Faults | None = None,
 ) -> None:
     """Serve until interrupted; port 0 picks a free one, told on the line printed to stdout.
 
-    Example: `serve(port=8099, scale=0.02)`.
+    Example: `serve(port=8099, scale=0.02, faults=Faults.parse(["bad-gateway"]))`.
     """
     listener = _listen(host, port)
     tenant = company if company is not None else generate_company(seed, scale)
@@ -48,6 +50,8 @@ def serve(
     app: Any = create_app(
         tenant, requests_per_second=requests_per_second, token_seconds=token_seconds
     )
+    if faults is not None and faults.faults:
+        app = misbehave(app, faults)
     config = uvicorn.Config(
         app,
         log_level="warning",

@@ -62,13 +62,13 @@ class _Metered(httpx.AsyncBaseTransport):
 
     def __init__(self, inner: httpx.AsyncBaseTransport, limiter: Limiter, free: str) -> None:
         self._inner = inner
-        self._limiter = limiter
+        self.limiter = limiter
         self._free = httpx.URL(free)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if request.url == self._free:
             return await self._inner.handle_async_request(request)
-        async with self._limiter.slot():
+        async with self.limiter.slot():
             return await self._inner.handle_async_request(request)
 
     async def aclose(self) -> None:
@@ -107,11 +107,12 @@ class ServiceTitan:
         self._in_flight = asyncio.Semaphore(max_concurrency)
         auth = ClientCredentials(credentials, auth_url)
         inner = transport or _network(api_url, max_concurrency)
+        self._metered = _Metered(
+            inner, limiter or RollingWindow(requests_per_second), auth.token_url
+        )
         self._http = httpx.AsyncClient(
             auth=auth,
-            transport=_Metered(
-                inner, limiter or RollingWindow(requests_per_second), auth.token_url
-            ),
+            transport=self._metered,
             timeout=httpx.Timeout(timeout, connect=min(10.0, timeout), pool=None),
             follow_redirects=False,  # a redirect leads to another host, which must not get the keys
         )
@@ -127,6 +128,10 @@ class ServiceTitan:
         traceback: TracebackType | None,
     ) -> None:
         await self._http.__aexit__(kind, error, traceback)
+
+    def share(self, allowance: Callable[[Limiter], Limiter]) -> None:
+        """Pace requests from now on by what ``allowance`` makes of the limiter that is in force."""
+        self._metered.limiter = allowance(self._metered.limiter)
 
     async def count(self, entity: Entity, window: Filter | None = None) -> Count:
         """How many rows the source promises for a window."""

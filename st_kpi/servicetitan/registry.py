@@ -38,6 +38,17 @@ class History(StrEnum):
     WHOLE = "whole"  # small, or createdOn may be null and a window would miss rows
 
 
+class Changes(StrEnum):
+    """How what changed since the last time is found."""
+
+    FEED = (
+        "feed"  # the export from its token on: deleted rows too, and none is skipped when rows move
+    )
+    MODIFIED = "modified"  # no export: the list by modifiedOn alone, with an overlap
+    WHOLE = "whole"  # small: read again, and what is no longer there is marked inactive
+    WINDOWS = "windows"  # no key: the feed tells which days to read again and replace
+
+
 @dataclass(frozen=True)
 class Entity:
     """How one entity is read from ServiceTitan.
@@ -46,7 +57,7 @@ class Entity:
     ``all_rows`` is the parameter that asks for inactive rows too; ``sort`` pins the order of pages
     where the endpoint can. ``lines`` names the table of the rows nested in a record. ``page_size``
     is smaller where records are big, because pages in flight are what a run's memory holds; the API
-    allows 5000.
+    allows 5000. ``changes`` is how a sync finds what is new.
     """
 
     name: str
@@ -56,6 +67,7 @@ class Entity:
     spec: str
     export: str | None = None
     history: History = History.CREATED
+    changes: Changes = Changes.FEED
     all_rows: tuple[str, str] | None = ("active", "Any")
     sort: str | None = "+Id"
     key: str | None = "id"
@@ -75,9 +87,19 @@ _ENTITIES = (
         "settings-v2",
         export="export/business-units",
         history=History.WHOLE,
+        changes=Changes.WHOLE,
         sort=None,
     ),
-    Entity("job_types", JobType, "jpm", "job-types", "jpm-v2", history=History.WHOLE, sort=None),
+    Entity(
+        "job_types",
+        JobType,
+        "jpm",
+        "job-types",
+        "jpm-v2",
+        history=History.WHOLE,
+        changes=Changes.WHOLE,
+        sort=None,
+    ),
     Entity(
         "technicians",
         Technician,
@@ -86,9 +108,18 @@ _ENTITIES = (
         "settings-v2",
         export="export/technicians",
         history=History.WHOLE,
+        changes=Changes.WHOLE,
         sort=None,
     ),
-    Entity("campaigns", Campaign, "marketing", "campaigns", "marketing-v2", history=History.WHOLE),
+    Entity(
+        "campaigns",
+        Campaign,
+        "marketing",
+        "campaigns",
+        "marketing-v2",
+        history=History.WHOLE,
+        changes=Changes.WHOLE,
+    ),
     Entity(
         "activity_codes",
         ActivityCode,
@@ -97,6 +128,7 @@ _ENTITIES = (
         "payroll-v2",
         export="export/activity-codes",
         history=History.WHOLE,
+        changes=Changes.WHOLE,
     ),
     Entity(
         "payment_types",
@@ -105,6 +137,7 @@ _ENTITIES = (
         "payment-types",
         "accounting-v2",
         history=History.WHOLE,
+        changes=Changes.WHOLE,
         sort=None,
     ),
     Entity(
@@ -115,6 +148,7 @@ _ENTITIES = (
         "pricebook-v2",
         export="export/materials",
         history=History.WHOLE,
+        changes=Changes.WHOLE,
     ),
     Entity("customers", Customer, "crm", "customers", "crm-v2", export="export/customers"),
     Entity("locations", Location, "crm", "locations", "crm-v2", export="export/locations"),
@@ -156,7 +190,14 @@ _ENTITIES = (
         lines="payment_applications",
         parent_key="payment_id",
     ),
-    Entity("credit_memos", CreditMemo, "accounting", "credit-memos", "accounting-v2"),
+    Entity(
+        "credit_memos",
+        CreditMemo,
+        "accounting",
+        "credit-memos",
+        "accounting-v2",
+        changes=Changes.MODIFIED,
+    ),
     Entity(
         "gross_pay_items",
         GrossPayItem,
@@ -164,10 +205,11 @@ _ENTITIES = (
         "gross-pay-items",
         "payroll-v2",
         export="export/gross-pay-items",
+        changes=Changes.WINDOWS,
         all_rows=None,
         key=None,
     ),
-    Entity("payrolls", Payroll, "payroll", "payrolls", "payroll-v2"),
+    Entity("payrolls", Payroll, "payroll", "payrolls", "payroll-v2", changes=Changes.MODIFIED),
     Entity(
         "payroll_adjustments",
         PayrollAdjustment,
@@ -185,7 +227,7 @@ _ENTITIES = (
         export="export/purchase-orders",
         all_rows=None,
     ),
-    Entity("receipts", Receipt, "inventory", "receipts", "inventory-v2"),
+    Entity("receipts", Receipt, "inventory", "receipts", "inventory-v2", changes=Changes.MODIFIED),
     # createdOn is nullable here and a bill without it would match no window.
     Entity(
         "inventory_bills",

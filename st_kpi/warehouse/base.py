@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,11 +24,23 @@ class TypedFiles:
 
 @dataclass(frozen=True)
 class Merged:
-    """What a merge met and did, in rows: different keys in the files, of them in the table now, changed."""
+    """What a merge met and did, in rows: different keys in the files, of them in the table now, changed.
+
+    ``vanished`` are rows marked inactive because a list of everything no longer has them.
+    """
 
     distinct: int
     stored: int
     changed: int
+    vanished: int = 0
+
+
+@dataclass(frozen=True)
+class Reading:
+    """When and by which run all rows of a window were read; ``read_at`` is the time before the first page, in UTC."""
+
+    read_at: datetime
+    run_id: str
 
 
 class Warehouse(Protocol):
@@ -49,10 +62,14 @@ class Warehouse(Protocol):
         *,
         tenant_id: int,
         window: Window | None,
+        everything: Reading | None = None,
     ) -> Merged:
         """Bring records and their lines in: the newest version per key wins, an older one never overwrites.
 
-        A table without a key is replaced for ``window`` (by ``created_on``), or whole when that is None.
+        Of two versions with one ``modified_on`` the one that was read later wins. A table without a key is replaced
+        for ``window`` (by ``created_on``), or whole when that is None. With ``everything`` the files are all rows that
+        the source has in the window: those that the table has beside them, and had before the reading, are marked
+        inactive.
         """
 
     def replace_table(self, table: str, select: str, params: Params | None = None) -> None:
@@ -82,6 +99,9 @@ class Warehouse(Protocol):
 
     def fingerprint(self, table: str) -> str:
         """A short text that differs when any row of ``table`` does, whatever the order of the rows."""
+
+    def spool(self) -> AbstractContextManager[Path]:
+        """An empty folder for files on their way in; gone at the end, and so is what a killed run left in it."""
 
     def close(self) -> None:
         """Let go of the warehouse; safe to call twice."""

@@ -3,10 +3,13 @@
 KPI SQL is transpiled by ``st_kpi.sql.transpile``. The session time zone is UTC on every connection.
 """
 
+import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
@@ -14,7 +17,7 @@ import duckdb
 from st_kpi.errors import ConfigurationError, NothingLoaded, WarehouseError, WarehouseLocked
 from st_kpi.servicetitan.schema import ColumnType
 from st_kpi.sql.transpile import parameters, to_duckdb
-from st_kpi.warehouse.base import Merged, Params, TypedFiles
+from st_kpi.warehouse.base import Merged, Params, Reading, TypedFiles
 from st_kpi.warehouse.operations import HISTORY, OPERATIONS
 from st_kpi.warehouse.tables import RawTable, raw_tables
 from st_kpi.windows import Window
@@ -88,15 +91,17 @@ class DuckDBWarehouse:
         *,
         tenant_id: int,
         window: Window | None,
+        everything: Reading | None = None,
     ) -> Merged:
         with self.transaction():
             if records.table.key is None:
                 return self._replace_window(records, tenant_id, window)
-            if not records.files:
-                return Merged(0, 0, 0)
             merged = self._merge_newest(records)
             if nested is not None and nested.files:
                 self._replace_lines(nested)
+            if everything is not None:
+                vanished = self._mark_vanished(records.table, tenant_id, window, everything)
+                merged = replace(merged, vanished=vanished)
             return merged
 
     def replace_table(self, table: str, select: str, params: Params | None = None) -> None:
@@ -159,6 +164,21 @@ class DuckDBWarehouse:
         found = self._execute(f"SELECT COUNT(*), SUM(HASH(t)) FROM {table} AS t").fetchone()
         return str(found)
 
+    @contextmanager
+    def spool(self) -> Iterator[Path]:
+        if self.path == ":memory:":
+            with TemporaryDirectory(prefix="st-kpi-") as temporary:
+                yield Path(temporary)
+            return
+        # Who holds the file is its only writer, so whatever lies there belongs to nobody any more.
+        folder = Path(f"{self.path}.spool")
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
     def close(self) -> None:
         """Let the file go; also the object, which threads that outlive the run may still hold."""
         if hasattr(self, "_connection"):
@@ -187,20 +207,23 @@ class DuckDBWarehouse:
             self._execute(f'ALTER TABLE {name} ADD COLUMN IF NOT EXISTS "{column}" {TYPES[kind]}')
 
     def _merge_newest(self, records: TypedFiles) -> Merged:
-        """Keep one version per key of the files, then take those that are newer or differ at equal age."""
+        """Keep one version per key of the files, then take those that are newer.
+
+        Of two that differ at equal age, which the source cannot order, the one read later is the source's last word.
+        """
         table, key = records.table.qualified, records.table.key
         names = _names(records.table)
         self._execute(
-            f"CREATE OR REPLACE TEMP TABLE incoming AS SELECT {names} FROM {_parquet(records.files)} AS f"
+            f"CREATE OR REPLACE TEMP TABLE incoming AS SELECT {names} FROM {_rows(records)} AS f"
             f" QUALIFY ROW_NUMBER() OVER (PARTITION BY tenant_id, {key}"
-            f" ORDER BY {_VERSION.format('f')} DESC, _content_hash DESC) = 1"
+            f" ORDER BY {_VERSION.format('f')} DESC, _loaded_at DESC, _content_hash DESC) = 1"
         )
         self._execute(
             "CREATE OR REPLACE TEMP TABLE accepted AS SELECT i.* FROM incoming AS i"
             f" LEFT JOIN {table} AS t ON t.tenant_id = i.tenant_id AND t.{key} = i.{key}"
             f" WHERE t.{key} IS NULL OR {_VERSION.format('i')} > {_VERSION.format('t')}"
             f" OR ({_VERSION.format('i')} = {_VERSION.format('t')}"
-            " AND i._content_hash <> t._content_hash)"
+            " AND i._content_hash <> t._content_hash AND i._loaded_at >= t._loaded_at)"
         )
         updates = ", ".join(f'"{c}" = i."{c}"' for c in records.table.column_names)
         values = ", ".join(f'i."{c}"' for c in records.table.column_names)
@@ -216,6 +239,25 @@ class DuckDBWarehouse:
         )
         distinct = self._count("SELECT COUNT(*) FROM incoming")
         return Merged(distinct, stored, self._count("SELECT COUNT(*) FROM accepted"))
+
+    def _mark_vanished(
+        self, table: RawTable, tenant_id: int, window: Window | None, reading: Reading
+    ) -> int:
+        """Rows of the window that the source, just merged, no longer has; one that comes back is taken again."""
+        within, params = _within(tenant_id, window)
+        gone = (
+            f"{within} AND COALESCE(active, TRUE) AND _loaded_at < $read_at"
+            f" AND {table.key} NOT IN (SELECT {table.key} FROM incoming)"
+        )
+        params |= {"read_at": reading.read_at}
+        vanished = self._count(f"SELECT COUNT(*) FROM {table.qualified} WHERE {gone}", params)
+        if vanished:
+            self._execute(
+                f"UPDATE {table.qualified} SET active = FALSE, _content_hash = 'vanished',"
+                f" _loaded_at = $read_at, _run_id = $run_id WHERE {gone}",
+                params | {"run_id": reading.run_id},
+            )
+        return vanished
 
     def _replace_lines(self, nested: TypedFiles) -> None:
         """Lines belong to one version of their record and come and go with it."""
@@ -234,28 +276,27 @@ class DuckDBWarehouse:
         )
 
     def _replace_window(self, records: TypedFiles, tenant_id: int, window: Window | None) -> Merged:
-        """Rows without a key: the window's rows are exchanged whole, unless they are the same already."""
+        """Rows without a key: the window's rows become those of the files; equal rows are told apart by number."""
         table, names = records.table.qualified, _names(records.table)
-        where = "tenant_id = $tenant_id"
-        params: dict[str, object] = {"tenant_id": tenant_id}
-        if window is not None:
-            where += " AND created_on >= $start AND created_on < $end"
-            params |= {"start": window.start, "end": window.end}
-        # The shape of the table with no rows stands in for a window without any.
-        files = _parquet(records.files) if records.files else f"(FROM {table} LIMIT 0)"
-        count = self._count(f"SELECT COUNT(*) FROM {files}")
-        old, new = (
-            f"SELECT _content_hash, COUNT(*) FROM {source} GROUP BY ALL"
-            for source in (f"{table} WHERE {where}", files)
+        where, params = _within(tenant_id, window)
+        number = "ROW_NUMBER() OVER (PARTITION BY _content_hash) AS occurrence"
+        self._execute(
+            f"CREATE OR REPLACE TEMP TABLE incoming AS SELECT {names}, {number} FROM {_rows(records)}"
         )
-        same = f"NOT EXISTS (({old}) EXCEPT ({new})) AND NOT EXISTS (({new}) EXCEPT ({old}))"
-        if self._execute(f"SELECT {same}", params).fetchone() == (True,):
-            return Merged(count, count, 0)
-        self._execute(f"DELETE FROM {table} WHERE {where}", params)
-        self._execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM {files}")
-        return Merged(
-            count, self._count(f"SELECT COUNT(*) FROM {table} WHERE {where}", params), count
+        self._execute(
+            "CREATE OR REPLACE TEMP TABLE kept AS"
+            f" SELECT rowid AS row, _content_hash, {number} FROM {table} WHERE {where}",
+            params,
         )
+        gone = "SELECT row FROM kept ANTI JOIN incoming USING (_content_hash, occurrence)"
+        new = "FROM incoming ANTI JOIN kept USING (_content_hash, occurrence)"
+        changed = self._count(f"SELECT COUNT(*) {new}")
+        vanished = self._count(f"SELECT COUNT(*) FROM ({gone})")
+        self._execute(f"DELETE FROM {table} WHERE rowid IN ({gone})")
+        self._execute(f"INSERT INTO {table} ({names}) SELECT {names} {new}")
+        count = self._count("SELECT COUNT(*) FROM incoming")
+        stored = self._count(f"SELECT COUNT(*) FROM {table} WHERE {where}", params)
+        return Merged(count, stored, changed, vanished)
 
     def _count(self, sql: str, params: Params | None = None) -> int:
         row = self._execute(sql, params).fetchone()
@@ -317,6 +358,21 @@ def _definitions(columns: Sequence[tuple[str, ColumnType]]) -> str:
 
 def _names(table: RawTable) -> str:
     return ", ".join(f'"{name}"' for name in table.column_names)
+
+
+def _within(tenant_id: int, window: Window | None) -> tuple[str, dict[str, object]]:
+    """The condition, with its parameters, for a tenant's rows created within the window."""
+    if window is None:
+        return "tenant_id = $tenant_id", {"tenant_id": tenant_id}
+    return (
+        "tenant_id = $tenant_id AND created_on >= $start AND created_on < $end",
+        {"tenant_id": tenant_id, "start": window.start, "end": window.end},
+    )
+
+
+def _rows(typed: TypedFiles) -> str:
+    """The rows of the files; where there are none, no rows of the table's shape."""
+    return _parquet(typed.files) if typed.files else f"(FROM {typed.table.qualified} LIMIT 0)"
 
 
 def _parquet(files: Sequence[Path]) -> str:

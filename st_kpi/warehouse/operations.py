@@ -2,11 +2,17 @@
 
 from st_kpi.servicetitan.schema import ColumnType as T
 
-#: Until when each entity is known, by the source's clock. Later loads of an entity read by windows only add windows,
-#: so what is known of all of it dates from the first; an entity read whole is known as of its latest load.
+#: Until when each entity is known, by the source's clock. Later loads of an entity read by windows only add windows, so
+#: what is known of all of it dates from the first of them, until a sync brings it forward; an entity read whole is known
+#: as of its latest load.
 KNOWN_UNTIL = (
-    "SELECT tenant_id, entity, IF(MIN(kind) = 'whole', MAX(server_time), MIN(server_time)) AS known_until,"
-    " MAX(max_modified_on) AS newest_change FROM st_ops.chunks GROUP BY tenant_id, entity"
+    "SELECT loaded.tenant_id, loaded.entity, loaded.newest_change,"
+    " GREATEST(loaded.known_until, COALESCE(mark.known_until, loaded.known_until)) AS known_until"
+    " FROM (SELECT tenant_id, entity, MAX(max_modified_on) AS newest_change,"
+    " IF(MIN(kind) = 'whole', MAX(server_time), MIN(server_time)) AS known_until"
+    " FROM st_ops.chunks WHERE kind IN ('created', 'whole') GROUP BY tenant_id, entity) AS loaded"
+    " LEFT JOIN st_ops.watermarks AS mark"
+    " ON mark.tenant_id = loaded.tenant_id AND mark.entity = loaded.entity"
 )
 
 OPERATIONS: dict[str, tuple[tuple[str, T], ...]] = {
@@ -32,11 +38,22 @@ OPERATIONS: dict[str, tuple[tuple[str, T], ...]] = {
         ("stored", T.INT64),
         ("changed", T.INT64),
         ("rejected", T.INT64),
+        ("vanished", T.INT64),
+        ("missed", T.INT64),
         ("max_modified_on", T.TIMESTAMP),
         ("server_time", T.TIMESTAMP),
         ("run_id", T.STRING),
         ("started_at", T.TIMESTAMP),
         ("finished_at", T.TIMESTAMP),
+    ),
+    "st_ops.watermarks": (
+        ("tenant_id", T.INT64),
+        ("entity", T.STRING),
+        ("token", T.STRING),
+        ("modified_on", T.TIMESTAMP),
+        ("known_until", T.TIMESTAMP),
+        ("run_id", T.STRING),
+        ("saved_at", T.TIMESTAMP),
     ),
     "st_ops.rejects": (
         ("tenant_id", T.INT64),
@@ -47,13 +64,15 @@ OPERATIONS: dict[str, tuple[tuple[str, T], ...]] = {
         ("reason", T.STRING),
         ("run_id", T.STRING),
         ("rejected_at", T.TIMESTAMP),
+        ("resolved_at", T.TIMESTAMP),
     ),
     "st_ops.schema_drift": (
         ("tenant_id", T.INT64),
         ("entity", T.STRING),
         ("field", T.STRING),
         ("run_id", T.STRING),
-        ("seen_at", T.TIMESTAMP),
+        ("first_seen_at", T.TIMESTAMP),
+        ("last_seen_at", T.TIMESTAMP),
     ),
     "st_ops.check_results": (
         ("run_id", T.STRING),

@@ -138,7 +138,7 @@ def test_equal_pay_lines_all_stay_and_windows_are_replaced(loader: Loader) -> No
     assert loader.rows(amounts) == [(125,), (125,), (50,), (9,)]
     loader.load("gross_pay_items", [pay("2025-01-05", 125)], window=JANUARY)
     assert loader.rows(amounts) == [(125,), (9,)]
-    assert loader.load("gross_pay_items", [], window=JANUARY) == Merged(0, 0, 0)
+    assert loader.load("gross_pay_items", [], window=JANUARY) == Merged(0, 0, 0, vanished=1)
     assert loader.rows(amounts) == [(9,)]
 
 

@@ -1,0 +1,114 @@
+"""``daily-sync``: what changed since each entity's watermark, in whatever way the entity tells."""
+
+import asyncio
+from datetime import datetime
+
+from prefect import flow
+from prefect.runtime import flow_run
+
+from st_kpi import manifest, problems
+from st_kpi.errors import NothingLoaded, RunFailed
+from st_kpi.ingest import advanced
+from st_kpi.manifest import Kind, Watermark
+from st_kpi.planning import source_time, wanted_entities
+from st_kpi.servicetitan.registry import Changes, Entity
+from st_kpi.session import Session, shared_session
+from st_kpi.sync import sweep_due
+from tasks.artifacts import changes_table
+from tasks.chunks import fetch_changes, fetch_chunk, fetch_sweep, store_chunk, touched_windows
+from tasks.limits import ensure_limits
+from tasks.watermarks import move_watermark, read_watermarks, save_watermarks
+
+#: Entities in work at once, as chunks of a backfill.
+PARALLEL_ENTITIES = 3
+
+
+def _run_name() -> str:
+    """For example ``changes of invoices, payments``."""
+    entities = flow_run.parameters.get("entities")
+    return f"changes of {', '.join(entities) if entities else 'everything'}"
+
+
+@flow(name="daily-sync", flow_run_name=_run_name)
+async def daily_sync(
+    entities: list[str] | None = None, sweep: bool = False, run_id: str | None = None
+) -> str:
+    """Load what changed since the watermarks, deleted rows included; returns the run's id.
+
+    By default all entities that a backfill has loaded. Once a week, or with ``sweep``, the lists are looked through for
+    what the feeds did not bring. ``run_id`` is the run that asked for it, else this one. Raises ``NothingLoaded`` for an
+    entity that was never loaded, ``RunFailed`` naming what could not be brought up to date; the rest is kept, and the
+    next run goes on from there.
+    """
+    async with shared_session() as session:
+        own_run = run_id is None
+        run_id = run_id or str(flow_run.id)
+        await ensure_limits()
+        marks = await read_watermarks()
+        names = _loaded(session, entities, marks)
+        if own_run:
+            await asyncio.to_thread(manifest.start_run, session, "daily-sync", run_id)
+        swept = await asyncio.to_thread(manifest.swept_at, session)
+        now = await source_time(session)
+        turns = asyncio.Semaphore(PARALLEL_ENTITIES)
+
+        async def one(entity: Entity) -> None:
+            async with turns:
+                await _bring_up_to_date(entity, marks[entity.name], now, run_id)
+                if sweep or sweep_due(entity, swept.get(entity.name), now):
+                    await _sweep(entity, marks[entity.name], now, run_id)
+
+        ended = await asyncio.gather(
+            *(one(entity) for entity in wanted_entities(names)), return_exceptions=True
+        )
+        found = [
+            problems.of_error(session, name, error)
+            for name, error in zip(names, ended, strict=True)
+            if error is not None
+        ]
+        rows = await asyncio.to_thread(manifest.completeness, session, run_id, names)
+        found += await asyncio.to_thread(problems.of_rejects, session, rows)
+        failures = [sentence for sentence in found if sentence]
+
+        await save_watermarks(names)
+        await changes_table(rows)
+        if own_run:
+            await asyncio.to_thread(manifest.finish_run, session, run_id, failures)
+        if failures:
+            raise RunFailed(f"The sync is incomplete. {' '.join(failures)}")
+        return run_id
+
+
+def _loaded(session: Session, entities: list[str] | None, marks: dict[str, Watermark]) -> list[str]:
+    """The entities to bring up to date; what was never loaded has no changes yet."""
+    names = [entity.name for entity in wanted_entities(entities)]
+    absent = [name for name in names if name not in marks]
+    if absent and (entities or len(absent) == len(names)):
+        listed = " ".join(f"--entity {name}" for name in absent) if entities else ""
+        raise NothingLoaded(
+            f"{', '.join(absent) if entities else 'Nothing'} is not loaded yet: run"
+            f" `st-kpi backfill{' ' * bool(listed)}{listed}` first."
+        )
+    return [name for name in names if name in marks]
+
+
+async def _bring_up_to_date(entity: Entity, mark: Watermark, now: datetime, run_id: str) -> None:
+    """Fetch and store until the source has no more; each stretch is durable before the next is asked for."""
+    if entity.changes is Changes.WINDOWS:
+        chunks, reached = await touched_windows(entity.name, mark, now, run_id)
+        for chunk in chunks:
+            fetched = await fetch_chunk(entity.name, chunk.window, run_id, Kind.AGAIN)
+            await store_chunk(fetched, run_id)
+        await move_watermark(entity.name, reached)
+        return
+    has_more = True
+    while has_more:
+        fetched = await fetch_changes(entity.name, mark, run_id)
+        await store_chunk(fetched, run_id, mark)
+        mark, has_more = advanced(mark, fetched, run_id), fetched.has_more
+
+
+async def _sweep(entity: Entity, mark: Watermark, now: datetime, run_id: str) -> None:
+    """Look through the list; what it finds that is older than the watermark was missed."""
+    fetched = await fetch_sweep(entity.name, now, run_id)
+    await store_chunk(fetched, run_id, mark)
