@@ -3,8 +3,7 @@
 SELECT
   tenant_id,
   field,
-  literal,
-  row_count
+  literal
 FROM st_staging.missing_words
 ORDER BY
   field NULLS FIRST,

@@ -3,12 +3,11 @@
 SELECT
   tenant_id,
   field,
-  literal,
-  row_count
+  literal
 FROM st_staging.missing_words
 WHERE
   is_required
-  AND /* A company that has just begun may have none yet. */ row_count >= 1000
+  AND /* A company that has just begun may have none yet. */ has_many_rows
 ORDER BY
   field NULLS FIRST,
   literal NULLS FIRST,

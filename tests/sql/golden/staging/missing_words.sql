@@ -61,90 +61,107 @@ WITH wanted AS (
     record.tenant_id,
     'jobs.job_status' AS field,
     record.job_status AS literal,
-    record.created_on
+    MAX(record.created_on) AS last_on,
+    CAST(COUNT(*) AS DECIMAL(38, 9)) AS row_count
   FROM st_raw.jobs AS record
+  GROUP BY
+    record.tenant_id,
+    record.job_status
   UNION ALL
   SELECT
     record.tenant_id,
     'appointments.status' AS field,
     record.status AS literal,
-    record.created_on
+    MAX(record.created_on) AS last_on,
+    CAST(COUNT(*) AS DECIMAL(38, 9)) AS row_count
   FROM st_raw.appointments AS record
+  GROUP BY
+    record.tenant_id,
+    record.status
   UNION ALL
   SELECT
     record.tenant_id,
     'estimates.status_name' AS field,
     record.status_name AS literal,
-    record.created_on
+    MAX(record.created_on) AS last_on,
+    CAST(COUNT(*) AS DECIMAL(38, 9)) AS row_count
   FROM st_raw.estimates AS record
+  GROUP BY
+    record.tenant_id,
+    record.status_name
   UNION ALL
   SELECT
     record.tenant_id,
     'gross_pay_items.gross_pay_item_type' AS field,
     record.gross_pay_item_type AS literal,
-    record.created_on
+    MAX(record.created_on) AS last_on,
+    CAST(COUNT(*) AS DECIMAL(38, 9)) AS row_count
   FROM st_raw.gross_pay_items AS record
+  GROUP BY
+    record.tenant_id,
+    record.gross_pay_item_type
   UNION ALL
   SELECT
     record.tenant_id,
     'invoice_items.type' AS field,
     record.type AS literal,
-    record.created_on
+    MAX(record.created_on) AS last_on,
+    CAST(COUNT(*) AS DECIMAL(38, 9)) AS row_count
   FROM st_raw.invoice_items AS record
+  GROUP BY
+    record.tenant_id,
+    record.type
   UNION ALL
   SELECT
     record.tenant_id,
     'purchase_orders.status' AS field,
     record.status AS literal,
-    record.created_on
+    MAX(record.created_on) AS last_on,
+    CAST(COUNT(*) AS DECIMAL(38, 9)) AS row_count
   FROM st_raw.purchase_orders AS record
+  GROUP BY
+    record.tenant_id,
+    record.status
   UNION ALL
   SELECT
     record.tenant_id,
     'returns.status' AS field,
     record.status AS literal,
-    record.created_on
+    MAX(record.created_on) AS last_on,
+    CAST(COUNT(*) AS DECIMAL(38, 9)) AS row_count
   FROM st_raw.returns AS record
+  GROUP BY
+    record.tenant_id,
+    record.status
 ), newest AS (
   SELECT
     tenant_id,
     field,
-    MAX(created_on) AS created_on,
-    COUNT(*) AS row_count
+    MAX(last_on) AS last_on,
+    SUM(row_count) >= 1000 AS has_many_rows
   FROM seen
   GROUP BY
     tenant_id,
     field
-), lately AS (
-  SELECT
-    seen.tenant_id,
-    seen.field,
-    seen.literal
-  FROM seen
-  JOIN newest
-    ON newest.tenant_id = seen.tenant_id AND newest.field = seen.field
-  WHERE
-    newest.created_on IS NULL
-    OR seen.created_on >= (
-      newest.created_on - INTERVAL '365' DAY
-    )
-  GROUP BY
-    seen.tenant_id,
-    seen.field,
-    seen.literal
 )
 SELECT
   newest.tenant_id,
   wanted.field,
   wanted.literal,
   wanted.is_required,
-  newest.row_count
+  newest.has_many_rows
 FROM newest
 JOIN wanted /* no tenant: the words are the same for everyone */
   ON wanted.field = newest.field
-LEFT JOIN lately
-  ON lately.tenant_id = newest.tenant_id
-  AND lately.field = wanted.field
-  AND lately.literal = wanted.literal
+LEFT JOIN seen
+  ON seen.tenant_id = newest.tenant_id
+  AND seen.field = wanted.field
+  AND seen.literal = wanted.literal
 WHERE
-  lately.literal IS NULL
+  seen.literal IS NULL
+  OR seen.last_on < (
+    newest.last_on - INTERVAL '365' DAY
+  )
+  OR /* Without a time of its own among rows that have one, a word is not known to be of the last year. */ (
+    seen.last_on IS NULL AND NOT newest.last_on IS NULL
+  )
