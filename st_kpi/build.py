@@ -283,8 +283,9 @@ def _end(warehouse: Warehouse, project: Project, run: _Run, settings: BuildSetti
         as_of=made.as_of,
         close_after_days=settings.close_week_after_days,
     )
-    read = {t.removeprefix("st_raw.") for s in project.statements for t in s.reads}
-    changes.remember_rows(warehouse, read)
+    read = {t for s in project.statements if s.table for t in s.reads if t.startswith("st_raw.")}
+    new = [t.removeprefix("st_raw.") for t in sorted(read) if not run.plan.unchanged(t)]
+    changes.remember_rows(warehouse, new)
     changes.forget(warehouse, made.number - settings.keep_builds + 1)
     builds.record(warehouse, made, keep=settings.keep_builds)
     run.plan.remember()

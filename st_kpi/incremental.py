@@ -111,6 +111,13 @@ class Plan:
         """Rows of the contributions changed."""
         self._after[CONTRIBUTIONS] = _State("", "", self._build)
 
+    def unchanged(self, table: str) -> bool:
+        """Whether a table that no statement fills has the rows that the last good build met."""
+        before = self._before.get(table)
+        version = self._version(table)
+        self._after[table] = _State("", "", version)
+        return before is not None and before.output == version
+
     def remember(self) -> None:
         """Write what is known for the next build."""
         rows = [(name, s.definition, s.inputs, s.output) for name, s in self._after.items()]
