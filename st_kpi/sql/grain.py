@@ -75,6 +75,8 @@ def _tables_by(tree: exp.Query, key: str, beside: frozenset[str]) -> frozenset[s
     """The tables to cut down; a table with a use that is not by the key stands beside everywhere."""
     root = build_scope(tree)
     assert root is not None
+    if any(node.args.get("recursive") for node in tree.find_all(exp.With)):
+        raise _NotBy(tree, "WITH RECURSIVE may lead from one key to another", root)
     first: _NotBy | None = None
     while _tables(root) - beside:
         try:
@@ -108,6 +110,8 @@ def _proof(scope: Scope, key: str, beside: Set[str]) -> _By | None:
 
 def _union(scope: Scope, branches: list[_By | None]) -> _By:
     union = scope.expression
+    if union.args.get("limit") or union.args.get("by_name"):
+        raise _NotBy(union, "a LIMIT or BY NAME stands behind the UNION", scope)
     if not isinstance(union, exp.Union) or union.args.get("distinct"):
         raise _NotBy(union, "a UNION, INTERSECT or EXCEPT compares rows of all keys", scope)
     positions = None
@@ -129,13 +133,16 @@ def _sources(
     linked: set[Column] = set()  # those of a left join too, which may be NULL
     sure: set[Column] = set()
     tables: frozenset[str] = frozenset()
-    for alias, node, join in _relations(select):
+    for relation, join in _relations(select):
+        alias, node = relation.alias_or_name, join or relation
         source = scope.sources.get(alias)
-        found = None if source is None else _source(source, key, beside)
+        if source is None or any(relation.args.get(part) for part in ("joins", "pivots")):
+            raise _NotBy(node, "a nested join or a PIVOT is not understood", scope)
+        found = _source(source, key, beside)
         left = join is not None and join.side == "LEFT"
         if join is not None and (join.side not in ("", "LEFT") or join.kind in ("SEMI", "ANTI")):
             raise _NotBy(node, f"a {join.side or join.kind} JOIN looks at all rows", scope)
-        if found is None or source is None:
+        if found is None:
             continue
         columns = {(alias, name) for name in found[0]}
         if linked and not (join and _equal(join, columns, linked)):
@@ -161,12 +168,12 @@ def _source(
     return _names(source.expression, found.positions), found.tables
 
 
-def _relations(select: exp.Select) -> Iterator[tuple[str, exp.Expr, exp.Join | None]]:
+def _relations(select: exp.Select) -> Iterator[tuple[exp.Expr, exp.Join | None]]:
     start = select.args.get("from_")
     if start is not None:
-        yield start.this.alias_or_name, start.this, None
+        yield start.this, None
     for join in select.args.get("joins") or ():
-        yield join.this.alias_or_name, join, join
+        yield join.this, join
 
 
 def _equal(join: exp.Join, own: Set[Column], others: Set[Column]) -> bool:

@@ -90,6 +90,14 @@ def test_by_the_key(tmp_path: Path, body: str, tables: list[str]) -> None:
         pytest.param(f"SELECT k {A} WHERE n = (SELECT MAX(n) FROM {B})", "a subquery", id="a subquery"),
         pytest.param(f"SELECT k {A} WHERE EXISTS (SELECT 1 FROM {B} WHERE b.other = a.other)", "a subquery", id="EXISTS"),
         pytest.param(f"SELECT k {A} ORDER BY k LIMIT 5", "a LIMIT", id="LIMIT"),
+        pytest.param(f"SELECT k {A} UNION ALL SELECT k FROM {B} ORDER BY k LIMIT 5", "a LIMIT", id="LIMIT behind a union"),
+        pytest.param(f"SELECT k, other {A} UNION ALL BY NAME SELECT other, k FROM {B}", "BY NAME", id="UNION BY NAME"),
+        pytest.param(
+            f"SELECT a.k FROM st_staging.c AS c JOIN (st_staging.a AS a JOIN {B} ON b.other = a.other AND {TENANT})"
+            " ON c.other = a.other AND c.tenant_id = a.tenant_id",
+            "nested join", id="a nested join",
+        ),
+        pytest.param("SELECT k, x FROM st_staging.a PIVOT (SUM(n) FOR other IN (1 AS x))", "a PIVOT", id="PIVOT"),
     ],
 )  # fmt: skip
 def test_not_by_the_key(tmp_path: Path, body: str, reason: str) -> None:
