@@ -318,7 +318,7 @@ def explain(
 ) -> None:
     """The rows behind one number; their sum is the number."""
     from st_kpi import explain as explaining
-    from st_kpi import terminal
+    from st_kpi import opened
     from st_kpi.warehouse import open_warehouse
 
     on = _day(day)
@@ -327,9 +327,9 @@ def explain(
         raise ConfigurationError("Name the week with --week, or a day with --day.")
     settings = load_settings()
     writers: dict[Format, Callable[[explaining.Explained], str]] = {
-        Format.table: terminal.explained_table,
-        Format.csv: terminal.explained_csv,
-        Format.json: terminal.explained_json,
+        Format.table: opened.explained_table,
+        Format.csv: opened.explained_csv,
+        Format.json: opened.explained_json,
     }
     with open_warehouse(settings.warehouse, read_only=True) as warehouse:
         found = explaining.explain(
@@ -351,14 +351,14 @@ def diff(
 ) -> None:
     """Why numbers changed between two builds, by cause; a build is named by its run id or number."""
     from st_kpi import diff as comparing
-    from st_kpi import terminal
+    from st_kpi import opened
     from st_kpi.warehouse import open_warehouse
 
     settings = load_settings()
     writers: dict[Format, Callable[[comparing.Diff], str]] = {
-        Format.table: terminal.diff_table,
-        Format.csv: terminal.diff_csv,
-        Format.json: terminal.diff_json,
+        Format.table: opened.diff_table,
+        Format.csv: opened.diff_csv,
+        Format.json: opened.diff_json,
     }
     with open_warehouse(settings.warehouse, read_only=True) as warehouse:
         found = comparing.diff(warehouse, start=from_, to=to, kpi=kpi, tenant_id=settings.tenant_id)
