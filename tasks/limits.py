@@ -7,12 +7,13 @@ second. So permits are bought in blocks, which a process spends at once or lets 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.concurrency.asyncio import rate_limit
+from prefect.exceptions import ObjectAlreadyExists
 
 from st_kpi.prefect_server import is_private
 from st_kpi.servicetitan.rate import Limiter
@@ -88,9 +89,10 @@ async def ensure_limits() -> None:
             return
         name = rate_limit_name(session.tenant_id)
         block, decay = terms(session.settings.requests_per_second)
-        await client.upsert_global_concurrency_limit_by_name(
-            name, block, slot_decay_per_second=decay
-        )
+        with suppress(ObjectAlreadyExists):  # a process that began at the same moment was faster
+            await client.upsert_global_concurrency_limit_by_name(
+                name, block, slot_decay_per_second=decay
+            )
         session.source.share(
             lambda own: (
                 own if isinstance(own, SharedAllowance) else SharedAllowance(name, block, own)
