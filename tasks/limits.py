@@ -63,7 +63,7 @@ class SharedAllowance:
 def terms(requests_per_second: int) -> tuple[int, float]:
     """How many permits to buy at a time, and how many come back a second.
 
-    With these no rolling second sees more requests than it may, and about four fifths of them when the work allows.
+    With these no rolling second sees more requests than it may; two busy processes were given two thirds of that.
     """
     block = max(1, requests_per_second // 12)
     return block, (requests_per_second + 0.5 - block) / (1 + GOOD_FOR + ON_THE_WAY)
