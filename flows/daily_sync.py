@@ -12,7 +12,7 @@ from st_kpi.ingest import advanced
 from st_kpi.manifest import Kind, Watermark
 from st_kpi.planning import Chunk, source_time, wanted_entities
 from st_kpi.servicetitan.registry import Changes, Entity
-from st_kpi.session import Session, shared_session
+from st_kpi.session import shared_session
 from st_kpi.sync import sweep_due
 from tasks.artifacts import changes_table
 from tasks.chunks import (
@@ -52,7 +52,7 @@ async def daily_sync(
         run_id = run_id or str(flow_run.id)
         await ensure_limits()
         marks = await read_watermarks()
-        names = _loaded(session, entities, marks)
+        names = _loaded(entities, marks)
         if own_run and await asyncio.to_thread(manifest.start_run, session, "daily-sync", run_id):
             await release_limits()
         swept = await asyncio.to_thread(manifest.swept_at, session)
@@ -62,7 +62,7 @@ async def daily_sync(
         async def one(entity: Entity) -> None:
             async with turns:
                 await _bring_up_to_date(entity, marks[entity.name], now, run_id)
-                if sweep or sweep_due(entity, swept.get(entity.name), now):
+                if sweep_due(entity, swept.get(entity.name), now, asked=sweep):
                     await _sweep(entity, marks[entity.name], now, run_id)
 
         ended = await asyncio.gather(
@@ -89,15 +89,16 @@ async def daily_sync(
         return run_id
 
 
-def _loaded(session: Session, entities: list[str] | None, marks: dict[str, Watermark]) -> list[str]:
+def _loaded(entities: list[str] | None, marks: dict[str, Watermark]) -> list[str]:
     """The entities to bring up to date; what was never loaded has no changes yet."""
     names = [entity.name for entity in wanted_entities(entities)]
     absent = [name for name in names if name not in marks]
-    if absent and (entities or len(absent) == len(names)):
-        listed = " ".join(f"--entity {name}" for name in absent) if entities else ""
+    if len(absent) == len(names) and not entities:
+        raise NothingLoaded("Nothing is loaded yet: run `st-kpi backfill` first.")
+    if absent and entities:
+        listed = " ".join(f"--entity {name}" for name in absent)
         raise NothingLoaded(
-            f"{', '.join(absent) if entities else 'Nothing'} is not loaded yet: run"
-            f" `st-kpi backfill{' ' * bool(listed)}{listed}` first."
+            f"{', '.join(absent)} is not loaded yet: run `st-kpi backfill {listed}` first."
         )
     return [name for name in names if name in marks]
 

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, Protocol, get_args
 from zoneinfo import ZoneInfo
 
-from st_kpi import builds, changes, contributions, reported
+from st_kpi import builds, changes, contributions, differences, reported, touched
 from st_kpi.builds import Build
 from st_kpi.checks import CheckResult, record_checks, refuse_failed, run_check
 from st_kpi.errors import ConfigurationError, NothingLoaded
-from st_kpi.incremental import Plan
+from st_kpi.incremental import Plan, Work
 from st_kpi.mappings import (
     FAMILIES,
     TYPE_COLUMNS,
@@ -68,6 +68,7 @@ class BuildResult:
     """What a build left behind: rows per table, seconds per statement, and every check.
 
     ``recomputed`` names the statements that ran; the tables of the others were as they had to be.
+    Those ``in_part`` ran for touched keys alone.
     ``measured`` says whether the snapshots of ``as_of`` were written.
     """
 
@@ -79,6 +80,7 @@ class BuildResult:
     checks: tuple[CheckResult, ...]
     number: int
     recomputed: tuple[str, ...]
+    in_part: frozenset[str]
     measured: bool
 
 
@@ -94,6 +96,7 @@ def build(
     """Build every table from ``st_raw`` as of the local day ``as_of``.
 
     Statements whose SQL, parameters and input rows are as the last build met them do not run again,
+    and of the others those by a key only for the keys that were touched (``st_kpi.incremental``),
     unless ``full``; the tables are the same either way. Snapshots of other days than ``as_of`` stay
     as they were, and those of ``as_of`` too where ``reported.may_measure`` says no. Raises
     ``SqlError`` for SQL the lint refuses, ``NothingLoaded`` without jobs, ``MappingError`` for a
@@ -122,11 +125,17 @@ def build(
             rows = _counts(warehouse, project.statements)
     finally:
         record_checks(warehouse, run_id, checks)
-    ran = tuple(run.recomputed)
-    measured = under_way.build.measured
-    number = under_way.build.number
     return BuildResult(
-        run_id, as_of, watermark, rows, run.seconds, tuple(checks), number, ran, measured
+        run_id,
+        as_of,
+        watermark,
+        rows,
+        run.seconds,
+        tuple(checks),
+        under_way.build.number,
+        tuple(run.work),
+        frozenset(name for name, work in run.work.items() if work.part),
+        under_way.build.measured,
     )
 
 
@@ -140,7 +149,7 @@ class _UnderWay:
 
 
 class _Run:
-    """Statements run in turn; what ran and how long each took."""
+    """Statements run in turn; how each ran and how long it took."""
 
     def __init__(
         self,
@@ -155,9 +164,9 @@ class _Run:
         self.project = project
         self.params = params
         self.under_way = under_way
-        self.plan = Plan(warehouse, params, under_way.build.number, full=full)
+        self.plan = Plan(warehouse, params, under_way.build.number, project.by_key, full=full)
         self.seconds: dict[str, float] = {}
-        self.recomputed: list[str] = []
+        self.work: dict[str, Work] = {}
         if contributions.remove_unknown(warehouse, project.cards):
             self.plan.touched()
 
@@ -168,8 +177,8 @@ class _Run:
             checks.append(run_check(self.warehouse, statement, self.params))
         elif self._measures(statement) and not self.under_way.build.measured:
             self.plan.skip(statement)
-        elif self.plan.run(statement, lambda: self._fill(statement)):
-            self.recomputed.append(statement.name)
+        elif work := self.plan.run(statement, lambda work: self._fill(statement, work)):
+            self.work[statement.name] = work
         self.seconds[statement.name] = time.perf_counter() - started
 
     def _measures(self, statement: Statement) -> bool:
@@ -178,18 +187,32 @@ class _Run:
             return self.project.cards[statement.kpi].kind is Kind.SNAPSHOT
         return "@as_of" in (statement.replaces or "")
 
-    def _fill(self, statement: Statement) -> bool:
+    def _fill(self, statement: Statement, work: Work) -> bool:
+        """Write the statement's rows; returns whether any changed, as far as that is known."""
         table, sql, params = statement.table, statement.sql, self.params
         assert table is not None
         if statement.kpi is not None:
             kind = self.project.cards[statement.kpi].kind
             before, first = self.under_way.measured_before, self.under_way.previous is None
-            return contributions.write(self.warehouse, statement, kind, params, before, first=first)
+            return contributions.write(
+                self.warehouse, statement, kind, params, before, work.part, first=first
+            )
+        if work.compared:
+            columns = self.project.tables[table]
+            changed = differences.update(self.warehouse, table, columns, sql, params, work.part)
+            if changed:
+                touched.note(self.warehouse, table, differences.DIFFERENCES, self._keys(table))
+            return changed
         if statement.replaces is not None:
             self.warehouse.replace_rows(table, statement.replaces, sql, params)
         else:
             self.warehouse.replace_table(table, sql, params)
         return True
+
+    def _keys(self, table: str) -> set[str]:
+        """The columns by which statements that read the table can be cut down."""
+        read = self.project.by_key
+        return {s.by for s in self.project.statements if s.by and table in read.get(s.name, ())}
 
 
 def _begin(
@@ -227,6 +250,7 @@ def _begin(
         pay_known_until=changes.pay_known_until(warehouse),
     )
     contributions.begin(warehouse)
+    touched.clear(warehouse)
     if previous:
         changes.remember_before(warehouse)
     return _UnderWay(made, previous, before)
@@ -250,7 +274,8 @@ def _end(warehouse: Warehouse, project: Project, run: _Run, settings: BuildSetti
             moved_on=measured if before not in (None, made.as_of) else [],
         )
         changes.explain_changes(warehouse, changed)
-    contributions.end(warehouse)
+    for scratch in (contributions.end, differences.clear, touched.clear):
+        scratch(warehouse)
     reported.freeze(
         warehouse,
         build=made.number,
@@ -258,8 +283,9 @@ def _end(warehouse: Warehouse, project: Project, run: _Run, settings: BuildSetti
         as_of=made.as_of,
         close_after_days=settings.close_week_after_days,
     )
-    read = {t.removeprefix("st_raw.") for s in project.statements for t in s.reads}
-    changes.remember_rows(warehouse, read)
+    read = {t for s in project.statements if s.table for t in s.reads if t.startswith("st_raw.")}
+    new = [t.removeprefix("st_raw.") for t in sorted(read) if not run.plan.unchanged(t)]
+    changes.remember_rows(warehouse, new)
     changes.forget(warehouse, made.number - settings.keep_builds + 1)
     builds.record(warehouse, made, keep=settings.keep_builds)
     run.plan.remember()

@@ -18,7 +18,7 @@ PREVIOUS_ROLLUPS = "st_staging.previous_bu_rollup"
 PREVIOUS_TYPES = "st_staging.previous_job_types"
 PREVIOUS_WEEKLY = "st_staging.previous_weekly"
 SOURCES = "st_staging.changed_sources"
-LATE_COSTS = "st_staging.late_cost_jobs"
+LATE_COSTS = "st_staging.late_costs"
 CLASSIFIED = "st_staging.classified_changes"
 STEPS = "st_staging.change_steps"
 
@@ -122,6 +122,7 @@ judged AS (
   LEFT JOIN {LATE_COSTS} AS late
     ON late.tenant_id = matched.tenant_id
     AND late.job_id = COALESCE(matched.new_job_id, matched.old_job_id)
+    AND late.part = REGEXP_EXTRACT(COALESCE(matched.new_reason, matched.old_reason), r'cost: ([a-z_]+)')
   {_unit("unit_before", PREVIOUS_ROLLUPS)}
   {_unit("unit_now", "st_ref.dim_bu_rollup")}
 )

@@ -13,8 +13,9 @@ has the rows that went and came, so that the rows of any build kept can be had a
   of a *definition changed* when SQL or settings of the KPI did and its source row did not. A source
   row that no earlier build met *arrived late*, or is *new* when it is dated on the earlier build's
   day or after. Anything else that starts or stops counting is *status moved*.
-- What a job costs is summed from rows beneath it (their reason has "cost: "). It *arrived late* when
-  a cost document or pay line came with this build that was not there before, else it was edited.
+- A part of what a job costs is summed from rows beneath it (the reason has "cost: " and the part). It
+  *arrived late* when a document or pay line of that part came with this build that was not there
+  before, else it was edited.
 - A mapping that changed moves all rows of its units, changed or not: *remapped*, *unmapped*.
 - The first snapshot of a week is *measured*. A difference left over is *not explained*.
 """
@@ -52,9 +53,16 @@ from st_kpi.sql.statements import CONTRIBUTIONS
 from st_kpi.warehouse.base import Warehouse
 from st_kpi.warehouse.tables import raw_tables
 
-#: Documents whose rows make up what a job costs; pay lines come beside them.
-_COST_DOCUMENTS = ("invoices", "purchase_orders", "receipts", "inventory_bills", "returns")
+#: Documents whose rows make up what a job costs, with the parts of the cost they are; pay lines come beside.
+_COST_DOCUMENTS = {
+    "invoices": ("materials", "equipment"),
+    "purchase_orders": ("purchases",),
+    "receipts": ("purchases",),
+    "inventory_bills": ("purchases",),
+    "returns": ("returns",),
+}
 _PAY = "gross_pay_items"
+_PAY_PARTS = ("labour_pay", "payroll_adjustments")
 
 
 @dataclass(frozen=True)
@@ -169,12 +177,12 @@ def _look_up_sources(warehouse: Warehouse, params: Mapping[str, object]) -> None
         warehouse.execute(f"INSERT INTO {SOURCES} {_source_select(name)}", params)
     late = [_late(name) for name in _identified(_COST_DOCUMENTS)]
     late.append(
-        f"SELECT tenant_id, job_id FROM st_raw.{_PAY} WHERE job_id IS NOT NULL"
-        " AND created_on > COALESCE(@pay_known_until, TIMESTAMP '0001-01-02 00:00:00+00')"
+        f"SELECT tenant_id, job_id, part FROM st_raw.{_PAY} {_each(_PAY_PARTS)}"
+        " WHERE job_id IS NOT NULL AND created_on > COALESCE(@pay_known_until, TIMESTAMP '0001-01-02 00:00:00+00')"
     )
     warehouse.replace_table(
         LATE_COSTS,
-        f"SELECT DISTINCT tenant_id, job_id FROM ({' UNION ALL '.join(late)}) AS late",
+        f"SELECT DISTINCT tenant_id, job_id, part FROM ({' UNION ALL '.join(late)}) AS late",
         params,
     )
 
@@ -217,11 +225,16 @@ def _source_select(name: str) -> str:
 
 def _late(name: str) -> str:
     return (
-        f"SELECT document.tenant_id, document.job_id FROM st_raw.{name} AS document"
-        " WHERE document.job_id IS NOT NULL"
+        f"SELECT document.tenant_id, document.job_id, part FROM st_raw.{name} AS document"
+        f" {_each(_COST_DOCUMENTS[name])} WHERE document.job_id IS NOT NULL"
         f" AND NOT EXISTS (SELECT 1 FROM {SEEN} AS seen WHERE seen.entity = '{name}'"
         " AND seen.tenant_id = document.tenant_id AND seen.id = document.id)"
     )
+
+
+def _each(parts: Iterable[str]) -> str:
+    listed = ", ".join(f"'{part}'" for part in parts)
+    return f"CROSS JOIN UNNEST([{listed}]) AS part"
 
 
 @lru_cache(maxsize=1)

@@ -241,6 +241,7 @@ def sync(
 
     async def run() -> None:
         from st_kpi import manifest, terminal
+        from st_kpi.servicetitan.registry import REGISTRY
         from st_kpi.session import open_session
 
         async with open_session(settings) as session:
@@ -248,9 +249,13 @@ def sync(
                 from flows.daily_sync import daily_sync as flow
 
                 run_id = await flow(entity, sweep)
-            names = entity or list(manifest.watermarks(session))
+            loaded = manifest.watermarks(session)
+            names = entity or [name for name in REGISTRY if name in loaded]
             rows = manifest.completeness(session, run_id, names)
         sys.stdout.write(terminal.changes_table(rows))
+        absent = [name for name in REGISTRY if name not in loaded]
+        if absent and not entity:
+            terminal.say(f"Never loaded, so not synced: {', '.join(absent)}.")
 
     asyncio.run(run())
 
@@ -364,7 +369,7 @@ def explain(
 ) -> None:
     """The rows behind one number; their sum is the number."""
     from st_kpi import explain as explaining
-    from st_kpi import terminal
+    from st_kpi import opened
     from st_kpi.warehouse import open_warehouse
 
     on = _day(day)
@@ -373,9 +378,9 @@ def explain(
         raise ConfigurationError("Name the week with --week, or a day with --day.")
     settings = load_settings()
     writers: dict[Format, Callable[[explaining.Explained], str]] = {
-        Format.table: terminal.explained_table,
-        Format.csv: terminal.explained_csv,
-        Format.json: terminal.explained_json,
+        Format.table: opened.explained_table,
+        Format.csv: opened.explained_csv,
+        Format.json: opened.explained_json,
     }
     with open_warehouse(settings.warehouse, read_only=True) as warehouse:
         found = explaining.explain(
@@ -397,14 +402,14 @@ def diff(
 ) -> None:
     """Why numbers changed between two builds, by cause; a build is named by its run id or number."""
     from st_kpi import diff as comparing
-    from st_kpi import terminal
+    from st_kpi import opened
     from st_kpi.warehouse import open_warehouse
 
     settings = load_settings()
     writers: dict[Format, Callable[[comparing.Diff], str]] = {
-        Format.table: terminal.diff_table,
-        Format.csv: terminal.diff_csv,
-        Format.json: terminal.diff_json,
+        Format.table: opened.diff_table,
+        Format.csv: opened.diff_csv,
+        Format.json: opened.diff_json,
     }
     with open_warehouse(settings.warehouse, read_only=True) as warehouse:
         found = comparing.diff(warehouse, start=from_, to=to, kpi=kpi, tenant_id=settings.tenant_id)

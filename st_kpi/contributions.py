@@ -9,10 +9,12 @@ of the build under way, ``before`` and ``after`` being the number of equal rows,
 import datetime as dt
 from collections.abc import Iterable, Mapping
 
+from st_kpi.differences import apply, compare
 from st_kpi.servicetitan.schema import ColumnType
 from st_kpi.sql.cards import Kind
 from st_kpi.sql.lint import CONTRIBUTION_COLUMNS
 from st_kpi.sql.statements import CONTRIBUTIONS, Statement
+from st_kpi.touched import Part
 from st_kpi.warehouse.base import Warehouse
 
 COLUMNS: dict[str, ColumnType] = {
@@ -25,7 +27,6 @@ CHANGED_COLUMNS = (*COLUMNS.items(), ("before", ColumnType.INT64), ("after", Col
 
 _COUNTED = "st_staging.counted"
 _LISTED = ", ".join(COLUMNS)
-_SAME_ROW = " AND ".join(f"changed.{name} IS NOT DISTINCT FROM stored.{name}" for name in COLUMNS)
 
 
 def contributions_select(statement: Statement) -> str:
@@ -53,14 +54,16 @@ def write(
     kind: Kind,
     params: Mapping[str, object],
     measured_before: dt.date | None,
+    part: Part | None,
     *,
     first: bool,
 ) -> bool:
     """Bring one KPI's stored rows to what its SQL returns now; returns whether any row changed.
 
     Of a snapshot only the rows of ``@as_of`` are written. They are compared with those of the day
-    that stood for the week until now (``measured_before``), as if both had the same date. Before the
-    ``first`` build there is nothing to compare with.
+    that stood for the week until now (``measured_before``), as if both had the same date. Of another
+    KPI, ``part`` says which rows can have changed. Before the ``first`` build there is nothing to
+    compare with.
     """
     assert statement.kpi is not None
     kpi = f"kpi = '{statement.kpi}'"
@@ -70,12 +73,16 @@ def write(
         where = f"{kpi} AND on_date = @as_of" if snapshot else kpi
         warehouse.replace_rows(CONTRIBUTIONS, where, select, params)
         return True
-    warehouse.replace_table(_COUNTED, select, params)
     if snapshot:
-        _write_snapshot(warehouse, statement.kpi, params, measured_before)
+        _write_snapshot(warehouse, statement.kpi, select, params, measured_before)
         return True
-    _compare(warehouse, statement.kpi, f"{_stored('on_date')} {kpi}", _COUNTED, params)
-    return _apply(warehouse, kpi)
+    where = kpi
+    if part:
+        select, where = part.of(select), f"{kpi} AND {part.condition}"
+        params = {**params, **part.params}
+    stored = f"SELECT {_LISTED} FROM {CONTRIBUTIONS} WHERE {where}"
+    _compare(warehouse, stored, select, params)
+    return apply(warehouse, CONTRIBUTIONS, COLUMNS, CHANGED, kpi)
 
 
 def remove_unknown(warehouse: Warehouse, kpis: Iterable[str]) -> bool:
@@ -85,54 +92,31 @@ def remove_unknown(warehouse: Warehouse, kpis: Iterable[str]) -> bool:
     stored = warehouse.query(f"SELECT DISTINCT kpi FROM {CONTRIBUTIONS}")
     gone = sorted({row["kpi"] for row in stored} - set(kpis))
     for kpi in gone:
-        warehouse.write_table(_COUNTED, list(COLUMNS.items()), [])
-        _compare(warehouse, kpi, f"{_stored('on_date')} kpi = '{kpi}'", _COUNTED, {})
-        _apply(warehouse, f"kpi = '{kpi}'")
+        where = f"kpi = '{kpi}'"
+        rows = f"SELECT {_LISTED} FROM {CONTRIBUTIONS} WHERE"
+        _compare(warehouse, f"{rows} {where}", f"{rows} FALSE", {})
+        apply(warehouse, CONTRIBUTIONS, COLUMNS, CHANGED, where)
     return bool(gone)
 
 
 def _write_snapshot(
     warehouse: Warehouse,
     kpi: str,
+    select: str,
     params: Mapping[str, object],
     measured_before: dt.date | None,
 ) -> None:
+    warehouse.replace_table(_COUNTED, select, params)
+    counted = f"SELECT {_LISTED} FROM {_COUNTED}"
+    listed = ", ".join("@as_of AS on_date" if name == "on_date" else name for name in COLUMNS)
     where = f"kpi = '{kpi}' AND on_date = @measured_before" if measured_before else "FALSE"
     used = {**params, "measured_before": measured_before}
-    _compare(warehouse, kpi, f"{_stored('@as_of AS on_date')} {where}", _COUNTED, used)
+    _compare(warehouse, f"SELECT {listed} FROM {CONTRIBUTIONS} WHERE {where}", counted, used)
     day = f"kpi = '{kpi}' AND on_date = @as_of"
-    warehouse.replace_rows(CONTRIBUTIONS, day, f"SELECT {_LISTED} FROM {_COUNTED}", params)
+    warehouse.replace_rows(CONTRIBUTIONS, day, counted, params)
 
 
-def _stored(on_date: str) -> str:
-    listed = ", ".join(on_date if name == "on_date" else name for name in COLUMNS)
-    return f"SELECT {listed}, 1 AS before, 0 AS after FROM {CONTRIBUTIONS} WHERE"
-
-
-def _compare(
-    warehouse: Warehouse, kpi: str, old: str, new: str, params: Mapping[str, object]
-) -> None:
-    """Add the rows whose number differs between the SELECT ``old`` and the table ``new``."""
-    select = (
-        f"SELECT {_LISTED}, CAST(SUM(before) AS INT64) AS before, CAST(SUM(after) AS INT64) AS after"
-        f" FROM ({old} UNION ALL"
-        f" SELECT {_LISTED}, 0 AS before, 1 AS after FROM {new} WHERE kpi = '{kpi}') AS both_states"
-        f" GROUP BY {_LISTED} HAVING SUM(before) <> SUM(after)"
-    )
-    warehouse.replace_rows(CHANGED, f"kpi = '{kpi}'", select, params)
-
-
-def _apply(warehouse: Warehouse, kpi: str) -> bool:
-    """Make the stored rows of a KPI what the differences say."""
-    found = warehouse.query(f"SELECT COUNT(*) AS n FROM {CHANGED} WHERE {kpi}")
-    if not found[0]["n"]:
-        return False
-    warehouse.execute(
-        f"DELETE FROM {CONTRIBUTIONS} AS stored WHERE stored.{kpi} AND EXISTS"
-        f" (SELECT 1 FROM {CHANGED} AS changed WHERE changed.before > 0 AND {_SAME_ROW})"
-    )
-    warehouse.execute(
-        f"INSERT INTO {CONTRIBUTIONS} ({_LISTED}) SELECT {_LISTED} FROM {CHANGED}"
-        f" CROSS JOIN UNNEST(GENERATE_ARRAY(1, after)) AS nth WHERE {kpi} AND after > 0"
-    )
-    return True
+def _compare(warehouse: Warehouse, old: str, new: str, params: Mapping[str, object]) -> None:
+    """Note the rows whose number differs between two SELECTs of one KPI's rows."""
+    listed = ", ".join(name for name, _ in CHANGED_COLUMNS)
+    warehouse.execute(f"INSERT INTO {CHANGED} ({listed}) {compare(old, new, COLUMNS)}", params)

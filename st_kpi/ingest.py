@@ -260,6 +260,8 @@ def _merge(session: Session, fetched: Fetched, run_id: str) -> Merged:
     entity, personal = fetched.entity, session.settings.personal_data
     table = line_table(entity, personal)
     by_creation = fetched.kind in (Kind.CREATED, Kind.AGAIN)
+    if entity.key is None and not by_creation:
+        raise ValueError(f"{entity.name} has no key: a part of it would replace the whole")
     # A row that was refused is not in the files, and has not vanished for that.
     all_rows = (by_creation or fetched.kind is Kind.WHOLE) and not fetched.rejected
     merged = session.warehouse.merge(

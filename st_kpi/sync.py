@@ -60,11 +60,11 @@ async def fetch_sweep(session: Session, entity: Entity, now: datetime, run_id: s
     return await ingest.fetch_modified(session, entity, since, run_id, Kind.SWEEP)
 
 
-def sweep_due(entity: Entity, last: datetime | None, now: datetime) -> bool:
-    """Whether the weekly look through the list is due; nothing is swept that is read whole or by windows anyway."""
+def sweep_due(entity: Entity, last: datetime | None, now: datetime, *, asked: bool = False) -> bool:
+    """Whether to look through the list: weekly, or when asked to; never where it is read whole or by windows anyway."""
     if entity.changes in (Changes.WHOLE, Changes.WINDOWS):
         return False
-    return last is None or now - last >= SWEEP_EVERY
+    return asked or last is None or now - last >= SWEEP_EVERY
 
 
 async def touched_windows(

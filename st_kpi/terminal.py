@@ -16,8 +16,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from st_kpi.build import BuildResult
-from st_kpi.diff import Diff
-from st_kpi.explain import Explained
 from st_kpi.health import Health
 from st_kpi.published import ALL, UNASSIGNED, Kpi, Published
 from st_kpi.session import Progress as Told
@@ -26,13 +24,13 @@ from st_kpi.session import Progress as Told
 _TABLE_WIDTH = 400
 _COLUMNS = 10
 _HEADING_WIDTH = 11
-_NOTHING = "-"
+NOTHING = "-"
 
 
 def number(kpi: Kpi, value: Decimal | None, *, cents: bool = False) -> str:
     """A KPI's value as a person reads it: ``1,234,567``, ``53.37%``, or a dash for nothing."""
     if value is None:
-        return _NOTHING
+        return NOTHING
     if kpi.unit == "percent":
         return f"{_rounded(value * 100, 2)}%"
     return f"{_rounded(value, 2 if cents else 0):,}"
@@ -55,18 +53,14 @@ def _base(kpi: Kpi) -> str:
 
 
 def _table(published: Published, kpis: Sequence[Kpi], *, cents: bool = False) -> str:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
-    table.add_column("Week of", no_wrap=True)
-    for kpi in kpis:
-        table.add_column(kpi.title if cents else _heading(kpi.title), justify="right", no_wrap=True)
+    headings = [kpi.title if cents else _heading(kpi.title) for kpi in kpis]
+    table = plain_table(("Week of",), headings, ())
     for rollup in published.rollups:
         table.add_row(f"[bold]{'All rollups' if rollup == ALL else rollup}[/bold]")
         for week in published.weeks:
             values = [number(kpi, published.value(kpi, week, rollup), cents=cents) for kpi in kpis]
             table.add_row(f"{week}", *values, end_section=week == published.weeks[-1])
-    out = io.StringIO()
-    Console(file=out, width=_TABLE_WIDTH, force_terminal=sys.stdout.isatty()).print(table)
-    return out.getvalue().rstrip() + "\n"
+    return printed(table, markup=True)
 
 
 def _heading(title: str) -> str:
@@ -98,12 +92,8 @@ def _footer(published: Published) -> str:
 
 def as_csv(published: Published) -> str:
     """One line per KPI, week and rollup, numbers exact and unformatted."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    records = list(_records(published))
-    writer.writerow(["kpi", "week_start", "rollup", "numerator", "denominator", "value"])
-    writer.writerows(record.values() for record in records)
-    return out.getvalue()
+    header = ("kpi", "week_start", "rollup", "numerator", "denominator", "value")
+    return csv_text(header, (record.values() for record in _records(published)))
 
 
 def as_json(published: Published) -> str:
@@ -126,160 +116,14 @@ def _records(published: Published) -> Iterator[dict[str, str | None]]:
                     "kpi": kpi.name,
                     "week_start": week.isoformat(),
                     "rollup": rollup,
-                    "numerator": _exact(cell.numerator if cell else None),
-                    "denominator": _exact(cell.denominator if cell else None),
-                    "value": _exact(published.value(kpi, week, rollup)),
+                    "numerator": exact(cell.numerator if cell else None),
+                    "denominator": exact(cell.denominator if cell else None),
+                    "value": exact(published.value(kpi, week, rollup)),
                 }
 
 
-def explained_table(explained: Explained) -> str:
-    """A line per row behind the number, and their sums."""
-    table = _plain_table(
-        ("Date", "Part", "Job", "Business unit"), ("Amount",), ("Reason", "Source")
-    )
-    for row in explained.rows:
-        job = row.job_number or (str(row.job_id) if row.job_id else _NOTHING)
-        source = f"{row.source_entity} {row.source_id}"
-        unit = row.business_unit or _NOTHING
-        table.add_row(
-            str(row.on_date), row.part, job, unit, _amount(row.amount), row.reason, source
-        )
-    kpi, when = explained.kpi, f"the week of {explained.week_start}"
-    if explained.day:
-        when = f"{explained.day} ({when})"
-    where = "all rollups" if explained.rollup == ALL else explained.rollup
-    told = number(kpi, explained.value, cents=kpi.unit == "money")
-    if explained.denominator is not None:
-        told = (
-            f"{_amount(explained.numerator)} / {_amount(explained.denominator)} = {told}"
-            f" (numerator / denominator)"
-        )
-    known = explained.input_watermark
-    until = f"; all data up to {known:%Y-%m-%d %H:%M} UTC" if known else ""
-    return (
-        _printed(table)
-        + f"{kpi.title} of {where}, {when}: {told}, from {len(explained.rows):,} rows.\n"
-        + f"As of {explained.as_of}{until}.\n"
-    )
-
-
-def explained_csv(explained: Explained) -> str:
-    """One line per row, amounts exact."""
-    return _csv(_EXPLAINED, (record.values() for record in _explained_records(explained)))
-
-
-def explained_json(explained: Explained) -> str:
-    """The number with its rows; amounts are text, so that no digit is lost."""
-    watermark = explained.input_watermark
-    document = {
-        "kpi": explained.kpi.name,
-        "week_start": explained.week_start.isoformat(),
-        "day": explained.day.isoformat() if explained.day else None,
-        "rollup": explained.rollup,
-        "numerator": _exact(explained.numerator),
-        "denominator": _exact(explained.denominator),
-        "value": _exact(explained.value),
-        "as_of": explained.as_of.isoformat(),
-        "input_watermark": watermark.isoformat() if watermark else None,
-        "rows": list(_explained_records(explained)),
-    }
-    return json.dumps(document, indent=2) + "\n"
-
-
-_EXPLAINED = (
-    "on_date",
-    "part",
-    "job_number",
-    "business_unit",
-    "rollup",
-    "amount",
-    "reason",
-    "source_entity",
-    "source_id",
-    "job_id",
-)
-
-
-def _explained_records(explained: Explained) -> Iterator[dict[str, str | int | None]]:
-    for row in explained.rows:
-        record: dict[str, str | int | None] = {name: getattr(row, name) for name in _EXPLAINED}
-        yield record | {"on_date": row.on_date.isoformat(), "amount": _exact(row.amount)}
-
-
-def diff_table(diff: Diff) -> str:
-    """A line per changed value and cause; the causes of a value add up to its change."""
-    if not diff.changes:
-        return f"No weekly value changed between build {diff.start} and build {diff.to}.\n"
-    table = _plain_table(
-        ("KPI", "Week of", "Rollup", "Part"),
-        ("Before", "After", "Change", "Of it", "Rows"),
-        ("Cause",),
-    )
-    for change in diff.changes:
-        amounts = (_amount(change.before), _amount(change.after), _amount(change.change, sign=True))
-        cells: tuple[str, ...] = (
-            change.kpi.title,
-            str(change.week_start),
-            change.rollup,
-            change.part,
-            *amounts,
-        )
-        for told in change.causes:
-            amount = _amount(told.amount, sign=True)
-            table.add_row(*cells, amount, f"{told.source_rows:,}", told.cause)
-            cells = ("",) * len(cells)
-    return (
-        _printed(table)
-        + f"{len(diff.changes):,} values changed between build {diff.start} and build {diff.to}.\n"
-    )
-
-
-def diff_csv(diff: Diff) -> str:
-    """One line per changed value and cause, amounts exact."""
-    return _csv(_DIFF, (record.values() for record in _diff_records(diff)))
-
-
-def diff_json(diff: Diff) -> str:
-    """Both builds, and the lines of the CSV; amounts are text, so that no digit is lost."""
-    both = {
-        name: {"build": b.number, "run_id": b.run_id, "as_of": b.as_of.isoformat()}
-        for name, b in (("from", diff.start), ("to", diff.to))
-    }
-    return json.dumps({**both, "changes": list(_diff_records(diff))}, indent=2) + "\n"
-
-
-_DIFF = (
-    "kpi",
-    "week_start",
-    "rollup",
-    "part",
-    "before",
-    "after",
-    "change",
-    "cause",
-    "amount",
-    "source_rows",
-)
-
-
-def _diff_records(diff: Diff) -> Iterator[dict[str, str | int | None]]:
-    for change in diff.changes:
-        for told in change.causes:
-            yield {
-                "kpi": change.kpi.name,
-                "week_start": change.week_start.isoformat(),
-                "rollup": change.rollup,
-                "part": change.part,
-                "before": _exact(change.before),
-                "after": _exact(change.after),
-                "change": _exact(change.change),
-                "cause": told.cause,
-                "amount": _exact(told.amount),
-                "source_rows": told.source_rows,
-            }
-
-
-def _plain_table(before: Sequence[str], right: Sequence[str], after: Sequence[str]) -> Table:
+def plain_table(before: Sequence[str], right: Sequence[str], after: Sequence[str]) -> Table:
+    """A table without rows: texts, numbers to the right, then texts that may fold."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     for heading in before:
         table.add_column(heading, no_wrap=True)
@@ -290,17 +134,18 @@ def _plain_table(before: Sequence[str], right: Sequence[str], after: Sequence[st
     return table
 
 
-def _printed(table: Table) -> str:
-    """The table as text; brackets in names of the source are no markup."""
+def printed(table: Table, *, markup: bool = False) -> str:
+    """The table as text; without ``markup``, brackets in names of the source are only brackets."""
     out = io.StringIO()
     console = Console(
-        file=out, width=_TABLE_WIDTH, force_terminal=sys.stdout.isatty(), markup=False
+        file=out, width=_TABLE_WIDTH, force_terminal=sys.stdout.isatty(), markup=markup
     )
     console.print(table)
     return out.getvalue().rstrip() + "\n"
 
 
-def _csv(header: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
+def csv_text(header: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
+    """A CSV with a line of headings."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(header)
@@ -308,14 +153,8 @@ def _csv(header: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
     return out.getvalue()
 
 
-def _amount(value: Decimal, *, sign: bool = False) -> str:
-    """Every digit there is, and cents where there is a fraction: ``1``, ``-1,234.50``."""
-    exact = _exact(value) or "0"
-    places = max(2, len(exact.partition(".")[2])) if "." in exact else 0
-    return f"{value:{'+' if sign else ''},.{places}f}"
-
-
-def _exact(value: Decimal | None) -> str | None:
+def exact(value: Decimal | None) -> str | None:
+    """Every digit there is and no zeros behind them; None for no value."""
     if value is None:
         return None
     text = f"{value:f}"
@@ -329,10 +168,11 @@ def _rounded(value: Decimal, places: int) -> Decimal:
 def build_summary(built: BuildResult) -> str:
     """What a build did, in a sentence, and each warning of a check."""
     seconds = sum(built.seconds.values())
+    in_part = f", {len(built.in_part)} of them in part" if built.in_part else ""
     lines = [
         f"Built {built.rows.get('st_kpi.contributions', 0):,} contributions"
         f" as of {built.as_of} in {seconds:.1f} s (build {built.number},"
-        f" {len(built.recomputed)} of {len(built.seconds) - len(built.checks)} statements had to run);"
+        f" {len(built.recomputed)} of {len(built.seconds) - len(built.checks)} statements had to run{in_part});"
         f" {sum(c.passed for c in built.checks)} of {len(built.checks)} checks hold."
     ]
     if not built.measured:
@@ -346,19 +186,18 @@ def build_summary(built: BuildResult) -> str:
 
 def status_table(health: Health) -> str:
     """A line per entity, and the last run."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
-    table.add_column("Entity", no_wrap=True)
-    for heading in ("Promised", "Fetched", "Stored", "Rejected", "In table"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for heading in ("Newest change", "Known until", "Months with gaps"):
-        table.add_column(heading, no_wrap=True)
+    table = plain_table(
+        ("Entity",),
+        ("Promised", "Fetched", "Stored", "Rejected", "In table"),
+        ("Newest change", "Known until", "Months with gaps"),
+    )
     for row in health.entities:
         counts = (row.promised, row.fetched, row.stored, row.rejected, row.rows)
         times = (row.newest_change, row.known_until)
         table.add_row(
             row.entity,
             *(f"{count:,}" for count in counts),
-            *(f"{time:%Y-%m-%d %H:%M}" if time else _NOTHING for time in times),
+            *(f"{time:%Y-%m-%d %H:%M}" if time else NOTHING for time in times),
             _months(row.gaps),
         )
     run = health.last_run
@@ -367,19 +206,16 @@ def status_table(health: Health) -> str:
         if run
         else "No run yet."
     )
-    return f"{_printed(table)}Times are UTC. {last.rstrip()}\n"
+    return f"{printed(table)}Times are UTC. {last.rstrip()}\n"
 
 
 def changes_table(rows: Iterable[Mapping[str, Any]]) -> str:
     """A line per entity of what a sync read and did; ``rows`` are those of ``manifest.completeness``."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
-    table.add_column("Entity", no_wrap=True)
     columns = {"Read": "fetched", "Changed": "changed", "Vanished": "vanished", "Missed": "missed"}
-    for heading in columns:
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = plain_table(("Entity",), list(columns), ())
     for row in rows:
         table.add_row(row["entity"], *(f"{row[name]:,}" for name in columns.values()))
-    return _printed(table)
+    return printed(table)
 
 
 def _months(gaps: tuple[str, ...]) -> str:

@@ -5,6 +5,7 @@ says what exactly is wrong. Unknown fields are kept in ``_extra`` and reported.
 """
 
 import threading
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ from st_kpi.warehouse.tables import RawTable, line_table, record_table
 _READ_AT_LEAST = 4 * 1024 * 1024
 _MEMORY_LIMIT = "400MB"
 _SHOWN_CHARACTERS = 100
+_AT_ONCE = 2
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Typer:
             "preserve_insertion_order": "false",
         }
         self._database = duckdb.connect(config=config)
-        self._turns = threading.BoundedSemaphore(2)
+        self._turns = threading.BoundedSemaphore(_AT_ONCE)
 
     def type_page(
         self, entity: Entity, stamp: Stamp, page: Path, target: Path, longest: int
@@ -86,7 +88,7 @@ class Typer:
 
     def distinct(self, files: list[Path], key: str) -> int:
         """How many different values of ``key`` the typed files hold."""
-        with self._database.cursor() as connection:
+        with self._turns, self._database.cursor() as connection:
             names = [str(file) for file in files]
             row = connection.execute(
                 f'SELECT COUNT(DISTINCT "{key}") FROM read_parquet(?)', [names]
@@ -96,7 +98,7 @@ class Typer:
 
     def present(self, files: list[Path], key: str, ids: list[str]) -> list[str]:
         """Those of the ``ids`` that are values of ``key`` in the typed files."""
-        with self._database.cursor() as connection:
+        with self._turns, self._database.cursor() as connection:
             rows = connection.execute(
                 f'SELECT DISTINCT CAST("{key}" AS VARCHAR) AS id FROM read_parquet($files)'
                 f' WHERE list_contains($ids, CAST("{key}" AS VARCHAR)) ORDER BY id',
@@ -106,7 +108,7 @@ class Typer:
 
     def created_days(self, files: list[Path], zone: str) -> list[date]:
         """The days of ``zone`` on which the records of the typed files were created, in order."""
-        with self._database.cursor() as connection:
+        with self._turns, self._database.cursor() as connection:
             rows = connection.execute(
                 "SELECT DISTINCT CAST(created_on AT TIME ZONE $zone AS DATE) AS day"
                 " FROM read_parquet($files) WHERE created_on IS NOT NULL ORDER BY day",
@@ -115,9 +117,15 @@ class Typer:
         return [day for (day,) in rows]
 
     def close(self) -> None:
-        """Give the memory back; also the object, which threads that outlive the run may still hold."""
-        self._database.close()
-        del self._database
+        """Give the memory back, once the pages in work are done: a run that is stopped may leave some.
+
+        Also the object, which threads that outlive the run may still hold.
+        """
+        with ExitStack() as turns:
+            for _ in range(_AT_ONCE):
+                turns.enter_context(self._turns)
+            self._database.close()
+            del self._database
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,13 @@ second. So permits are bought in blocks, which a process spends at once or lets 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.concurrency.asyncio import rate_limit
+from prefect.exceptions import ObjectAlreadyExists
 
 from st_kpi.prefect_server import is_private
 from st_kpi.servicetitan.rate import Limiter
@@ -62,7 +63,7 @@ class SharedAllowance:
 def terms(requests_per_second: int) -> tuple[int, float]:
     """How many permits to buy at a time, and how many come back a second.
 
-    With these no rolling second sees more requests than it may, and about four fifths of them when the work allows.
+    With these no rolling second sees more requests than it may; two busy processes were given two thirds of that.
     """
     block = max(1, requests_per_second // 12)
     return block, (requests_per_second + 0.5 - block) / (1 + GOOD_FOR + ON_THE_WAY)
@@ -99,9 +100,10 @@ async def ensure_limits() -> None:
             return
         name = rate_limit_name(session.tenant_id)
         block, decay = terms(session.settings.requests_per_second)
-        await client.upsert_global_concurrency_limit_by_name(
-            name, block, slot_decay_per_second=decay
-        )
+        with suppress(ObjectAlreadyExists):  # a process that began at the same moment was faster
+            await client.upsert_global_concurrency_limit_by_name(
+                name, block, slot_decay_per_second=decay
+            )
         session.source.share(
             lambda own: (
                 own if isinstance(own, SharedAllowance) else SharedAllowance(name, block, own)

@@ -246,3 +246,15 @@ async def test_a_killed_run_is_said_to_have_failed(session: Session) -> None:
         ("run-1", "failed", "The run was killed."),
         ("run-2", "completed", ""),
     ]
+
+
+async def test_a_part_of_what_has_no_key_never_replaces_the_whole(session: Session) -> None:
+    await load(session, "gross_pay_items")
+    before = dump(session, "gross_pay_items")
+    pay = REGISTRY["gross_pay_items"]
+    fetched = await ingest.fetch_modified(
+        session, pay, datetime(2025, 9, 1, tzinfo=UTC), "run-2", manifest.Kind.SWEEP
+    )
+    with pytest.raises(ValueError, match="would replace the whole"):
+        ingest.store(session, fetched, "run-2")
+    assert dump(session, "gross_pay_items") == before

@@ -293,7 +293,7 @@ async def test_refused_rows_keep_failing_the_run_until_they_come_right(tmp_path:
 @server
 async def test_refused_rows_within_the_tolerance_do_not_fail_the_run(tmp_path: Path) -> None:
     with Tenant(
-        generate_company(seed=7, scale=0.01), "number-as-word=0.01@accounting/v2#subTotal"
+        generate_company(seed=7, scale=0.01), "number-as-word=0.01@accounting/invoices#subTotal"
     ) as tenant:
         file = f"duckdb:///{tmp_path}/kpi.duckdb"
         settings = tenant_settings(tenant.url, warehouse=file, tolerated_rejects=100)

@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from st_kpi.windows import Plan, Window, days, midnight, missing, split
+from st_kpi.windows import (
+    Plan,
+    Window,
+    covering,
+    days,
+    differing,
+    midnight,
+    missing,
+    months,
+    split,
+)
 
 PHOENIX = ZoneInfo("America/Phoenix")
 NEW_YORK = ZoneInfo("America/New_York")
@@ -99,3 +109,38 @@ def test_split_covers_the_window_once_and_keeps_chunks_small(
 def test_an_empty_window_is_one_empty_chunk() -> None:
     window = days(date(2020, 1, 1), date(2024, 12, 31), PHOENIX)
     assert drive(window, PHOENIX, 1000, []) == [Plan(window, 0)]
+
+
+def test_days_side_by_side_are_one_window() -> None:
+    """Over the day clocks go forward, too."""
+    wanted = [date(2025, 3, 10), date(2025, 3, 8), date(2025, 3, 9), date(2025, 3, 20)]
+    first, second = covering(wanted, NEW_YORK)
+    assert first.label(NEW_YORK) == "2025-03-08..2025-03-10"
+    assert first.end - first.start == timedelta(hours=71)
+    assert second.label(NEW_YORK) == "2025-03-20..2025-03-20"
+    assert covering([], NEW_YORK) == []
+
+
+def test_months_are_the_zones_and_the_ends_are_cut() -> None:
+    window = Window(at("2024-12-15T12:00"), at("2025-02-01T07:00"))
+    labels = [month.label(PHOENIX) for month in months(window, PHOENIX)]
+    assert labels == ["2024-12-15..2024-12-31", "2025-01-01..2025-01-31"]
+
+
+@given(
+    wrong=st.sets(st.integers(min_value=0, max_value=30)),
+    zone=st.sampled_from([PHOENIX, NEW_YORK]),
+)
+def test_narrowing_finds_exactly_the_days_that_differ(wrong: set[int], zone: ZoneInfo) -> None:
+    first = date(2025, 3, 1)
+    bad = [days(first + timedelta(n), first + timedelta(n), zone) for n in sorted(wrong)]
+    steps = differing(days(first, date(2025, 3, 31), zone), zone)
+    window: Window | None = next(steps)
+    found: list[Window] = []
+    while window is not None:
+        agrees = not any(day.start < window.end and window.start < day.end for day in bad)
+        try:
+            window = steps.send(agrees)
+        except StopIteration as stop:
+            window, found = None, stop.value
+    assert found == bad

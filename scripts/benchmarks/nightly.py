@@ -1,9 +1,10 @@
 """What a nightly build takes, and how much room a kept build does.
 
-Works on a copy of a backfilled DuckDB file. Each night some 2,000 source rows change straight in the
+Works on a copy of a backfilled DuckDB file. Each night some 2,500 source rows change straight in the
 raw tables, most of them recent: amounts of invoices and pay lines, statuses and days of jobs, new
-invoices, invoices that turn inactive. Then comes a build for the next day. Measured are a first and a
-full build, each night's build, `explain`, and the room that the history takes in a file of its own.
+invoices, jobs and customers, invoices that turn inactive. Then comes a build for the next day; every
+tenth is a full one, so that both meet the same changes. Measured are these builds and one of nothing
+new, `explain`, and the room that the history takes in a file of its own.
 
     python scripts/benchmarks/nightly.py WAREHOUSE.duckdb --as-of 2025-10-21 [--nights 100]
 """
@@ -15,7 +16,9 @@ import shutil
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import duckdb
 
@@ -40,7 +43,11 @@ EDITS = (
     (100, "invoices", "active = FALSE"),
     (200, "payments", "unapplied_amount = 0"),
 )
-NEW_INVOICES = 300
+#: The pay lines of so many jobs change too; they have no id.
+JOBS_WITH_OTHER_PAY = 100
+#: How many rows of a table are new in a night.
+NEW = ((300, "invoices"), (60, "jobs"), (40, "customers"))
+FULL_EVERY = 10
 
 
 def main() -> None:
@@ -58,22 +65,21 @@ def main() -> None:
 
 def measure(warehouse: Warehouse, as_of: dt.date, nights: int) -> None:
     warehouse.ensure_raw()
-    timed(warehouse, as_of, "first build")
-    timed(warehouse, as_of, "build of nothing new")
-    timed(warehouse, as_of, "full build", full=True)
+    made(warehouse, as_of, "first")  # one that runs nothing, where the file was built before
+    for full in (False, True):
+        took = [timed(warehouse, as_of, f"repeated {n}", full=full) for n in range(3)]
+        told("full build, nothing new" if full else "build, nothing new", took)
     chance = random.Random(7)
-    seconds: list[float] = []
-    cpu: list[float] = []
+    nightly: list[Taken] = []
+    whole: list[Taken] = []
     for night in range(1, nights + 1):
         edit(warehouse, night, chance)
-        started, worked = time.perf_counter(), time.process_time()
-        made(warehouse, as_of + dt.timedelta(days=night), f"night {night}")
-        seconds.append(time.perf_counter() - started)
-        cpu.append(time.process_time() - worked)
-    print(
-        f"nightly build: median {statistics.median(seconds):.2f} s, slowest {max(seconds):.2f} s,"
-        f" last ten {statistics.median(seconds[-10:]):.2f} s; CPU {statistics.median(cpu):.2f} s"
-    )
+        full = night % FULL_EVERY == 0
+        took_one = timed(warehouse, as_of + dt.timedelta(days=night), f"night {night}", full=full)
+        (whole if full else nightly).append(took_one)
+    told("nightly build", nightly)
+    told("of these the last ten", nightly[-10:])
+    told("full build of such a night", whole)
     week = as_of - dt.timedelta(days=7)
     for kpi, rollup in (("leads", "All"), ("gpm", "All"), ("outstanding_ar", "All")):
         started = time.perf_counter()
@@ -89,11 +95,34 @@ def measure(warehouse: Warehouse, as_of: dt.date, nights: int) -> None:
     print("cells by cause:", ", ".join(f"{r['cause']} {r['cells']:,}" for r in causes))
 
 
-def timed(warehouse: Warehouse, as_of: dt.date, label: str, *, full: bool = False) -> None:
+class Taken(NamedTuple):
+    """What one build took, in seconds: all of it, on all processors, in the statements, in the checks."""
+
+    seconds: float
+    cpu: float
+    statements: float
+    checks: float
+    ran: int
+    in_part: int
+
+
+def timed(warehouse: Warehouse, as_of: dt.date, run_id: str, *, full: bool = False) -> Taken:
     started, worked = time.perf_counter(), time.process_time()
-    result = made(warehouse, as_of, label, full=full)
+    result = made(warehouse, as_of, run_id, full=full)
     took, cpu = time.perf_counter() - started, time.process_time() - worked
-    print(f"{label}: {took:.2f} s, CPU {cpu:.2f} s, {len(result.recomputed)} statements ran")
+    checks = sum(result.seconds[name] for name in result.seconds if "check" in name)
+    statements = sum(result.seconds.values()) - checks
+    return Taken(took, cpu, statements, checks, len(result.recomputed), len(result.in_part))
+
+
+def told(label: str, builds: Sequence[Taken]) -> None:
+    middle = Taken(*(statistics.median(column) for column in zip(*builds, strict=True)))
+    slowest = max(build.seconds for build in builds)
+    print(
+        f"{label}: median of {len(builds)} {middle.seconds:.2f} s, slowest {slowest:.2f} s;"
+        f" CPU {middle.cpu:.2f} s; statements {middle.statements:.2f} s, checks {middle.checks:.2f} s;"
+        f" {middle.ran:.0f} statements ran, {middle.in_part:.0f} in part"
+    )
 
 
 def made(warehouse: Warehouse, as_of: dt.date, run_id: str, *, full: bool = False) -> BuildResult:
@@ -101,7 +130,7 @@ def made(warehouse: Warehouse, as_of: dt.date, run_id: str, *, full: bool = Fals
 
 
 def edit(warehouse: Warehouse, night: int, chance: random.Random) -> None:
-    """Some 2,000 rows, as a night's sync would bring them."""
+    """Some 2,500 rows, as a night's sync would bring them."""
     for count, table, change in EDITS:
         warehouse.execute(
             f"UPDATE st_raw.{table} SET {change}, _loaded_at = CURRENT_TIMESTAMP()"
@@ -109,10 +138,16 @@ def edit(warehouse: Warehouse, night: int, chance: random.Random) -> None:
             {"ids": sample(warehouse, table, count, chance)},
         )
     warehouse.execute(
-        f"INSERT INTO st_raw.invoices SELECT * REPLACE (id + {night * 10_000_000_000} AS id)"
-        " FROM st_raw.invoices WHERE id IN UNNEST(@ids)",
-        {"ids": sample(warehouse, "invoices", NEW_INVOICES, chance)},
+        "UPDATE st_raw.gross_pay_items SET amount = amount + 1, _loaded_at = CURRENT_TIMESTAMP()"
+        " WHERE job_id IN UNNEST(@ids)",
+        {"ids": sample(warehouse, "jobs", JOBS_WITH_OTHER_PAY, chance)},
     )
+    for count, table in NEW:
+        warehouse.execute(
+            f"INSERT INTO st_raw.{table} SELECT * REPLACE (id + {night * 10_000_000_000} AS id)"
+            f" FROM st_raw.{table} WHERE id IN UNNEST(@ids)",
+            {"ids": sample(warehouse, table, count, chance)},
+        )
 
 
 def sample(warehouse: Warehouse, table: str, count: int, chance: random.Random) -> list[int]:

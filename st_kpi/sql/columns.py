@@ -86,7 +86,7 @@ def check_columns(
     return findings
 
 
-def typed(statement: Statement, known: dict[str, Columns]) -> exp.Query:
+def typed(statement: Statement, known: Mapping[str, Columns]) -> exp.Query:
     """The statement with every column resolved and typed; raises ``OptimizeError`` for a column that is nowhere."""
     nested: dict[str, dict[str, Columns]] = {}
     for table in statement.reads:

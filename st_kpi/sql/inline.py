@@ -45,6 +45,15 @@ def inlined(select: str, read: Mapping[str, str]) -> str:
     return "WITH " + ",\n".join(bodies) + "\n" + _renamed(select, read)
 
 
+def cut_down(select: str, conditions: Mapping[str, str]) -> str:
+    """``select`` with only those rows of some tables that the table's condition holds for."""
+    bodies = [
+        f"{_clause(table)} AS (SELECT * FROM {table} WHERE {condition})"
+        for table, condition in conditions.items()
+    ]
+    return f"WITH {', '.join(bodies)} SELECT * FROM (\n{_renamed(select, conditions)}\n) AS part"
+
+
 def filling(statements: Iterable[Statement]) -> dict[str, str]:
     """The tables that ``statements`` fill, with their SQL."""
     return {s.table: s.sql for s in statements if s.table}

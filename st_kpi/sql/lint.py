@@ -17,6 +17,7 @@ from st_kpi.sql.columns import (
     provided_tables,
 )
 from st_kpi.sql.findings import Finding
+from st_kpi.sql.grain import by_key
 from st_kpi.sql.rules import PARAMETERS, check_statement
 from st_kpi.sql.statements import (
     CONTRIBUTIONS,
@@ -49,7 +50,8 @@ class Project:
 
     With findings, statements and cards are only those that could be read and ordered. ``alternatives``
     are the contributions of other readings of a KPI, which a build leaves alone. ``tables`` are all
-    tables that can be read, with the types of their columns.
+    tables that can be read, with the types of their columns; ``by_key`` has, per statement with a key,
+    those that can be cut down to some keys for it.
     """
 
     root: Path
@@ -58,6 +60,7 @@ class Project:
     findings: tuple[Finding, ...]
     alternatives: tuple[Statement, ...] = ()
     tables: Mapping[str, Columns] = field(default_factory=dict)
+    by_key: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 def lint(root: Path | None = None) -> list[Finding]:
@@ -95,6 +98,8 @@ def _inspect(root: Path, _state: tuple[tuple[Path, int, int], ...]) -> Project:
         findings.append(Finding(error.file, error.line, "cycle", error.reason))
     else:
         findings += check_columns(statements, tables, complete=not unread)
+    proved, wrong = by_key(statements, tables)
+    findings += wrong
     return Project(
         root,
         tuple(s for s in statements if s.adds is None),
@@ -102,6 +107,7 @@ def _inspect(root: Path, _state: tuple[tuple[Path, int, int], ...]) -> Project:
         tuple(sorted(findings)),
         tuple(s for s in statements if s.adds is not None),
         tables,
+        proved,
     )
 
 

@@ -21,7 +21,7 @@ CONTRIBUTIONS = "st_kpi.contributions"
 #: Files that hold several claims, each with a name of its own.
 CHECKS_FILE = "checks.sql"
 
-_HEADER = re.compile(r"^--\s*(table|check|replaces|alternative):\s*(.+?)\s*$")
+_HEADER = re.compile(r"^--\s*(table|check|replaces|by|alternative):\s*(.+?)\s*$")
 _TARGETS = ("table", "check", "alternative")
 _END = re.compile(r"^(?![ \t]*--)(?P<sql>.*?);[ \t]*(?:--.*)?$", re.MULTILINE)
 
@@ -44,7 +44,8 @@ class Adds(StrEnum):
 class Statement:
     """One SELECT: it fills ``table``, is a check whose rows are what is wrong, or an alternative.
 
-    ``replaces`` is the condition on the rows that the SELECT renews; without it, all are.
+    ``replaces`` is the condition on the rows that the SELECT renews; without it, all are. ``by`` is a
+    column whose rows of one value come from rows with that value alone (``st_kpi.sql.grain``).
     ``kpi`` is set for the contributions of one KPI, which all fill the same table. ``sql`` stands on
     the lines it has in the file, ``line`` being its first.
     """
@@ -58,6 +59,7 @@ class Statement:
     severity: Severity | None
     tree: exp.Query
     adds: Adds | None = None
+    by: str | None = None
     line: int = 1
 
     @property
@@ -152,6 +154,7 @@ def _statement(text: str, line: int, path: Path, root: Path) -> Statement:
         severity=severity,
         tree=_parse(sql, path),
         adds=Adds(adds) if adds else None,
+        by=header.get("by"),
         line=line,
     )
 

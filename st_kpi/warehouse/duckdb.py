@@ -187,10 +187,11 @@ class DuckDBWarehouse:
             shutil.rmtree(folder, ignore_errors=True)
 
     def close(self) -> None:
-        """Let the file go; also the object, which threads that outlive the run may still hold."""
-        if hasattr(self, "_connection"):
-            self._connection.close()
-            del self._connection
+        """Let the file go once a transaction in work has ended; also the object, which threads may still hold."""
+        with self._lock:
+            if hasattr(self, "_connection"):
+                self._connection.close()
+                del self._connection
 
     def _execute(self, sql: str, params: Params | None = None) -> duckdb.DuckDBPyConnection:
         with self._told():

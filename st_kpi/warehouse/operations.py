@@ -120,7 +120,12 @@ HISTORY: dict[str, tuple[tuple[str, T], ...]] = {
         ("mappings", T.STRING),
         ("pay_known_until", T.TIMESTAMP),
     ),
-    "st_ops.statement_states": (("name", T.STRING), ("inputs", T.STRING), ("output", T.STRING)),
+    "st_ops.statement_states": (
+        ("name", T.STRING),
+        ("definition", T.STRING),
+        ("inputs", T.STRING),
+        ("output", T.STRING),
+    ),
     "st_ops.seen_rows": (("entity", T.STRING), ("tenant_id", T.INT64), ("id", T.INT64)),
     "st_ops.mapping_changes": (
         ("build", T.INT64),

@@ -11,7 +11,7 @@ from st_kpi.builds import builds
 from st_kpi.changes import contributions_at
 from st_kpi.diff import Change, diff
 from st_kpi.errors import ConfigurationError, NothingLoaded
-from st_kpi.terminal import diff_csv, diff_json, diff_table
+from st_kpi.opened import diff_csv, diff_json, diff_table
 
 TUESDAY = dt.date(2025, 1, 14)
 WEDNESDAY = dt.date(2025, 1, 15)
@@ -50,6 +50,11 @@ def edit(table: str, **row: Any) -> Callable[[Any], None]:
 
 def add(table: str, **row: Any) -> Callable[[Any], None]:
     return lambda tenant: tenant.add({table: [row]})
+
+
+def edit_pay(tenant: Any, job_id: int, amount: int) -> None:
+    (line,) = [row for row in tenant.rows["gross_pay_items"] if row["job_id"] == job_id]
+    line["amount"] = amount
 
 
 def remove(table: str, id: int) -> Callable[[Any], None]:
@@ -163,6 +168,20 @@ CASES: dict[str, tuple[Callable[[Any], None], str, Told]] = {
         add("inventory_bills", id=3, purchase_order_id=3, job_id=102, bill_amount=310),
         "gpm",
         {(WEEK, "East", "numerator"): {"arrived late": -10}},
+    ),
+    "a bill arrives late and a pay line of the same job is edited": (
+        lambda tenant: (
+            tenant.add(
+                {
+                    "inventory_bills": [
+                        {"id": 3, "purchase_order_id": 3, "job_id": 102, "bill_amount": 310}
+                    ]
+                }
+            ),
+            edit_pay(tenant, 102, 1250),
+        ),
+        "gpm",
+        {(WEEK, "East", "numerator"): {"arrived late": -10, "amount edited": -100}},
     ),
     "a late row and an edited one in the same cell": (
         lambda tenant: (

@@ -10,8 +10,8 @@ import pytest
 from st_kpi import published
 from st_kpi.errors import ConfigurationError, NothingLoaded
 from st_kpi.explain import explain
+from st_kpi.opened import explained_csv, explained_json, explained_table
 from st_kpi.published import ALL, UNASSIGNED
-from st_kpi.terminal import explained_csv, explained_json, explained_table
 
 WEEK = dt.date(2025, 1, 6)
 TUESDAY = dt.date(2025, 1, 14)

@@ -15,7 +15,7 @@ from st_kpi.servicetitan.registry import REGISTRY
 from st_kpi.servicetitan.schema import ColumnType
 from st_kpi.typed import Stamp, TypedPage, Typer
 from st_kpi.warehouse import open_warehouse
-from st_kpi.warehouse.base import Merged, TypedFiles
+from st_kpi.warehouse.base import Merged, Reading, TypedFiles
 from st_kpi.warehouse.duckdb import DuckDBWarehouse
 from st_kpi.warehouse.tables import line_table, record_table
 from st_kpi.windows import Window
@@ -30,24 +30,31 @@ class Loader:
         self.warehouse.ensure_raw()
         self.typer = Typer()
         self.pages = 0
+        self.read_at = datetime(2025, 10, 21, tzinfo=UTC)
 
     def page(self, entity: str, rows: list[dict[str, Any]]) -> TypedPage:
         self.pages += 1
         raw = self.folder / f"{self.pages}.ndjson"
         raw.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        stamp = Stamp(77, f"run-{self.pages}", datetime(2025, 10, 21, tzinfo=UTC))
+        stamp = Stamp(77, f"run-{self.pages}", self.read_at)
         return self.typer.type_page(
             REGISTRY[entity], stamp, raw, raw.with_suffix(".parquet"), 10_000
         )
 
     def load(
-        self, entity: str, *pages: list[dict[str, Any]], window: Window | None = None
+        self,
+        entity: str,
+        *pages: list[dict[str, Any]],
+        window: Window | None = None,
+        everything: Reading | None = None,
     ) -> Merged:
         typed = [self.page(entity, rows) for rows in pages if rows]
         records = TypedFiles(record_table(REGISTRY[entity]), tuple(p.records for p in typed))
         table = line_table(REGISTRY[entity])
         nested = TypedFiles(table, tuple(p.lines for p in typed if p.lines)) if table else None
-        return self.warehouse.merge(records, nested, tenant_id=77, window=window)
+        return self.warehouse.merge(
+            records, nested, tenant_id=77, window=window, everything=everything
+        )
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         return [tuple(row.values()) for row in self.warehouse.query(sql)]
@@ -101,6 +108,35 @@ def test_which_version_stays(loader: Loader, first: int, second: int, kept: str)
     assert loader.rows(ITEMS) == lines[kept]
 
 
+def test_of_equally_old_versions_the_one_read_later_stays_in_whatever_order_they_come(
+    loader: Loader,
+) -> None:
+    """A list read before the record was deleted is merged after the feed that says so."""
+    deleted = invoice(1, 5, "100") | {"active": False}
+    loader.read_at += timedelta(seconds=2)
+    loader.load("invoices", [deleted])
+    loader.read_at -= timedelta(seconds=1)
+    assert loader.load("invoices", [invoice(1, 5, "100")]).changed == 0
+    assert loader.rows("SELECT active FROM st_raw.invoices") == [(False,)]
+
+
+def test_what_a_complete_reading_no_longer_has_turns_inactive(loader: Loader) -> None:
+    live = "SELECT id FROM st_raw.invoices WHERE active ORDER BY id"
+    loader.load("invoices", [invoice(n, 5, "1") for n in (1, 2, 3)])
+    reading = Reading(loader.read_at + timedelta(hours=1), "run-9")
+    kept = [invoice(1, 5, "1"), invoice(3, 5, "1")]
+    # A window of other days does not speak of these, nor does a reading begun before they came.
+    assert loader.load("invoices", window=FEBRUARY, everything=reading).vanished == 0
+    early = Reading(loader.read_at, "run-9")
+    assert loader.load("invoices", kept, window=JANUARY, everything=early).vanished == 0
+    assert loader.load("invoices", kept, window=JANUARY, everything=reading).vanished == 1
+    assert loader.rows(live) == [(1,), (3,)]
+    assert loader.load("invoices", kept, window=JANUARY, everything=reading).vanished == 0
+    loader.read_at += timedelta(hours=2)
+    assert loader.load("invoices", [invoice(2, 5, "1")]).changed == 1  # it is there again
+    assert loader.rows(live) == [(1,), (2,), (3,)]
+
+
 @pytest.mark.parametrize("flipped", [False, True], ids=["newest last", "newest first"])
 def test_one_version_per_key_within_a_chunk(loader: Loader, flipped: bool) -> None:
     pages = [[invoice(1, 5, "100", "1", "2")], [invoice(1, 6, "200", "9"), invoice(2, 1, "5")]]
@@ -138,6 +174,12 @@ def test_equal_pay_lines_all_stay_and_windows_are_replaced(loader: Loader) -> No
     assert loader.rows(amounts) == [(125,), (125,), (50,), (9,)]
     loader.load("gross_pay_items", [pay("2025-01-05", 125)], window=JANUARY)
     assert loader.rows(amounts) == [(125,), (9,)]
+    loader.read_at += timedelta(hours=1)
+    corrected = [pay("2025-01-05", 125), pay("2025-01-06", 9)]
+    assert loader.load("gross_pay_items", corrected, window=JANUARY) == Merged(2, 2, 1)
+    rows = loader.rows("SELECT COUNT(DISTINCT _loaded_at) AS n FROM st_raw.gross_pay_items")
+    assert rows == [(2,)]  # lines that stay are not written again
+    loader.load("gross_pay_items", [pay("2025-01-05", 125)], window=JANUARY)
     assert loader.load("gross_pay_items", [], window=JANUARY) == Merged(0, 0, 0, vanished=1)
     assert loader.rows(amounts) == [(9,)]
 

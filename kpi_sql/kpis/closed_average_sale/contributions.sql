@@ -1,5 +1,6 @@
 -- All sold subtotals of closed opportunities over their number, on the day each opportunity closed.
 -- table: st_kpi.contributions
+-- by: job_id
 SELECT
   opportunity.tenant_id,
   'numerator' AS part,

@@ -1,5 +1,6 @@
 -- Revenue less cost of the $ Produced jobs over their revenue; jobs with cost alone stay in.
 -- table: st_kpi.contributions
+-- by: job_id
 WITH revenue AS (
   SELECT
     job.tenant_id,

@@ -1,5 +1,6 @@
 -- Jobs of the estimate family created in SALES units, canceled ones included, test customers left out.
 -- table: st_kpi.contributions
+-- by: job_id
 SELECT
   job.tenant_id,
   'value' AS part,

@@ -1,5 +1,6 @@
 -- Closed opportunities over all opportunities, one per job.
 -- table: st_kpi.contributions
+-- by: job_id
 SELECT
   tenant_id,
   'denominator' AS part,

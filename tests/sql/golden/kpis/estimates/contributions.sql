@@ -1,5 +1,6 @@
 /* Completed jobs of the estimate family in SALES units, with or without an estimate row. */
 /* table: st_kpi.contributions */
+/* by: job_id */
 SELECT
   job.tenant_id,
   'value' AS part,

@@ -1,5 +1,6 @@
 /* Jobs of the estimate family in SALES units, once each, on the day they are booked for now. */
 /* table: st_kpi.contributions */
+/* by: job_id */
 SELECT
   job.tenant_id,
   'value' AS part,

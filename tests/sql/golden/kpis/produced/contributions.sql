@@ -1,5 +1,6 @@
 /* Invoices before tax of jobs in PRODUCTION units, adjustments included, on the day the job's work starts. */
 /* table: st_kpi.contributions */
+/* by: job_id */
 SELECT
   job.tenant_id,
   'value' AS part,

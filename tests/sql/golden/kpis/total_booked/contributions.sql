@@ -1,5 +1,6 @@
 /* Sold estimates of jobs in SALES units, before tax, on the day each was sold. */
 /* table: st_kpi.contributions */
+/* by: job_id */
 SELECT
   estimate.tenant_id,
   'value' AS part,

@@ -1,5 +1,6 @@
 /* Cost of the $ Produced jobs of the warranty family over the revenue of all of them. */
 /* table: st_kpi.contributions */
+/* by: job_id */
 SELECT
   job.tenant_id,
   'numerator' AS part,

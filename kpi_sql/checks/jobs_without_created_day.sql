@@ -1,0 +1,6 @@
+-- Every job says when it was created: one without stands in no week of Leads.
+-- check: warn
+SELECT tenant_id, job_id, job_status
+FROM st_staging.jobs
+WHERE created_on_local IS NULL
+ORDER BY tenant_id, job_id
