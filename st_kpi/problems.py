@@ -43,7 +43,7 @@ def _example(session: Session, entity: str) -> str:
     """Id, field and reason of the last refusal; values stay in the warehouse."""
     (row,) = session.warehouse.query(
         "SELECT source_id, field, reason FROM st_ops.rejects"
-        " WHERE tenant_id = @tenant_id AND entity = @entity AND resolved_at IS NULL"
+        " WHERE tenant_id = @tenant_id AND entity = @entity"
         " ORDER BY rejected_at DESC, source_id LIMIT 1",
         {"tenant_id": session.tenant_id, "entity": entity},
     )
