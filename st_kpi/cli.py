@@ -450,10 +450,16 @@ def lint() -> None:
 @contextmanager
 def _prefect() -> Iterator[None]:
     """The configured Prefect API, or a private server for this command; nothing of Prefect is imported before."""
-    from st_kpi.prefect_server import configured_api, prefect_api
+    from st_kpi.prefect_server import configured_api, prefect_api, watched
     from st_kpi.terminal import say
 
     if configured_api() is None:
         say("Starting a private Prefect server (set PREFECT_API_URL to use yours)...")
-    with prefect_api():
+    with prefect_api() as url, watched(url, _give_up_on):
         yield
+
+
+def _give_up_on(error: StKpiError) -> None:
+    """End at once, as a kill would: whatever waits for Prefect now would wait in vain."""
+    print(f"st-kpi: {error}", file=sys.stderr, flush=True)
+    os._exit(error.exit_code)

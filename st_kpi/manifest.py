@@ -299,12 +299,13 @@ def missed(
 def start_run(session: Session, flow: str, run_id: str) -> bool:
     """Note that a run began; its status stays ``running`` until it ends.
 
-    A run of the same flow that still says so was killed: there is one writer. Returns whether there was one.
+    A run of the same flow that still says so was killed: there is one writer. Returns whether any flow's run says so,
+    for what it held may be held still.
     """
     (row,) = session.warehouse.query(
-        "SELECT COUNT(*) AS killed FROM st_ops.runs"
-        " WHERE status = 'running' AND flow = @flow AND tenant_id = @tenant_id",
-        {"flow": flow, "tenant_id": session.tenant_id},
+        "SELECT COUNT(*) AS running FROM st_ops.runs"
+        " WHERE status = 'running' AND tenant_id = @tenant_id",
+        {"tenant_id": session.tenant_id},
     )
     session.warehouse.execute(
         "UPDATE st_ops.runs SET status = 'failed', detail = 'The run was killed.'"
@@ -323,7 +324,7 @@ def start_run(session: Session, flow: str, run_id: str) -> bool:
             }
         ],
     )
-    return bool(row["killed"])
+    return bool(row["running"])
 
 
 def finish_run(session: Session, run_id: str, problems: list[str]) -> None:

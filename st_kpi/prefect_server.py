@@ -10,15 +10,20 @@ import subprocess
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event, Thread
 
 import httpx
 
 from st_kpi import child
 from st_kpi.errors import RunFailed
 
+#: Seconds without an answer after which a run is given up; Prefect's own clients give up after some 70.
+GONE_AFTER = 60.0
+
+_LOOKS_EVERY, _ANSWERS_WITHIN = 2.0, 10.0
 _IN_MEMORY = "sqlite+aiosqlite:///file::memory:?cache=shared&uri=true&check_same_thread=false"
 _START_TIMEOUT = 180.0
 
@@ -81,6 +86,39 @@ def _require_answer(url: str) -> None:
             f"The Prefect API at {url} does not answer ({error}): start it, or unset PREFECT_API_URL"
             " to use a private server."
         ) from None
+
+
+@contextmanager
+def watched(url: str, lost: Callable[[RunFailed], None]) -> Iterator[None]:
+    """Call ``lost``, on another thread, once the API has not answered for ``GONE_AFTER`` seconds.
+
+    Prefect waits out a shorter absence by itself. After a longer one its clients give up one by one, each with a page
+    of its own, and the run would go on for minutes without getting anywhere.
+    """
+    ended = Event()
+    watch = Thread(target=_watch, args=(url, lost, ended), daemon=True)
+    watch.start()
+    try:
+        yield
+    finally:
+        ended.set()
+
+
+def _watch(url: str, lost: Callable[[RunFailed], None], ended: Event) -> None:
+    answered = time.monotonic()
+    while not ended.wait(_LOOKS_EVERY):
+        try:
+            httpx.get(f"{url.rstrip('/')}/health", timeout=_ANSWERS_WITHIN)
+            answered = time.monotonic()
+        except httpx.HTTPError:
+            if time.monotonic() - answered > GONE_AFTER and not ended.is_set():
+                lost(
+                    RunFailed(
+                        f"The Prefect API at {url} has not answered for {GONE_AFTER:.0f} seconds, so the run ended."
+                        " What was loaded is kept: when the API is back, run the same command again to go on."
+                    )
+                )
+                return
 
 
 def free_port() -> int:

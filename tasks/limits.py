@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 from prefect.concurrency.asyncio import rate_limit
 from prefect.exceptions import ObjectAlreadyExists
 
@@ -83,6 +84,10 @@ async def release_limits() -> None:
     async with get_client() as client:
         for tag in LIMITS:
             await client.reset_concurrency_limit_by_tag(tag)
+            # Prefect's reset revokes the leases and leaves their slots taken, for good.
+            await client.update_global_concurrency_limit(
+                f"tag:{tag}", GlobalConcurrencyLimitUpdate(active_slots=0)
+            )
 
 
 @task(name="ensure-limits", cache_policy=NO_CACHE)

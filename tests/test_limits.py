@@ -25,6 +25,7 @@ from tasks.limits import (
     ON_THE_WAY,
     ensure_limits,
     rate_limit_name,
+    release_limits,
     terms,
 )
 
@@ -133,6 +134,21 @@ async def test_the_limits_are_made_as_the_terms_say(prefect_server: str, tmp_pat
         tags = await client.read_concurrency_limits(limit=200, offset=0)
     assert (made.limit, made.slot_decay_per_second, made.active) == (block, decay, True)
     assert {limit.tag: limit.concurrency_limit for limit in tags} == LIMITS
+
+
+async def test_the_slots_of_a_killed_run_are_free_again(prefect_server: str) -> None:
+    """Nobody renews its leases any more, and those of one that began a moment ago last for minutes."""
+    async with get_client() as client:
+        for tag, slots in LIMITS.items():
+            await client.create_concurrency_limit(tag, slots)
+            await client.increment_concurrency_slots_with_lease(
+                [f"tag:{tag}"], slots, "concurrency", lease_duration=600
+            )
+        await release_limits()
+        for tag, slots in LIMITS.items():
+            answer = await client.increment_concurrency_slots([f"tag:{tag}"], slots, "concurrency")
+            assert answer.status_code == 200
+            await client.release_concurrency_slots([f"tag:{tag}"], slots, 1.0)
 
 
 if __name__ == "__main__":
