@@ -47,7 +47,7 @@ async def daily_sync(
     entity that was never loaded, ``RunFailed`` naming what could not be brought up to date; the rest is kept, and the
     next run goes on from there.
     """
-    async with shared_session() as session:
+    async with shared_session(creates=False) as session:
         own_run = run_id is None
         run_id = run_id or str(flow_run.id)
         await ensure_limits()

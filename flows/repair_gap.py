@@ -29,7 +29,7 @@ async def repair_gap(entity: str, start: date | None = None, end: date | None = 
     month by month and then day by day. Raises ``UnknownEntity``, ``ConfigurationError`` for the days, and ``RunFailed``
     where a difference could not be mended.
     """
-    async with shared_session() as session:
+    async with shared_session(creates=False) as session:
         (name,) = (found.name for found in wanted_entities([entity]))
         wanted = wanted_window(session.settings, start, end, await source_time(session))
         run_id = str(flow_run.id)

@@ -244,7 +244,7 @@ def sync(
         from st_kpi.servicetitan.registry import REGISTRY
         from st_kpi.session import open_session
 
-        async with open_session(settings) as session:
+        async with open_session(settings, creates=False) as session:
             with _prefect():
                 from flows.daily_sync import daily_sync as flow
 
@@ -275,7 +275,7 @@ def repair(
         from st_kpi.session import open_session
         from st_kpi.terminal import say
 
-        async with open_session(settings):
+        async with open_session(settings, creates=False):
             with _prefect():
                 from flows.repair_gap import repair_gap as flow
 
@@ -456,7 +456,10 @@ def _prefect() -> Iterator[None]:
     if configured_api() is None:
         say("Starting a private Prefect server (set PREFECT_API_URL to use yours)...")
     with prefect_api() as url, watched(url, _give_up_on):
-        yield
+        from tasks.api import told_in_a_sentence
+
+        with told_in_a_sentence(url):
+            yield
 
 
 def _give_up_on(error: StKpiError) -> None:

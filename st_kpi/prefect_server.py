@@ -20,6 +20,8 @@ import httpx
 from st_kpi import child
 from st_kpi.errors import RunFailed
 
+#: What a run that lost its Prefect API leaves behind.
+KEPT = "the run ended, and what was loaded is kept. See to the API, then run the same command again to go on."
 #: Seconds without an answer after which a run is given up; Prefect's own clients give up after some 70.
 GONE_AFTER = 60.0
 
@@ -114,8 +116,7 @@ def _watch(url: str, lost: Callable[[RunFailed], None], ended: Event) -> None:
             if time.monotonic() - answered > GONE_AFTER and not ended.is_set():
                 lost(
                     RunFailed(
-                        f"The Prefect API at {url} has not answered for {GONE_AFTER:.0f} seconds, so the run ended."
-                        " What was loaded is kept: when the API is back, run the same command again to go on."
+                        f"The Prefect API at {url} has not answered for {GONE_AFTER:.0f} seconds: {KEPT}"
                     )
                 )
                 return

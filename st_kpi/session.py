@@ -67,10 +67,15 @@ def current_session() -> Session | None:
 
 @asynccontextmanager
 async def open_session(
-    settings: Settings, progress: Progress = no_progress, *, reads_source: bool = True
+    settings: Settings,
+    progress: Progress = no_progress,
+    *,
+    reads_source: bool = True,
+    creates: bool = True,
 ) -> AsyncIterator[Session]:
     """Open what the settings name and make it the current session; closes it all at the end.
 
+    Where it neither reads the source nor ``creates`` a warehouse that is not there yet, ``NothingLoaded`` says so.
     Raises ``ConfigurationError`` for a missing time zone, missing credentials where the source is read, an unknown
     entity in a setting and a warehouse that cannot be written, before anything is fetched.
     """
@@ -80,7 +85,7 @@ async def open_session(
     client = _client(settings) if reads_source else None
     async with AsyncExitStack() as stack:
         warehouse = stack.enter_context(
-            open_warehouse(settings.warehouse, create=reads_source)  # only a load makes a new one
+            open_warehouse(settings.warehouse, create=creates and reads_source)
         )
         warehouse.ensure_raw(settings.personal_data)
         spool = stack.enter_context(warehouse.spool())
@@ -105,11 +110,15 @@ def _client(settings: Settings) -> ServiceTitan:
 
 
 @asynccontextmanager
-async def shared_session(*, reads_source: bool = True) -> AsyncIterator[Session]:
+async def shared_session(
+    *, reads_source: bool = True, creates: bool = True
+) -> AsyncIterator[Session]:
     """The session around the caller; opened from the environment's settings when there is none."""
     session = current_session()
     if session is not None:
         yield session
     else:
-        async with open_session(load_settings(), reads_source=reads_source) as session:
+        async with open_session(
+            load_settings(), reads_source=reads_source, creates=creates
+        ) as session:
             yield session
