@@ -148,6 +148,25 @@ def test_a_check_holds_until_its_claim_is_broken(built: Any, name: str) -> None:
     assert failed_rows(built, name) > before
 
 
+def test_a_column_that_is_suddenly_empty_is_told(built: Any) -> None:
+    """Sixty jobs of a later day without a location, where nearly every earlier one has one."""
+    later = "TIMESTAMP '2025-01-13 09:00:00+00'"
+    before = many("jobs", location_id="7", completed_on=NOON, job_type_id="1", _loaded_at=NOON)
+    built.warehouse.execute(before)
+    insert = "INSERT INTO st_raw.jobs (tenant_id, id, location_id, _loaded_at) SELECT 1, number,"
+    numbers = "FROM UNNEST(GENERATE_ARRAY(200000, 200059)) AS number"
+    built.warehouse.execute(f"{insert} IF(number = 200000, 7, NULL), {later} {numbers}")
+    assert "jobs.location_id" not in empty_columns(built)
+    built.warehouse.execute(f"UPDATE st_raw.jobs SET location_id = NULL WHERE _loaded_at = {later}")
+    assert "jobs.location_id" in empty_columns(built)
+
+
+def empty_columns(tenant: Any) -> set[str]:
+    return {
+        row["column_name"] for row in tenant.warehouse.query(CHECKS["checks/columns_filled"].sql)
+    }
+
+
 def test_every_check_of_an_empty_warehouse_holds(built: Any) -> None:
     tables = {t for s in PROJECT.statements for t in (*s.reads, s.table) if t}
     for table in sorted(tables):
