@@ -7,15 +7,19 @@ second. So permits are bought in blocks, which a process spends at once or lets 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
+from http import HTTPStatus
 
+import httpx
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
-from prefect.concurrency.asyncio import rate_limit
+from prefect.concurrency.services import ConcurrencySlotAcquisitionService
 from prefect.exceptions import ObjectAlreadyExists
 
+from st_kpi.errors import ConfigurationError
 from st_kpi.prefect_server import is_private
 from st_kpi.servicetitan.rate import Limiter
 from st_kpi.session import shared_session
@@ -26,6 +30,8 @@ LIMITS = {SERVICETITAN_API: 16, WAREHOUSE_WRITE: 8}
 
 #: For how many seconds permits may be spent once they are bought.
 GOOD_FOR = 0.1
+#: After how many seconds to ask again for permits that were refused.
+_ASKS_AGAIN_AFTER = 0.03
 #: Seconds that they may take to reach us, and the request they are for to reach ServiceTitan.
 ON_THE_WAY = 0.05
 
@@ -54,17 +60,41 @@ class SharedAllowance:
         async with self._own.slot():
             async with self._turn:
                 if not self._left or self._clock() > self._good_until:
-                    # Strict, else a missing limit would be none.
-                    await rate_limit(self._name, occupy=self._block, strict=True)
-                    self._left, self._good_until = self._block, self._clock() + GOOD_FOR
+                    await self._buy()
                 self._left -= 1
             yield
+
+    async def _buy(self) -> None:
+        """Wait for a block of permits; raises ``ConfigurationError`` where nobody made the limit.
+
+        ``prefect.concurrency.asyncio.rate_limit`` would do, but waits for a random time when refused, and puts an event
+        on the dashboard for each block.
+        """
+        service = ConcurrencySlotAcquisitionService.instance(frozenset([self._name]))
+        while True:
+            try:
+                asked: Future[httpx.Response] = service.send(
+                    (self._block, "rate_limit", None, 0)  # type: ignore[arg-type]  # theirs is wrong
+                )
+                answer = await asyncio.wrap_future(asked)
+            except httpx.HTTPStatusError as error:
+                if error.response.status_code != HTTPStatus.LOCKED:
+                    raise
+                await asyncio.sleep(_ASKS_AGAIN_AFTER)
+                continue
+            if not answer.json():  # Prefect grants what it does not know
+                raise ConfigurationError(
+                    f"The rate limit {self._name} is not in Prefect any more: it must be created, which every run does"
+                    " as it begins. Run the same command again."
+                )
+            self._left, self._good_until = self._block, self._clock() + GOOD_FOR
+            return
 
 
 def terms(requests_per_second: int) -> tuple[int, float]:
     """How many permits to buy at a time, and how many come back a second.
 
-    With these no rolling second sees more requests than it may; two busy processes were given two thirds of that.
+    With these no rolling second sees more requests than it may; two busy processes were given three quarters of that.
     """
     block = max(1, requests_per_second // 12)
     return block, (requests_per_second + 0.5 - block) / (1 + GOOD_FOR + ON_THE_WAY)
