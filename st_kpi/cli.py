@@ -435,6 +435,33 @@ def status(
 
 
 @app.command()
+def copy(
+    from_: Annotated[
+        str, typer.Option("--from", metavar="W", help="A warehouse, as in ST_KPI_WAREHOUSE.")
+    ],
+    to: Annotated[str, typer.Option("--to", metavar="W", help="An empty one.")],
+) -> None:
+    """Copy one warehouse into another, and count the rows of each table on both sides."""
+    from st_kpi import copying
+    from st_kpi.terminal import say
+    from st_kpi.warehouse import open_warehouse
+
+    if from_ == to:
+        raise ConfigurationError(f"--from and --to are both {to}: name an empty warehouse.")
+    with (
+        open_warehouse(from_, read_only=True) as source,
+        open_warehouse(to) as target,
+    ):
+        copied = copying.copy(
+            source, target, lambda one: say(f"{one.table}: {one.rows:,} rows on both sides")
+        )
+    rows = sum(one.rows for one in copied)
+    print(
+        f"Copied {len(copied)} tables with {rows:,} rows. Set ST_KPI_WAREHOUSE={to} to go on there."
+    )
+
+
+@app.command()
 def lint() -> None:
     """Check the SQL in kpi_sql; each finding has file, line, rule and the way out."""
     from st_kpi.sql.lint import lint as find

@@ -93,7 +93,7 @@ def test_wrong_use_is_one_sentence_and_writes_nothing(
 
 def test_every_command_has_help() -> None:
     listed = st_kpi("--help").stdout
-    for command in ("demo", "sandbox serve", "backfill", "build", "show", "status", "lint"):
+    for command in ("demo", "sandbox serve", "backfill", "build", "show", "status", "copy", "lint"):
         done = st_kpi(*command.split(), "--help")
         assert done.returncode == 0
         assert command.split()[0] in listed
@@ -191,6 +191,64 @@ def test_status_says_what_is_there(built: dict[str, str]) -> None:
     assert jobs["rows"] >= jobs["stored"]  # the feed also brings deleted ones
     assert jobs["gaps"] == []
     assert document["last_run"]["status"] == "completed"
+
+
+def test_a_copy_has_every_row_and_goes_on_from_there(
+    built: dict[str, str], tenant: Tenant, tmp_path: Path
+) -> None:
+    there = built | {"warehouse": f"duckdb:///{tmp_path}/copy.duckdb"}
+    ways = ["copy", "--from", built["warehouse"], "--to", there["warehouse"]]
+    done = st_kpi(*ways)
+    assert done.returncode == 0, done.stderr
+    assert "st_raw.jobs: " in done.stderr
+    assert f"Set ST_KPI_WAREHOUSE={there['warehouse']} to go on there." in done.stdout
+    assert different_tables(built["warehouse"], there["warehouse"]) == ["st_ops.statement_states"]
+
+    before = st_kpi("show", "--format", "json", **built).stdout
+    done = st_kpi("build", "--as-of", str(tenant.today), **there)
+    assert done.returncode == 0, done.stderr
+    assert st_kpi("show", "--format", "json", **there).stdout == before
+    done = st_kpi("sync", **there)
+    assert done.returncode == 0, done.stderr
+
+    done = st_kpi(*ways)
+    assert done.returncode == 2
+    assert "The target already holds loaded rows" in done.stderr
+
+
+def different_tables(one: str, other: str) -> list[str]:
+    """The tables whose rows are not the same in two warehouse files, without the scratch ones."""
+    with duckdb.connect() as connection:
+        for name, url in (("one", one), ("other", other)):
+            connection.execute(f"ATTACH '{url.removeprefix('duckdb:///')}' AS {name} (READ_ONLY)")
+        tables = connection.execute(
+            "SELECT schema_name || '.' || table_name FROM duckdb_tables()"
+            " WHERE database_name = 'one' AND schema_name <> 'st_staging' ORDER BY 1"
+        ).fetchall()
+        assert len(tables) > 40
+        return [
+            table
+            for (table,) in tables
+            if connection.execute(
+                f"(FROM one.{table} EXCEPT ALL FROM other.{table})"
+                f" UNION ALL (FROM other.{table} EXCEPT ALL FROM one.{table}) LIMIT 1"
+            ).fetchall()
+        ]
+
+
+@pytest.mark.parametrize(
+    ("ways", "said", "code"),
+    [
+        (("duckdb:///a.duckdb", "duckdb:///a.duckdb"), "name an empty warehouse", 2),
+        (("duckdb:///absent.duckdb", "duckdb:///b.duckdb"), "There is no warehouse at absent", 1),
+        (("oracle://x", "duckdb:///b.duckdb"), "The warehouse 'oracle://x' is not understood", 2),
+    ],
+    ids=["the same", "no source", "unknown"],
+)
+def test_a_copy_that_makes_no_sense(ways: tuple[str, str], said: str, code: int) -> None:
+    done = st_kpi("copy", "--from", ways[0], "--to", ways[1])
+    assert (done.returncode, said in done.stderr) == (code, True), done.stderr
+    assert not Path("b.duckdb").exists()
 
 
 def test_a_partial_backfill_shows_its_gaps(

@@ -94,6 +94,19 @@ class Warehouse(Protocol):
     def execute(self, sql: str, params: Params | None = None) -> None:
         """Run one statement that returns nothing, such as an UPDATE of an operations table."""
 
+    def tables(self) -> dict[str, tuple[tuple[str, ColumnType], ...]]:
+        """Every table with its columns, by ``schema.name``, without the scratch tables of a build."""
+
+    def export(
+        self, table: str, columns: Sequence[tuple[str, ColumnType]], folder: Path
+    ) -> tuple[Path, ...]:
+        """Write the rows of a table into typed Parquet files in an empty folder."""
+
+    def load(
+        self, table: str, columns: Sequence[tuple[str, ColumnType]], files: Sequence[Path]
+    ) -> None:
+        """Replace the rows of ``table`` by those of such files; creates the table and columns that it lacks."""
+
     def table_exists(self, table: str) -> bool:
         """Whether ``schema.name`` is there."""
 

@@ -41,6 +41,9 @@ TYPES: dict[ColumnType, str] = {
     ColumnType.JSON: "JSON",
 }
 
+_KINDS = {(text.replace(" ", "") if "(" in text else text): kind for kind, text in TYPES.items()}
+#: About as much as one load job takes elsewhere.
+_EXPORT_FILE = "32MB"
 #: Peak memory of a backfill is this plus the pages in flight.
 MEMORY_LIMIT = "350MB"
 
@@ -154,6 +157,45 @@ class DuckDBWarehouse:
     def execute(self, sql: str, params: Params | None = None) -> None:
         with self._lock:
             self._execute(to_duckdb(sql), _used(sql, params))
+
+    def tables(self) -> dict[str, tuple[tuple[str, ColumnType], ...]]:
+        with self._lock:
+            rows = self._execute(
+                "SELECT schema_name || '.' || table_name, column_name, data_type FROM duckdb_columns()"
+                " WHERE database_name = current_database() AND list_contains($schemas, schema_name)"
+                " AND schema_name <> 'st_staging' ORDER BY schema_name, table_name, column_index",
+                {"schemas": list(SCHEMAS)},
+            ).fetchall()
+        found: dict[str, tuple[tuple[str, ColumnType], ...]] = {}
+        for table, column, kind in rows:
+            if kind not in _KINDS:
+                raise WarehouseError(f"{table}.{column} is {kind}, which no table of ours is.")
+            found[table] = (*found.get(table, ()), (column, _KINDS[kind]))
+        return found
+
+    def export(
+        self, table: str, columns: Sequence[tuple[str, ColumnType]], folder: Path
+    ) -> tuple[Path, ...]:
+        target = str(folder / "rows").replace("'", "''")
+        listed = ", ".join(f'"{name}"' for name, _ in columns)
+        with self._lock:
+            self._execute(
+                f"COPY (SELECT {listed} FROM {table}) TO '{target}'"
+                f" (FORMAT parquet, COMPRESSION zstd, FILE_SIZE_BYTES '{_EXPORT_FILE}')"
+            )
+        return tuple(sorted((folder / "rows").glob("*.parquet")))
+
+    def load(
+        self, table: str, columns: Sequence[tuple[str, ColumnType]], files: Sequence[Path]
+    ) -> None:
+        listed = ", ".join(f'"{name}"' for name, _ in columns)
+        with self.transaction():
+            self._ensure_table(table, columns)
+            self._execute(f"DELETE FROM {table}")
+            if files:
+                self._execute(
+                    f"INSERT INTO {table} ({listed}) SELECT {listed} FROM {_parquet(files)}"
+                )
 
     def table_exists(self, table: str) -> bool:
         schema, name = table.split(".")
