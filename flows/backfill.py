@@ -2,22 +2,24 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import date
 
 from prefect import flow
 from prefect.runtime import flow_run
 
 from flows.daily_sync import daily_sync
 from flows.ingest_chunk import ingest_chunk
+from flows.parameters import Entities, FirstDay, LastDay
 from st_kpi import manifest, problems
 from st_kpi.errors import DiskFull, RunFailed
 from st_kpi.planning import Chunk, source_time, wanted_entities, wanted_window
 from st_kpi.servicetitan.registry import Changes
 from st_kpi.servicetitan.registry import entity as entity_named
 from st_kpi.session import Session, shared_session
+from tasks import events
 from tasks.artifacts import ProgressBar, completeness_table
 from tasks.chunks import plan_chunks
 from tasks.limits import ensure_limits, release_limits
+from tasks.states import completed
 from tasks.watermarks import save_watermarks
 
 #: Chunks in work at once: while one downloads, another is typed and a third merged. More does not help.
@@ -33,7 +35,9 @@ def _run_name() -> str:
 
 @flow(name="backfill", flow_run_name=_run_name)
 async def backfill(
-    entities: list[str] | None = None, start: date | None = None, end: date | None = None
+    entities: Entities = None,
+    start: FirstDay = None,
+    end: LastDay = None,
 ) -> str:
     """Load every record created on the tenant's days ``start`` to ``end``; returns the run's id.
 
@@ -73,9 +77,16 @@ async def backfill(
         await completeness_table([row | {"promised": promised[row["entity"]]} for row in rows])
         failures = list(dict.fromkeys(failures))
         await asyncio.to_thread(manifest.finish_run, session, run_id, failures)
+        events.data_loaded(
+            *("backfill", session.tenant_id, run_id, rows, (wanted.start, wanted.end)),
+            complete=not failures,
+        )
         if failures:
             raise RunFailed(f"The backfill is incomplete. {' '.join(failures)}")
-        return run_id
+        stored = sum(row["stored"] for row in rows)
+        return completed(
+            run_id, f"{stored:,} rows stored in {len(chunks)} chunks of {len(names)} entities."
+        )
 
 
 def _planned(

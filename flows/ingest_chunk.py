@@ -1,14 +1,18 @@
 """``ingest-chunk``: one window of one entity from ServiceTitan into the warehouse."""
 
 from datetime import datetime
+from typing import Annotated
 
 from prefect import flow
 from prefect.runtime import flow_run
+from pydantic import Field
 
+from flows.parameters import AskedBy, EntityName
 from st_kpi.session import current_session, shared_session
 from st_kpi.settings import load_settings
 from st_kpi.windows import Window
 from tasks.chunks import fetch_chunk, store_chunk
+from tasks.states import completed
 
 
 def _run_name() -> str:
@@ -24,10 +28,14 @@ def _run_name() -> str:
 
 @flow(name="ingest-chunk", flow_run_name=_run_name)
 async def ingest_chunk(
-    entity: str,
-    start: datetime | None = None,
-    end: datetime | None = None,
-    run_id: str | None = None,
+    entity: EntityName,
+    start: Annotated[
+        datetime | None, Field(title="From", description="The first instant of creation.")
+    ] = None,
+    end: Annotated[
+        datetime | None, Field(title="Before", description="The instant of creation to end before.")
+    ] = None,
+    run_id: AskedBy = None,
 ) -> int:
     """Fetch and store one chunk; returns how many rows changed in the warehouse.
 
@@ -40,4 +48,6 @@ async def ingest_chunk(
         fetched = await fetch_chunk(entity, window, run_id)
         merged = await store_chunk(fetched, run_id)
         session.progress(entity, 0, fetched.rows)
-        return merged.changed
+        return completed(
+            merged.changed, f"{fetched.rows:,} rows fetched, {merged.changed:,} changed."
+        )

@@ -1,14 +1,19 @@
 """``refresh-kpis``: lint the SQL, build dimensions, contributions and rollups, check, publish."""
 
 from datetime import date, datetime
+from typing import Annotated
 
 from prefect import flow
 from prefect.runtime import flow_run
+from pydantic import Field
 
 from st_kpi.build import BuildResult
 from st_kpi.session import shared_session
+from st_kpi.terminal import build_sentence
+from tasks import events
 from tasks.artifacts import checks_table, kpi_table
-from tasks.kpis import build_kpis, check_results, lint_sql, weekly_kpis
+from tasks.kpis import build_kpis, check_results, lint_sql, restated_weeks, weekly_kpis
+from tasks.states import completed
 
 
 def _run_name() -> str:
@@ -17,7 +22,18 @@ def _run_name() -> str:
 
 
 @flow(name="refresh-kpis", flow_run_name=_run_name)
-async def refresh_kpis(as_of: date | None = None, full: bool = False) -> BuildResult:
+async def refresh_kpis(
+    as_of: Annotated[
+        date | None,
+        Field(title="As of", description="Today for the snapshots; nothing means the tenant's."),
+    ] = None,
+    full: Annotated[
+        bool,
+        Field(
+            title="Full", description="Run every statement, also those whose input is as it was."
+        ),
+    ] = False,
+) -> BuildResult:
     """Rebuild every KPI from the raw tables; readers see the last good build until this one is done.
 
     ``as_of`` is "today" for the snapshots, by default the tenant's. ``full`` runs every statement, also
@@ -33,4 +49,17 @@ async def refresh_kpis(as_of: date | None = None, full: bool = False) -> BuildRe
         finally:  # above all for a build that a check stopped
             await checks_table(await check_results(run_id))
         await kpi_table(await weekly_kpis())
-        return built
+        rows = built.rows.get("st_kpi.contributions", 0)
+        warnings = [f"{check.name}: {check.detail}" for check in built.checks if not check.passed]
+        tenant_id = session.settings.tenant_id
+        restated = await restated_weeks(built.number)
+        events.weeks_restated(tenant_id, built.number, restated)
+        events.kpis_refreshed(
+            tenant_id,
+            build=built.number,
+            run_id=run_id,
+            as_of=built.as_of,
+            rows=rows,
+            warnings=warnings,
+        )
+        return completed(built, build_sentence(built))

@@ -1,18 +1,21 @@
 """``repair-gap``: fetch again just the days in which source and warehouse do not hold the same."""
 
 import asyncio
-from datetime import date
 
 from prefect import flow
 from prefect.runtime import flow_run
 
 from flows.ingest_chunk import ingest_chunk
+from flows.parameters import EntityName, FirstDay, LastDay
 from st_kpi import manifest, problems
 from st_kpi.errors import RunFailed
 from st_kpi.planning import Chunk, source_time, wanted_entities, wanted_window
 from st_kpi.session import Session, shared_session
+from tasks import events
+from tasks.artifacts import completeness_table
 from tasks.chunks import find_gaps
 from tasks.limits import ensure_limits
+from tasks.states import completed
 
 
 def _run_name() -> str:
@@ -22,7 +25,7 @@ def _run_name() -> str:
 
 
 @flow(name="repair-gap", flow_run_name=_run_name)
-async def repair_gap(entity: str, start: date | None = None, end: date | None = None) -> int:
+async def repair_gap(entity: EntityName, start: FirstDay = None, end: LastDay = None) -> int:
     """Compare an entity with the source and fetch what differs; returns how many chunks that took.
 
     ``start`` and ``end`` are the tenant's days of creation, by default the whole history. Compared are numbers of rows,
@@ -38,8 +41,8 @@ async def repair_gap(entity: str, start: date | None = None, end: date | None = 
 
         chunks = await find_gaps(name, wanted.start, wanted.end)
         failures = [await _fetch_again(session, chunk, run_id) for chunk in chunks]
+        rows = await asyncio.to_thread(manifest.completeness, session, run_id, [name])
         if chunks:
-            rows = await asyncio.to_thread(manifest.completeness, session, run_id, [name])
             failures += await asyncio.to_thread(problems.of_rejects, session, rows)
             failures += [
                 f"{name} {_label(session, left)}: still not as many rows as the source has."
@@ -47,9 +50,18 @@ async def repair_gap(entity: str, start: date | None = None, end: date | None = 
             ]
         told = [failure for failure in failures if failure]
         await asyncio.to_thread(manifest.finish_run, session, run_id, told)
+        if not chunks:
+            return completed(0, f"{name}: source and warehouse hold the same number of rows.")
+        promised = sum(chunk.rows for chunk in chunks)
+        await completeness_table([row | {"promised": promised} for row in rows])
+        events.data_loaded(
+            *("repair-gap", session.tenant_id, run_id, rows, (wanted.start, wanted.end)),
+            complete=not told,
+        )
         if told:
             raise RunFailed(f"The repair is incomplete. {' '.join(told)}")
-        return len(chunks)
+        days = ", ".join(_label(session, chunk) for chunk in chunks)
+        return completed(len(chunks), f"{name}: fetched again for {days}.")
 
 
 async def _fetch_again(session: Session, chunk: Chunk, run_id: str) -> str | None:

@@ -9,6 +9,7 @@ from prefect.cache_policies import NO_CACHE
 from st_kpi import published, terminal
 from st_kpi.build import BuildResult, build
 from st_kpi.checks import results_of
+from st_kpi.reported import Restated, restated
 from st_kpi.session import shared_session
 from st_kpi.sql.lint import lint, refuse
 from tasks import WAREHOUSE_WRITE
@@ -59,3 +60,10 @@ async def weekly_kpis() -> list[dict[str, str]]:
         }
         for kpi in found.kpis
     ]
+
+
+@task(name="read-restated-weeks", cache_policy=NO_CACHE)
+async def restated_weeks(build: int) -> list[Restated]:
+    """The closed weeks whose numbers a build changed."""
+    async with shared_session(reads_source=False) as session:
+        return await asyncio.to_thread(restated, session.warehouse, build)
