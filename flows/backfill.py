@@ -18,6 +18,7 @@ from st_kpi.session import Session, shared_session
 from tasks import events
 from tasks.artifacts import ProgressBar, completeness_table
 from tasks.chunks import plan_chunks
+from tasks.fan_out import FanOut, hand_over, require_room_for
 from tasks.limits import ensure_limits, release_limits
 from tasks.states import completed
 from tasks.watermarks import save_watermarks
@@ -38,15 +39,17 @@ async def backfill(
     entities: Entities = None,
     start: FirstDay = None,
     end: LastDay = None,
+    fan_out: FanOut = "inside",
 ) -> str:
     """Load every record created on the tenant's days ``start`` to ``end``; returns the run's id.
 
     Entities without dates are loaded whole. By default all entities, from ``history_start`` until now. Chunks that the
-    manifest calls complete are not fetched again. Ends with what changed since it began. Raises ``RunFailed`` naming
+    manifest calls complete are not fetched again. ``fan_out`` says where chunks run. Ends with what changed since it began. Raises ``RunFailed`` naming
     what could not be loaded, ``DiskFull`` at once; everything else is kept, and the next run fetches only the rest.
     """
     async with shared_session() as session:
         names = [entity.name for entity in wanted_entities(entities)]
+        require_room_for(fan_out, session.settings)
         wanted = wanted_window(session.settings, start, end, await source_time(session))
         run_id = str(flow_run.id)
         killed = await asyncio.to_thread(manifest.start_run, session, "backfill", run_id)
@@ -66,7 +69,7 @@ async def backfill(
         for chunk in chunks:
             session.progress(chunk.entity, chunk.rows, 0)
 
-        failures += await _ingest(session, chunks, run_id)
+        failures += await _ingest(session, chunks, run_id, fan_out)
         failures += await _catch_up(session, names, run_id)
         rows = await asyncio.to_thread(
             manifest.completeness, session, run_id, names, manifest.HISTORY_KINDS
@@ -103,31 +106,25 @@ def _planned(
     return sorted(chunks, key=lambda chunk: -chunk.rows), [told for told in failures if told]
 
 
-async def _ingest(session: Session, chunks: list[Chunk], run_id: str) -> list[str]:
+async def _ingest(session: Session, chunks: list[Chunk], run_id: str, fan_out: FanOut) -> list[str]:
     """Run every chunk as a subflow, a few at a time; returns a sentence for each that failed.
+
+    Those handed to workers all at once: how many are in work is then the matter of their queue.
 
     Raises ``DiskFull``, after which no further chunk is begun.
     """
     full: list[DiskFull] = []
-    turns = asyncio.Semaphore(PARALLEL_CHUNKS)
+    turns = asyncio.Semaphore(PARALLEL_CHUNKS if fan_out == "inside" else len(chunks) or 1)
     bar = await ProgressBar.start(
         "backfill-progress", "Rows stored of those promised.", sum(chunk.rows for chunk in chunks)
     )
 
     async def one(chunk: Chunk) -> str | None:
-        window = chunk.window
         async with turns:
             if full:
                 return None
-            # A plain gather of subflows would leave the others running for ever after one failure.
-            state = await ingest_chunk(
-                chunk.entity,
-                window.start if window else None,
-                window.end if window else None,
-                run_id,
-                return_state=True,
-            )
-        result = await state.aresult(raise_on_failure=False)
+            run = run_here if fan_out == "inside" else hand_over
+            result = await run(chunk, run_id)
         if isinstance(result, DiskFull):
             full.append(result)
             return None
@@ -140,6 +137,20 @@ async def _ingest(session: Session, chunks: list[Chunk], run_id: str) -> list[st
     if full:
         raise full[0]
     return failures
+
+
+async def run_here(chunk: Chunk, run_id: str) -> object:
+    """Run a chunk as a subflow of this process; returns its result, or the error that ended it."""
+    window = chunk.window
+    # A plain gather of subflows would leave the others running for ever after one failure.
+    state = await ingest_chunk(
+        chunk.entity,
+        window.start if window else None,
+        window.end if window else None,
+        run_id,
+        return_state=True,
+    )
+    return await state.aresult(raise_on_failure=False)
 
 
 async def _catch_up(session: Session, names: Sequence[str], run_id: str) -> list[str]:
