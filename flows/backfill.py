@@ -7,7 +7,7 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from flows.daily_sync import daily_sync
-from flows.ingest_chunk import ingest_chunk
+from flows.ingest_chunk import run_here
 from flows.parameters import Entities, FirstDay, LastDay
 from st_kpi import manifest, problems
 from st_kpi.errors import DiskFull, RunFailed
@@ -107,11 +107,9 @@ def _planned(
 
 
 async def _ingest(session: Session, chunks: list[Chunk], run_id: str, fan_out: FanOut) -> list[str]:
-    """Run every chunk as a subflow, a few at a time; returns a sentence for each that failed.
+    """Run every chunk, a few at a time here, and all at once on workers, whose queue says how many are in work.
 
-    Those handed to workers all at once: how many are in work is then the matter of their queue.
-
-    Raises ``DiskFull``, after which no further chunk is begun.
+    Returns a sentence for each that failed. Raises ``DiskFull``, after which no further chunk is begun.
     """
     full: list[DiskFull] = []
     turns = asyncio.Semaphore(PARALLEL_CHUNKS if fan_out == "inside" else len(chunks) or 1)
@@ -137,20 +135,6 @@ async def _ingest(session: Session, chunks: list[Chunk], run_id: str, fan_out: F
     if full:
         raise full[0]
     return failures
-
-
-async def run_here(chunk: Chunk, run_id: str) -> object:
-    """Run a chunk as a subflow of this process; returns its result, or the error that ended it."""
-    window = chunk.window
-    # A plain gather of subflows would leave the others running for ever after one failure.
-    state = await ingest_chunk(
-        chunk.entity,
-        window.start if window else None,
-        window.end if window else None,
-        run_id,
-        return_state=True,
-    )
-    return await state.aresult(raise_on_failure=False)
 
 
 async def _catch_up(session: Session, names: Sequence[str], run_id: str) -> list[str]:

@@ -8,10 +8,12 @@ from prefect.runtime import flow_run
 from pydantic import Field
 
 from flows.parameters import AskedBy, EntityName
+from st_kpi.planning import Chunk
 from st_kpi.session import current_session, shared_session
 from st_kpi.settings import load_settings
 from st_kpi.windows import Window
 from tasks.chunks import fetch_chunk, store_chunk
+from tasks.limits import ensure_limits
 from tasks.states import completed
 
 
@@ -42,7 +44,10 @@ async def ingest_chunk(
     ``start`` and ``end`` are instants, ``createdOn`` in ``[start, end)``; both None reads the entity whole. A chunk
     whose rows moved while it was read is fetched again. ``run_id`` is the run that asked for it, else this one.
     """
+    alone = current_session() is None  # on a worker, without the backfill that asked for it
     async with shared_session() as session:
+        if alone:
+            await ensure_limits()
         run_id = run_id or str(flow_run.id)
         window = Window(start, end) if start and end else None
         fetched = await fetch_chunk(entity, window, run_id)
@@ -51,3 +56,14 @@ async def ingest_chunk(
         return completed(
             merged.changed, f"{fetched.rows:,} rows fetched, {merged.changed:,} changed."
         )
+
+
+async def run_here(chunk: Chunk, run_id: str) -> object:
+    """Run a chunk as a subflow; returns its result, or the error that ended it.
+
+    A plain await of subflows side by side would leave the others running for ever after one failure.
+    """
+    window = chunk.window
+    bounds = (window.start, window.end) if window else (None, None)
+    state = await ingest_chunk(chunk.entity, *bounds, run_id, return_state=True)
+    return await state.aresult(raise_on_failure=False)

@@ -5,7 +5,7 @@ import asyncio
 from prefect import flow
 from prefect.runtime import flow_run
 
-from flows.ingest_chunk import ingest_chunk
+from flows.ingest_chunk import run_here
 from flows.parameters import EntityName, FirstDay, LastDay
 from st_kpi import manifest, problems
 from st_kpi.errors import RunFailed
@@ -66,10 +66,7 @@ async def repair_gap(entity: EntityName, start: FirstDay = None, end: LastDay = 
 
 async def _fetch_again(session: Session, chunk: Chunk, run_id: str) -> str | None:
     """Run one chunk as a subflow; returns a sentence where it failed."""
-    window = chunk.window
-    bounds = (window.start, window.end) if window else (None, None)
-    state = await ingest_chunk(chunk.entity, *bounds, run_id, return_state=True)
-    result = await state.aresult(raise_on_failure=False)
+    result = await run_here(chunk, run_id)
     if isinstance(result, BaseException):
         return problems.of_error(session, chunk.entity, result)
     return None

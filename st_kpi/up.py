@@ -224,9 +224,10 @@ def _ended(process: subprocess.Popen[str]) -> Iterator[None]:
     finally:
         process.terminate()
         try:
-            process.wait(_ENDS_WITHIN)
+            process.communicate(timeout=_ENDS_WITHIN)
         except subprocess.TimeoutExpired:
             process.kill()
+            process.communicate()
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
