@@ -100,13 +100,14 @@ def test_a_signed_webhook_starts_a_sync_of_its_entity(deployed: Production) -> N
     finally:
         process.kill()
         process.communicate()
-    (run,) = until(
-        lambda: [
-            run for run in deployed.flow_runs("daily-sync") if run["parameters"].get("entities")
-        ]
-    )
+    (run,) = until(lambda: _by_automation(deployed, "daily-sync"))
     assert run["parameters"]["entities"] == ["invoices"]
     assert run["state_type"] == "SCHEDULED"
+
+
+def _by_automation(deployed: Production, flow: str) -> list[dict[str, Any]]:
+    runs = deployed.flow_runs(flow)
+    return [run for run in runs if (run["created_by"] or {}).get("type") == "AUTOMATION"]
 
 
 def _answers(port: int) -> bool:
