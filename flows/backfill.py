@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import date
 
 from prefect import flow
 from prefect.runtime import flow_run
 
 from flows.daily_sync import daily_sync
 from flows.ingest_chunk import run_here
-from flows.parameters import Entities, FirstDay, LastDay
+from flows.parameters import EntityName, days_in_a_name
 from st_kpi import manifest, problems
 from st_kpi.errors import DiskFull, RunFailed
 from st_kpi.planning import Chunk, source_time, wanted_entities, wanted_window
@@ -31,21 +32,27 @@ def _run_name() -> str:
     """For example ``invoices, payments 2023-01-01..2023-12-31``."""
     parameters = flow_run.parameters
     entities, start, end = (parameters.get(name) for name in ("entities", "start", "end"))
-    return f"{', '.join(entities) if entities else 'everything'} {start or ''}..{end or 'now'}"
+    return f"{', '.join(entities) if entities else 'everything'}{days_in_a_name(start, end)}"
 
 
 @flow(name="backfill", flow_run_name=_run_name)
 async def backfill(
-    entities: Entities = None,
-    start: FirstDay = None,
-    end: LastDay = None,
+    entities: list[EntityName] | None = None,
+    start: date | None = None,
+    end: date | None = None,
     fan_out: FanOut = "inside",
 ) -> str:
     """Load every record created on the tenant's days ``start`` to ``end``; returns the run's id.
 
     Entities without dates are loaded whole. By default all entities, from ``history_start`` until now. Chunks that the
-    manifest calls complete are not fetched again. ``fan_out`` says where chunks run. Ends with what changed since it began. Raises ``RunFailed`` naming
+    manifest calls complete are not fetched again. Ends with what changed since it began. Raises ``RunFailed`` naming
     what could not be loaded, ``DiskFull`` at once; everything else is kept, and the next run fetches only the rest.
+
+    Args:
+        entities: Only these; nothing means all of them.
+        start: The tenant's day of creation to begin with; nothing means the first of the history.
+        end: The tenant's day of creation to end with; nothing means until now.
+        fan_out: Where chunks run: inside this run, or as runs of their own on the workers of ingest-chunk/on-workers.
     """
     async with shared_session() as session:
         names = [entity.name for entity in wanted_entities(entities)]

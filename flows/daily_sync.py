@@ -2,13 +2,11 @@
 
 import asyncio
 from datetime import datetime
-from typing import Annotated
 
 from prefect import flow
 from prefect.runtime import flow_run
-from pydantic import Field
 
-from flows.parameters import AskedBy, Entities
+from flows.parameters import EntityName
 from st_kpi import manifest, problems
 from st_kpi.errors import DiskFull, NothingLoaded, RunFailed
 from st_kpi.ingest import advanced
@@ -44,20 +42,19 @@ def _run_name() -> str:
 
 @flow(name="daily-sync", flow_run_name=_run_name)
 async def daily_sync(
-    entities: Entities = None,
-    sweep: Annotated[
-        bool,
-        Field(title="Sweep", description="Look through the lists for what the feeds missed, now."),
-    ] = False,
-    run_id: AskedBy = None,
+    entities: list[EntityName] | None = None, sweep: bool = False, run_id: str | None = None
 ) -> str:
     """Load what changed since the watermarks, deleted rows included; returns the run's id.
 
     By default all entities that a backfill has loaded. Once a week, or with ``sweep``, the lists are looked through for
     what the feeds did not bring, and the number of rows loaded is compared with ServiceTitan's; where it differs, an
-    event names the days. ``run_id`` is the run that asked for it, else this one. Raises ``NothingLoaded`` for an
-    entity that was never loaded, ``RunFailed`` naming what could not be brought up to date; the rest is kept, and the
-    next run goes on from there.
+    event names the days. Raises ``NothingLoaded`` for an entity that was never loaded, ``RunFailed`` naming what could
+    not be brought up to date; the rest is kept, and the next run goes on from there.
+
+    Args:
+        entities: Only these; nothing means all that a backfill has loaded.
+        sweep: Look through the lists for what the feeds missed, as happens by itself once a week.
+        run_id: The run that asked for this one; leave it empty.
     """
     async with shared_session(creates=False) as session:
         own_run = run_id is None

@@ -1,13 +1,11 @@
 """``ingest-chunk``: one window of one entity from ServiceTitan into the warehouse."""
 
 from datetime import datetime
-from typing import Annotated
 
 from prefect import flow
 from prefect.runtime import flow_run
-from pydantic import Field
 
-from flows.parameters import AskedBy, EntityName
+from flows.parameters import EntityName
 from st_kpi.planning import Chunk
 from st_kpi.session import current_session, shared_session
 from st_kpi.settings import load_settings
@@ -31,18 +29,19 @@ def _run_name() -> str:
 @flow(name="ingest-chunk", flow_run_name=_run_name)
 async def ingest_chunk(
     entity: EntityName,
-    start: Annotated[
-        datetime | None, Field(title="From", description="The first instant of creation.")
-    ] = None,
-    end: Annotated[
-        datetime | None, Field(title="Before", description="The instant of creation to end before.")
-    ] = None,
-    run_id: AskedBy = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    run_id: str | None = None,
 ) -> int:
     """Fetch and store one chunk; returns how many rows changed in the warehouse.
 
-    ``start`` and ``end`` are instants, ``createdOn`` in ``[start, end)``; both None reads the entity whole. A chunk
-    whose rows moved while it was read is fetched again. ``run_id`` is the run that asked for it, else this one.
+    A chunk whose rows moved while it was read is fetched again.
+
+    Args:
+        entity: What to fetch.
+        start: The first instant of creation; nothing reads the entity whole.
+        end: The instant of creation to end before; nothing reads the entity whole.
+        run_id: The run that asked for this one; leave it empty.
     """
     alone = current_session() is None  # on a worker, without the backfill that asked for it
     async with shared_session() as session:

@@ -1,11 +1,9 @@
 """``refresh-kpis``: lint the SQL, build dimensions, contributions and rollups, check, publish."""
 
 from datetime import date, datetime
-from typing import Annotated
 
 from prefect import flow
 from prefect.runtime import flow_run
-from pydantic import Field
 
 from st_kpi.build import BuildResult
 from st_kpi.session import shared_session
@@ -22,23 +20,15 @@ def _run_name() -> str:
 
 
 @flow(name="refresh-kpis", flow_run_name=_run_name)
-async def refresh_kpis(
-    as_of: Annotated[
-        date | None,
-        Field(title="As of", description="Today for the snapshots; nothing means the tenant's."),
-    ] = None,
-    full: Annotated[
-        bool,
-        Field(
-            title="Full", description="Run every statement, also those whose input is as it was."
-        ),
-    ] = False,
-) -> BuildResult:
+async def refresh_kpis(as_of: date | None = None, full: bool = False) -> BuildResult:
     """Rebuild every KPI from the raw tables; readers see the last good build until this one is done.
 
-    ``as_of`` is "today" for the snapshots, by default the tenant's. ``full`` runs every statement, also
-    those whose input has not changed since the last build. Raises ``ConfigurationError`` for SQL or mappings
-    that cannot be used, ``NothingLoaded`` before the first backfill and ``CheckFailed`` when a check fails.
+    Raises ``ConfigurationError`` for SQL or mappings that cannot be used, ``NothingLoaded`` before the first
+    backfill and ``CheckFailed`` when a check fails.
+
+    Args:
+        as_of: Today for the snapshots; nothing means the tenant's.
+        full: Run every statement, also those whose input has not changed since the last build.
     """
     async with shared_session(reads_source=False) as session:
         today = datetime.now(session.settings.zone).date()

@@ -1,12 +1,13 @@
 """``repair-gap``: fetch again just the days in which source and warehouse do not hold the same."""
 
 import asyncio
+from datetime import date
 
 from prefect import flow
 from prefect.runtime import flow_run
 
 from flows.ingest_chunk import run_here
-from flows.parameters import EntityName, FirstDay, LastDay
+from flows.parameters import EntityName, days_in_a_name
 from st_kpi import manifest, problems
 from st_kpi.errors import RunFailed
 from st_kpi.planning import Chunk, source_time, wanted_entities, wanted_window
@@ -21,16 +22,20 @@ from tasks.states import completed
 def _run_name() -> str:
     """For example ``repair invoices 2023-01-01..2023-12-31``."""
     entity, start, end = (flow_run.parameters.get(name) for name in ("entity", "start", "end"))
-    return f"repair {entity} {start or ''}..{end or 'now'}"
+    return f"repair {entity}{days_in_a_name(start, end)}"
 
 
 @flow(name="repair-gap", flow_run_name=_run_name)
-async def repair_gap(entity: EntityName, start: FirstDay = None, end: LastDay = None) -> int:
+async def repair_gap(entity: EntityName, start: date | None = None, end: date | None = None) -> int:
     """Compare an entity with the source and fetch what differs; returns how many chunks that took.
 
-    ``start`` and ``end`` are the tenant's days of creation, by default the whole history. Compared are numbers of rows,
-    month by month and then day by day. Raises ``UnknownEntity``, ``ConfigurationError`` for the days, and ``RunFailed``
-    where a difference could not be mended.
+    Compared are numbers of rows, month by month and then day by day. Raises ``UnknownEntity``, ``ConfigurationError``
+    for the days, and ``RunFailed`` where a difference could not be mended.
+
+    Args:
+        entity: What to compare.
+        start: The tenant's day of creation to begin with; nothing means the first of the history.
+        end: The tenant's day of creation to end with; nothing means until now.
     """
     async with shared_session(creates=False) as session:
         (name,) = (found.name for found in wanted_entities([entity]))

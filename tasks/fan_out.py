@@ -1,9 +1,8 @@
 """Chunks of a backfill on other machines: handed to a deployment whose work pool has as many workers as you like."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from prefect.deployments import arun_deployment
-from pydantic import Field
 
 from st_kpi.errors import ConfigurationError, RunFailed
 from st_kpi.planning import Chunk
@@ -12,13 +11,8 @@ from st_kpi.settings import Settings
 #: The deployment that runs one chunk.
 DEPLOYMENT = "ingest-chunk/on-workers"
 
-FanOut = Annotated[
-    Literal["inside", "workers"],
-    Field(
-        title="Fan out",
-        description="Where chunks run: inside this run, or as runs of their own on the workers of ingest-chunk/on-workers.",
-    ),
-]
+#: Where chunks run: inside the backfill, or on the workers of the deployment.
+FanOut = Literal["inside", "workers"]
 
 
 def require_room_for(fan_out: FanOut, settings: Settings) -> None:

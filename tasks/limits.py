@@ -105,7 +105,7 @@ def rate_limit_name(tenant_id: int) -> str:
     return f"servicetitan-{tenant_id}"
 
 
-@task(name="release-limits", cache_policy=NO_CACHE)
+@task(name="release-limits", task_run_name="free the limits of a killed run", cache_policy=NO_CACHE)
 async def release_limits() -> None:
     """Free the slots that a killed run still holds, for which the next ones would wait until its leases expire.
 
@@ -120,7 +120,7 @@ async def release_limits() -> None:
             )
 
 
-@task(name="ensure-limits", cache_policy=NO_CACHE)
+@task(name="ensure-limits", task_run_name="limits", cache_policy=NO_CACHE)
 async def ensure_limits() -> None:
     """Create the limits where they are absent, and pace the session's requests by the tenant's where it is shared.
 

@@ -114,6 +114,16 @@ def until(look: Callable[[], T | None], within: float = WITHIN) -> T:
 @contextmanager
 def production(tenant_url: str, folder: Path) -> Iterator[Production]:
     """Server and deployments for the sandbox tenant at ``tenant_url``, with a warehouse in ``folder``; no worker yet."""
+    port = free_port()
+    with settings_for(tenant_url, folder, port) as made, up.server(IN_MEMORY, port):
+        up.prepare()
+        yield made
+
+
+@contextmanager
+def settings_for(tenant_url: str, folder: Path, port: int) -> Iterator[Production]:
+    """The environment of a person whose Prefect server is at ``port``, when it runs."""
+    api = f"http://127.0.0.1:{port}/api"
     settings = {
         "ST_KPI_TENANT_ID": str(Credentials.TENANT_ID),
         "ST_KPI_CLIENT_ID": Credentials.CLIENT_ID,
@@ -123,14 +133,11 @@ def production(tenant_url: str, folder: Path) -> Iterator[Production]:
         "ST_KPI_AUTH_URL": tenant_url,
         "ST_KPI_TIMEZONE": "America/Phoenix",
         "ST_KPI_WAREHOUSE": f"duckdb:///{folder}/kpi.duckdb",
+        "PREFECT_API_URL": api,
         "PREFECT_HOME": str(folder / "prefect"),
         "PREFECT_WORKER_QUERY_SECONDS": "1",
     }
     with pytest.MonkeyPatch.context() as patch:
         for name, value in settings.items():
             patch.setenv(name, value)
-        patch.delenv("PREFECT_API_URL", raising=False)
-        with up.server(IN_MEMORY, free_port()) as api:
-            patch.setenv("PREFECT_API_URL", api)
-            up.prepare()
-            yield Production(api, dict(os.environ))
+        yield Production(api, dict(os.environ))
