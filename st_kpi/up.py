@@ -90,13 +90,17 @@ def state_folder() -> Path:
 
 def prepare() -> None:
     """Apply the bootstrap and every deployment of prefect.yaml to the API in ``PREFECT_API_URL``."""
-    for command in (
-        ["-m", "st_kpi", "bootstrap"],
-        ["-m", "prefect", "--no-prompt", "deploy", "--all"],
-    ):
-        done = subprocess.run([sys.executable, *command], cwd=_HOME, stdout=sys.stderr)
+    for command in ("st_kpi bootstrap", "prefect --no-prompt deploy --all"):
+        done = subprocess.run(
+            [sys.executable, "-m", *command.split()],
+            cwd=_HOME,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
         if done.returncode:
-            raise RunFailed(f"`python {' '.join(command)}` failed, see above: nothing was started.")
+            raise RunFailed(f"`python -m {command}` failed:\n{done.stdout.strip()}")
+    say("Applied the bootstrap and deployed prefect.yaml.")
 
 
 @contextmanager

@@ -2,7 +2,9 @@
 
 from typing import Literal
 
+import httpx
 from prefect.deployments import arun_deployment
+from prefect.exceptions import PrefectException
 
 from st_kpi.errors import ConfigurationError, RunFailed
 from st_kpi.planning import Chunk
@@ -31,16 +33,16 @@ async def hand_over(chunk: Chunk, run_id: str) -> object:
     of work; starting its process costs ten seconds.
     """
     window = chunk.window
-    run = await arun_deployment(
-        DEPLOYMENT,
-        parameters={
-            "entity": chunk.entity,
-            "start": window.start.isoformat() if window else None,
-            "end": window.end.isoformat() if window else None,
-            "run_id": run_id,
-        },
-        timeout=None,
-    )
+    parameters = {
+        "entity": chunk.entity,
+        "start": window.start.isoformat() if window else None,
+        "end": window.end.isoformat() if window else None,
+        "run_id": run_id,
+    }
+    try:
+        run = await arun_deployment(DEPLOYMENT, parameters=parameters, timeout=None)
+    except (httpx.HTTPError, PrefectException) as error:
+        return RunFailed(f"{chunk.entity}: {DEPLOYMENT} could not be started: {error}")
     if run.state is not None and run.state.is_completed():
         return None
     told = run.state.message if run.state else "it has no state"

@@ -9,17 +9,22 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from st_kpi import up
+from st_kpi.errors import RunFailed
+from st_kpi.planning import Chunk
 from st_kpi.prefect_server import free_port
 from st_kpi.sandbox import generate_company
 from st_kpi.warehouse import open_warehouse
+from tasks.fan_out import hand_over
 from tests.production import Production, settings_for, until
 from tests.tenant import Tenant
 
@@ -218,6 +223,21 @@ def test_a_gap_is_found_and_repaired_once(deployed: Production, folder: Path) ->
         (after,) = warehouse.query("SELECT COUNT(*) AS n FROM st_raw.payments")
     assert after == before
     assert len(_by_automation(deployed, "repair-gap")) == 1
+
+
+async def test_a_chunk_is_handed_to_a_worker(deployed: Production) -> None:
+    """What a backfill with fan_out=workers does for each chunk, here while nobody else holds the file."""
+    payrolls = Chunk("payrolls", None, 0)
+    with up.worker(), temporary_settings({PREFECT_API_URL: deployed.api}):
+        assert await hand_over(payrolls, "a-run") is None
+        failed = await hand_over(replace(payrolls, entity="nothing"), "a-run")
+    assert isinstance(failed, RunFailed)
+    with open_warehouse(deployed.environment["ST_KPI_WAREHOUSE"], read_only=True) as warehouse:
+        (chunk,) = warehouse.query(
+            "SELECT entity, stored FROM st_ops.chunks WHERE run_id = 'a-run'"
+        )
+    assert chunk["entity"] == "payrolls"
+    assert chunk["stored"] > 0
 
 
 def pause(deployed: Production, paused: bool) -> None:
