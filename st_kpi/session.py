@@ -7,8 +7,9 @@ one rate limit and one connection to the warehouse.
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from st_kpi.errors import ConfigurationError
 from st_kpi.servicetitan.client import ServiceTitan
@@ -67,9 +68,15 @@ def current_session() -> Session | None:
 
 @asynccontextmanager
 async def open_session(
-    settings: Settings, progress: Progress = no_progress, *, reads_source: bool = True
+    settings: Settings,
+    progress: Progress = no_progress,
+    *,
+    reads_source: bool = True,
+    google: Any = None,
 ) -> AsyncIterator[Session]:
     """Open what the settings name and make it the current session; closes it all at the end.
+
+    ``google`` are credentials of google-auth for BigQuery, by default the application's own.
 
     Raises ``ConfigurationError`` for a missing time zone, missing credentials where the source is read, an unknown
     entity in a setting and a warehouse that cannot be written, before anything is fetched.
@@ -80,7 +87,13 @@ async def open_session(
     client = _client(settings) if reads_source else None
     async with AsyncExitStack() as stack:
         warehouse = stack.enter_context(
-            open_warehouse(settings.warehouse, create=reads_source)  # only a load makes a new one
+            open_warehouse(
+                settings.warehouse,
+                create=reads_source,  # only a load makes a new one
+                bigquery=settings.bigquery
+                if google is None
+                else replace(settings.bigquery, credentials=google),
+            )
         )
         warehouse.ensure_raw(settings.personal_data)
         spool = stack.enter_context(warehouse.spool())
