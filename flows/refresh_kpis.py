@@ -7,7 +7,7 @@ from prefect.runtime import flow_run
 
 from st_kpi.build import BuildResult
 from st_kpi.session import shared_session
-from tasks.artifacts import checks_table, kpi_table
+from tasks.artifacts import bytes_table, checks_table, kpi_table
 from tasks.kpis import build_kpis, check_results, lint_sql, weekly_kpis
 
 
@@ -33,4 +33,5 @@ async def refresh_kpis(as_of: date | None = None, full: bool = False) -> BuildRe
         finally:  # above all for a build that a check stopped
             await checks_table(await check_results(run_id))
         await kpi_table(await weekly_kpis())
+        await bytes_table(built.bytes)
         return built

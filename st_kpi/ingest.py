@@ -23,6 +23,7 @@ from st_kpi.servicetitan.registry import Changes, Entity
 from st_kpi.session import Session
 from st_kpi.typed import Stamp, TypedPage
 from st_kpi.warehouse.base import Merged, Reading, TypedFiles
+from st_kpi.warehouse.labels import labels
 from st_kpi.warehouse.tables import line_table, record_table
 from st_kpi.windows import Window
 
@@ -121,13 +122,14 @@ def store(session: Session, fetched: Fetched, run_id: str, mark: Watermark | Non
     when a whole entity is suddenly said to have no rows.
     """
     try:
-        _refuse_emptied(session, fetched)
-        with session.warehouse.transaction():
-            merged = _merge(session, fetched, run_id)
-            _record(session, fetched, merged, run_id, mark)
-            if mark is not None and fetched.kind in (Kind.FEED, Kind.MODIFIED):
-                moved = advanced(mark, fetched, run_id)
-                manifest.record_watermark(session, fetched.entity.name, moved)
+        with labels(flow="load", run=run_id, entity=fetched.entity.name):
+            _refuse_emptied(session, fetched)
+            with session.warehouse.transaction():
+                merged = _merge(session, fetched, run_id)
+                _record(session, fetched, merged, run_id, mark)
+                if mark is not None and fetched.kind in (Kind.FEED, Kind.MODIFIED):
+                    moved = advanced(mark, fetched, run_id)
+                    manifest.record_watermark(session, fetched.entity.name, moved)
     finally:
         fetched.discard()
     return merged
