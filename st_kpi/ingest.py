@@ -93,12 +93,12 @@ async def fetch_modified(
 
 
 async def fetch_feed(session: Session, entity: Entity, since: str | date, run_id: str) -> Fetched:
-    """Fetch the entity's feed from a token, or from a day on, up to about ``chunk_rows`` rows of it.
+    """Fetch the entity's feed from a token, or from a day on, up to about ``rows_per_chunk`` rows of it.
 
     Raises ``SourceError`` when ServiceTitan cannot be read.
     """
     started = datetime.now(UTC)
-    pages = _stretch(session.source.export(entity, since), session.settings.chunk_rows)
+    pages = _stretch(session.source.export(entity, since), session.settings.rows_per_chunk)
     folder, typed, answers = await _spool(session, entity, pages, run_id)
     return Fetched(
         entity,

@@ -64,7 +64,8 @@ class Settings(BaseSettings):
     maximum_bytes_billed: Annotated[int, Field(ge=10_000_000)] = 200 * 1000**3
     requests_per_second: Annotated[int, Field(ge=1, le=60)] = 60
     max_concurrency: Annotated[int, Field(ge=1, le=64)] = 8
-    chunk_rows: Annotated[int, Field(ge=1_000)] = 40_000
+    #: Rows from which a chunk is split, by default ``rows_per_chunk``.
+    chunk_rows: Annotated[int, Field(ge=1_000)] | None = None
     personal_data: frozenset[str] = frozenset()
     #: Entities that this tenant may lack: a 403 or 404 for one of them does not fail a run.
     optional_entities: frozenset[str] = frozenset()
@@ -134,6 +135,13 @@ class Settings(BaseSettings):
         """API host and token host, without a trailing slash."""
         api, auth = _HOSTS[self.environment]
         return (self.api_url or api).rstrip("/"), (self.auth_url or auth).rstrip("/")
+
+    @property
+    def rows_per_chunk(self) -> int:
+        """Rows from which a chunk is split: BigQuery takes seconds for a ``MERGE`` of any size and counts them."""
+        if self.chunk_rows is not None:
+            return self.chunk_rows
+        return 200_000 if self.warehouse.startswith("bigquery:") else 40_000
 
     @property
     def bigquery(self) -> BigQueryOptions:
