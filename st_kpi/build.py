@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from st_kpi import builds, changes, contributions, differences, reported, touched
 from st_kpi.builds import Build
 from st_kpi.checks import CheckResult, record_checks, refuse_failed, run_check
+from st_kpi.descriptions import describe
 from st_kpi.errors import ConfigurationError, NothingLoaded
 from st_kpi.incremental import Plan, Work
 from st_kpi.mappings import (
@@ -138,6 +139,7 @@ def _build(
             refuse_failed(checks)
             _end(warehouse, project, run, settings)
             rows = _counts(warehouse, project.statements)
+        describe(warehouse, project)
     finally:
         record_checks(warehouse, run_id, checks)
     return BuildResult(

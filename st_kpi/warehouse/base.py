@@ -111,6 +111,9 @@ class Warehouse(Protocol):
     def execute(self, sql: str, params: Params | None = None) -> None:
         """Run one statement that returns nothing, such as an UPDATE of an operations table."""
 
+    def describe(self, table: str, text: str, columns: Mapping[str, str]) -> None:
+        """Write what a table and its columns mean where the engine keeps such things."""
+
     def tables(self) -> dict[str, tuple[tuple[str, ColumnType], ...]]:
         """Every table with its columns, by ``schema.name``, without the scratch tables of a build."""
 

@@ -148,6 +148,9 @@ class BigQueryWarehouse:
     def execute(self, sql: str, params: Params | None = None) -> None:
         self._change(written_table(sql), joinable(sql), query_parameters(sql, params))
 
+    def describe(self, table: str, text: str, columns: Mapping[str, str]) -> None:
+        bigquery_schema.describe(self._jobs, table, text, columns)
+
     def tables(self) -> dict[str, tuple[tuple[str, ColumnType], ...]]:
         return bigquery_schema.columns_of_all(self._jobs)
 

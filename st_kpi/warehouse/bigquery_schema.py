@@ -74,6 +74,25 @@ def ensure(jobs: Jobs, personal: frozenset[str]) -> None:
         )
 
 
+def describe(jobs: Jobs, name: str, text: str, columns: Mapping[str, str]) -> None:
+    """Describe a table and its columns, if they are not described so already."""
+    table = jobs.table(name)
+    if table is None:
+        return
+    fields = [_with_description(field, columns.get(field.name)) for field in table.schema]
+    if (table.description, table.schema) == (text, fields):
+        return
+    table.description, table.schema = text, fields
+    with jobs.told():
+        jobs.client.update_table(table, ["description", "schema"], retry=jobs.retry)
+
+
+def _with_description(field: bigquery.SchemaField, text: str | None) -> bigquery.SchemaField:
+    if text is None:
+        return field
+    return bigquery.SchemaField.from_api_repr(field.to_api_repr() | {"description": text})
+
+
 def columns_of_all(jobs: Jobs) -> dict[str, tuple[tuple[str, ColumnType], ...]]:
     """Every table of ours but the scratch ones and the publications', with its columns and their types."""
     found = _columns(jobs, _datasets(jobs) - {"st_staging"})

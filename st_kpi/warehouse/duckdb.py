@@ -159,6 +159,15 @@ class DuckDBWarehouse:
         with self._lock:
             self._execute(to_duckdb(sql), _used(sql, params))
 
+    def describe(self, table: str, text: str, columns: Mapping[str, str]) -> None:
+        def literal(said: str) -> str:
+            return "'" + said.replace("'", "''") + "'"
+
+        with self.transaction():
+            self._execute(f"COMMENT ON TABLE {table} IS {literal(text)}")
+            for name, said in columns.items():
+                self._execute(f'COMMENT ON COLUMN {table}."{name}" IS {literal(said)}')
+
     def tables(self) -> dict[str, tuple[tuple[str, ColumnType], ...]]:
         with self._lock:
             rows = self._execute(
