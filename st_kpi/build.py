@@ -8,7 +8,7 @@ the build's history: what changed and why, and what was reported.
 import datetime as dt
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol, get_args
@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from st_kpi import builds, changes, contributions, differences, reported, touched
 from st_kpi.builds import Build
 from st_kpi.checks import CheckResult, record_checks, refuse_failed, run_check
+from st_kpi.descriptions import describe
 from st_kpi.errors import ConfigurationError, NothingLoaded
 from st_kpi.incremental import Plan, Work
 from st_kpi.mappings import (
@@ -35,6 +36,7 @@ from st_kpi.sql.cards import Card, Kind
 from st_kpi.sql.lint import KPI_COLUMNS, KPI_TABLE, Project, inspect, refuse
 from st_kpi.sql.statements import Statement
 from st_kpi.warehouse.base import Warehouse
+from st_kpi.warehouse.labels import labels
 from st_kpi.warehouse.operations import KNOWN_UNTIL
 
 
@@ -69,7 +71,8 @@ class BuildResult:
 
     ``recomputed`` names the statements that ran; the tables of the others were as they had to be.
     Those ``in_part`` ran for touched keys alone.
-    ``measured`` says whether the snapshots of ``as_of`` were written.
+    ``measured`` says whether the snapshots of ``as_of`` were written. ``bytes`` has, per KPI or other
+    statement that ran, what reading for it is billed for, where the warehouse bills.
     """
 
     run_id: str
@@ -82,6 +85,7 @@ class BuildResult:
     recomputed: tuple[str, ...]
     in_part: frozenset[str]
     measured: bool
+    bytes: Mapping[str, int] = field(default_factory=dict)
 
 
 def build(
@@ -103,6 +107,18 @@ def build(
     mapping file, ``ConfigurationError`` for a setting, and ``CheckFailed`` when a check fails;
     whatever it raises, readers keep what they had.
     """
+    with labels(flow="build", run=run_id):
+        return _build(warehouse, settings, as_of, run_id, sql_root, full)
+
+
+def _build(
+    warehouse: Warehouse,
+    settings: BuildSettings,
+    as_of: dt.date,
+    run_id: str,
+    sql_root: Path | None,
+    full: bool,
+) -> BuildResult:
     project = inspect(sql_root)
     refuse(project.findings)
     if not _loaded(warehouse):
@@ -123,6 +139,7 @@ def build(
             refuse_failed(checks)
             _end(warehouse, project, run, settings)
             rows = _counts(warehouse, project.statements)
+        describe(warehouse, project)
     finally:
         record_checks(warehouse, run_id, checks)
     return BuildResult(
@@ -136,6 +153,7 @@ def build(
         tuple(run.work),
         frozenset(name for name, work in run.work.items() if work.part),
         under_way.build.measured,
+        run.bytes,
     )
 
 
@@ -166,6 +184,7 @@ class _Run:
         self.under_way = under_way
         self.plan = Plan(warehouse, params, under_way.build.number, project.by_key, full=full)
         self.seconds: dict[str, float] = {}
+        self.bytes: dict[str, int] = {}
         self.work: dict[str, Work] = {}
         if contributions.remove_unknown(warehouse, project.cards):
             self.plan.touched()
@@ -177,8 +196,10 @@ class _Run:
             checks.append(run_check(self.warehouse, statement, self.params))
         elif self._measures(statement) and not self.under_way.build.measured:
             self.plan.skip(statement)
-        elif work := self.plan.run(statement, lambda work: self._fill(statement, work)):
-            self.work[statement.name] = work
+        else:
+            with labels(kpi=statement.kpi or statement.name):
+                if work := self.plan.run(statement, lambda work: self._fill(statement, work)):
+                    self.work[statement.name] = work
         self.seconds[statement.name] = time.perf_counter() - started
 
     def _measures(self, statement: Statement) -> bool:
@@ -191,6 +212,7 @@ class _Run:
         """Write the statement's rows; returns whether any changed, as far as that is known."""
         table, sql, params = statement.table, statement.sql, self.params
         assert table is not None
+        self._estimate(statement, work)
         if statement.kpi is not None:
             kind = self.project.cards[statement.kpi].kind
             before, first = self.under_way.measured_before, self.under_way.previous is None
@@ -208,6 +230,15 @@ class _Run:
         else:
             self.warehouse.replace_table(table, sql, params)
         return True
+
+    def _estimate(self, statement: Statement, work: Work) -> None:
+        """Note what the statement will be billed for."""
+        select, params = statement.sql, self.params
+        if work.part:
+            select, params = work.part.of(select), {**params, **work.part.params}
+        estimated = self.warehouse.estimate(select, params)
+        if estimated is not None:
+            self.bytes[statement.kpi or statement.name] = estimated
 
     def _keys(self, table: str) -> set[str]:
         """The columns by which statements that read the table can be cut down."""

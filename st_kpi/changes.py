@@ -61,6 +61,7 @@ _COST_DOCUMENTS = {
     "inventory_bills": ("purchases",),
     "returns": ("returns",),
 }
+_LONG_AGO = dt.datetime(1900, 1, 1, tzinfo=dt.UTC)
 _PAY = "gross_pay_items"
 _PAY_PARTS = ("labour_pay", "payroll_adjustments")
 
@@ -87,7 +88,7 @@ class Changed:
             "as_of": self.as_of,
             "previous_as_of": self.previous.as_of,
             "previous_built_at": self.previous.built_at,
-            "pay_known_until": self.previous.pay_known_until,
+            "pay_known_until": self.previous.pay_known_until or _LONG_AGO,
             "redefined": list(self.redefined),
             "newly_measured": list(self.newly_measured),
             "moved_on": list(self.moved_on),
@@ -178,7 +179,7 @@ def _look_up_sources(warehouse: Warehouse, params: Mapping[str, object]) -> None
     late = [_late(name) for name in _identified(_COST_DOCUMENTS)]
     late.append(
         f"SELECT tenant_id, job_id, part FROM st_raw.{_PAY} {_each(_PAY_PARTS)}"
-        " WHERE job_id IS NOT NULL AND created_on > COALESCE(@pay_known_until, TIMESTAMP '0001-01-02 00:00:00+00')"
+        " WHERE job_id IS NOT NULL AND created_on > @pay_known_until"
     )
     warehouse.replace_table(
         LATE_COSTS,

@@ -343,7 +343,9 @@ def show(
         Format.csv: terminal.as_csv,
         Format.json: terminal.as_json,
     }
-    with open_warehouse(settings.warehouse, read_only=True) as warehouse:
+    with open_warehouse(
+        settings.warehouse, read_only=True, bigquery=settings.bigquery
+    ) as warehouse:
         found = published.read(
             warehouse,
             tenant_id=settings.tenant_id,
@@ -386,7 +388,9 @@ def explain(
         Format.csv: opened.explained_csv,
         Format.json: opened.explained_json,
     }
-    with open_warehouse(settings.warehouse, read_only=True) as warehouse:
+    with open_warehouse(
+        settings.warehouse, read_only=True, bigquery=settings.bigquery
+    ) as warehouse:
         found = explaining.explain(
             warehouse, kpi, week=of, rollup=rollup, day=on, tenant_id=settings.tenant_id
         )
@@ -415,7 +419,9 @@ def diff(
         Format.csv: opened.diff_csv,
         Format.json: opened.diff_json,
     }
-    with open_warehouse(settings.warehouse, read_only=True) as warehouse:
+    with open_warehouse(
+        settings.warehouse, read_only=True, bigquery=settings.bigquery
+    ) as warehouse:
         found = comparing.diff(warehouse, start=from_, to=to, kpi=kpi, tenant_id=settings.tenant_id)
     sys.stdout.write(writers[format](found))
 
@@ -429,7 +435,9 @@ def status(
     from st_kpi.warehouse import open_warehouse
 
     settings = load_settings()
-    with open_warehouse(settings.warehouse, read_only=True) as warehouse:
+    with open_warehouse(
+        settings.warehouse, read_only=True, bigquery=settings.bigquery
+    ) as warehouse:
         found = health.read(warehouse, settings)
     sys.stdout.write(
         json.dumps(health.as_dict(found), indent=2) + "\n"

@@ -59,13 +59,15 @@ def _in_order(tables: set[str]) -> list[str]:
 def _copy_table(
     source: Warehouse, target: Warehouse, table: str, columns: Columns, spool: Path
 ) -> int:
-    folder = spool / table
-    folder.mkdir()
-    try:
-        target.load(table, columns, source.export(table, columns, folder))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    before, after = _count(source, table), _count(target, table)
+    before = _count(source, table)
+    if before or _count(target, table):
+        folder = spool / table
+        folder.mkdir()
+        try:
+            target.load(table, columns, source.export(table, columns, folder))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    after = _count(target, table)
     if before != after:
         raise WarehouseError(
             f"{table} has {before:,} rows and its copy {after:,}: the copy is not complete."
@@ -75,8 +77,10 @@ def _copy_table(
 
 
 def _loaded(warehouse: Warehouse) -> bool:
-    return warehouse.table_exists("st_ops.chunks") and _count(warehouse, "st_ops.chunks") > 0
+    return _count(warehouse, "st_ops.chunks") > 0
 
 
 def _count(warehouse: Warehouse, table: str) -> int:
+    if not warehouse.table_exists(table):
+        return 0
     return int(warehouse.query(f"SELECT COUNT(*) AS n FROM {table}")[0]["n"])

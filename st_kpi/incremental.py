@@ -15,12 +15,9 @@ that fails forgets what it had computed.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
-from pathlib import Path
 
 from st_kpi.builds import fingerprint
 from st_kpi.servicetitan.schema import ColumnType
-from st_kpi.sql import transpile
 from st_kpi.sql.statements import CONTRIBUTIONS, Statement
 from st_kpi.touched import Part
 from st_kpi.warehouse.base import Warehouse
@@ -74,9 +71,7 @@ class Plan:
         self._compared: dict[str, str] = {}
         self._replaced: set[str] = set()
         # What the SQL means on this engine is part of the input.
-        self._salt = fingerprint(
-            [version("sqlglot"), version("duckdb"), Path(transpile.__file__).read_bytes()]
-        )
+        self._salt = warehouse.engine()
 
     def run(self, statement: Statement, fill: Callable[[Work], bool]) -> Work | None:
         """Run ``fill`` unless nothing it depends on changed; returns how it ran.

@@ -23,6 +23,7 @@ from st_kpi.servicetitan.registry import Changes, Entity
 from st_kpi.session import Session
 from st_kpi.typed import Stamp, TypedPage
 from st_kpi.warehouse.base import Merged, Reading, TypedFiles
+from st_kpi.warehouse.labels import labels
 from st_kpi.warehouse.tables import line_table, record_table
 from st_kpi.windows import Window
 
@@ -92,12 +93,12 @@ async def fetch_modified(
 
 
 async def fetch_feed(session: Session, entity: Entity, since: str | date, run_id: str) -> Fetched:
-    """Fetch the entity's feed from a token, or from a day on, up to about ``chunk_rows`` rows of it.
+    """Fetch the entity's feed from a token, or from a day on, up to about ``rows_per_chunk`` rows of it.
 
     Raises ``SourceError`` when ServiceTitan cannot be read.
     """
     started = datetime.now(UTC)
-    pages = _stretch(session.source.export(entity, since), session.settings.chunk_rows)
+    pages = _stretch(session.source.export(entity, since), session.settings.rows_per_chunk)
     folder, typed, answers = await _spool(session, entity, pages, run_id)
     return Fetched(
         entity,
@@ -121,13 +122,14 @@ def store(session: Session, fetched: Fetched, run_id: str, mark: Watermark | Non
     when a whole entity is suddenly said to have no rows.
     """
     try:
-        _refuse_emptied(session, fetched)
-        with session.warehouse.transaction():
-            merged = _merge(session, fetched, run_id)
-            _record(session, fetched, merged, run_id, mark)
-            if mark is not None and fetched.kind in (Kind.FEED, Kind.MODIFIED):
-                moved = advanced(mark, fetched, run_id)
-                manifest.record_watermark(session, fetched.entity.name, moved)
+        with labels(flow="load", run=run_id, entity=fetched.entity.name):
+            _refuse_emptied(session, fetched)
+            with session.warehouse.transaction():
+                merged = _merge(session, fetched, run_id)
+                _record(session, fetched, merged, run_id, mark)
+                if mark is not None and fetched.kind in (Kind.FEED, Kind.MODIFIED):
+                    moved = advanced(mark, fetched, run_id)
+                    manifest.record_watermark(session, fetched.entity.name, moved)
     finally:
         fetched.discard()
     return merged

@@ -67,7 +67,7 @@ def wanted_window(
 async def plan(session: Session, entity: Entity, wanted: Window) -> list[Chunk]:
     """The chunks of ``entity`` that ``wanted`` still needs; an entity read whole is always one chunk.
 
-    Asks the source for totals and splits until a chunk holds at most ``chunk_rows`` rows. Raises ``SourceError``.
+    Asks the source for totals and splits until a chunk holds at most ``rows_per_chunk`` rows. Raises ``SourceError``.
     """
     if entity.history is History.WHOLE:
         count = await session.source.count(entity)
@@ -162,7 +162,7 @@ def _stored(session: Session, entity: Entity, window: Window | None) -> int:
 
 async def _split(session: Session, entity: Entity, gap: Window) -> list[Chunk]:
     """Drive the pure splitting with the source's counts."""
-    steps = split(gap, session.settings.zone, session.settings.chunk_rows)
+    steps = split(gap, session.settings.zone, session.settings.rows_per_chunk)
     window = next(steps)
     while True:
         count = await session.source.count(entity, Created(window.start, window.end))

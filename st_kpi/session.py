@@ -7,8 +7,9 @@ one rate limit and one connection to the warehouse.
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from st_kpi.errors import ConfigurationError
 from st_kpi.servicetitan.client import ServiceTitan
@@ -72,10 +73,12 @@ async def open_session(
     *,
     reads_source: bool = True,
     creates: bool = True,
+    google: Any = None,
 ) -> AsyncIterator[Session]:
     """Open what the settings name and make it the current session; closes it all at the end.
 
     Where it neither reads the source nor ``creates`` a warehouse that is not there yet, ``NothingLoaded`` says so.
+    ``google`` are credentials of google-auth for BigQuery, by default the application's own.
     Raises ``ConfigurationError`` for a missing time zone, missing credentials where the source is read, an unknown
     entity in a setting and a warehouse that cannot be written, before anything is fetched.
     """
@@ -85,7 +88,13 @@ async def open_session(
     client = _client(settings) if reads_source else None
     async with AsyncExitStack() as stack:
         warehouse = stack.enter_context(
-            open_warehouse(settings.warehouse, create=creates and reads_source)
+            open_warehouse(
+                settings.warehouse,
+                create=creates and reads_source,
+                bigquery=settings.bigquery
+                if google is None
+                else replace(settings.bigquery, credentials=google),
+            )
         )
         warehouse.ensure_raw(settings.personal_data)
         spool = stack.enter_context(warehouse.spool())

@@ -21,6 +21,7 @@ from pydantic_settings import (
 
 from st_kpi.errors import ConfigurationError
 from st_kpi.servicetitan.client import Credentials
+from st_kpi.warehouse.base import BigQueryOptions
 
 _HOSTS = {
     "production": ("https://api.servicetitan.io", "https://auth.servicetitan.io"),
@@ -57,9 +58,16 @@ class Settings(BaseSettings):
     history_start: date = date(2020, 1, 1)
 
     warehouse: str = "duckdb:///st_kpi.duckdb"
+    #: Another REST address of BigQuery than Google's.
+    bigquery_url: str | None = None
+    #: About how large a file is that is loaded into BigQuery, in millions of bytes.
+    load_megabytes: Annotated[int, Field(ge=1, le=1_000)] = 32
+    #: A statement that would read more bytes than this is refused by BigQuery.
+    maximum_bytes_billed: Annotated[int, Field(ge=10_000_000)] = 200 * 1000**3
     requests_per_second: Annotated[int, Field(ge=1, le=60)] = 60
     max_concurrency: Annotated[int, Field(ge=1, le=64)] = 8
-    chunk_rows: Annotated[int, Field(ge=1_000)] = 40_000
+    #: Rows from which a chunk is split, by default ``rows_per_chunk``.
+    chunk_rows: Annotated[int, Field(ge=1_000)] | None = None
     personal_data: frozenset[str] = frozenset()
     #: Entities that this tenant may lack: a 403 or 404 for one of them does not fail a run.
     optional_entities: frozenset[str] = frozenset()
@@ -129,6 +137,22 @@ class Settings(BaseSettings):
         """API host and token host, without a trailing slash."""
         api, auth = _HOSTS[self.environment]
         return (self.api_url or api).rstrip("/"), (self.auth_url or auth).rstrip("/")
+
+    @property
+    def rows_per_chunk(self) -> int:
+        """Rows from which a chunk is split: BigQuery takes seconds for a ``MERGE`` of any size and counts them."""
+        if self.chunk_rows is not None:
+            return self.chunk_rows
+        return 200_000 if self.warehouse.startswith("bigquery:") else 40_000
+
+    @property
+    def bigquery(self) -> BigQueryOptions:
+        """How BigQuery is reached, should the warehouse be one."""
+        return BigQueryOptions(
+            url=self.bigquery_url,
+            load_megabytes=self.load_megabytes,
+            maximum_bytes_billed=self.maximum_bytes_billed,
+        )
 
     def credentials(self) -> Credentials:
         """The ServiceTitan credentials; raises ``ConfigurationError`` naming each one that is missing."""

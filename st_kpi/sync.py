@@ -1,7 +1,7 @@
 """What changed since the last time: where to go on, and how each kind of entity is read from there.
 
-What was created since is read by windows, as the history was. For the rest, a feed goes on from its token. Where there is none, the list is asked for what was modified since the watermark, less an
-overlap. Small lists are read whole. Rows without a key are replaced by the days on which they were created: those that
+What was created since is read by windows, as the history was. For the rest, a feed goes on from its token. Where there
+is none, the list is asked for what was modified since the watermark, less an overlap. Small lists are read whole. Rows without a key are replaced by the days on which they were created: those that
 the feed names and those of the last weeks, since pay is computed anew until its period is closed.
 """
 
@@ -22,6 +22,8 @@ _log = logging.getLogger(__name__)
 
 #: Read again before the watermark: longer than a change takes to show.
 OVERLAP = timedelta(hours=1)
+#: Days between two touched ones that are read along: a window takes three requests and two tasks, a day some rows.
+APART = 14
 #: How often the list is looked through for what the feed did not bring.
 SWEEP_EVERY = timedelta(days=7)
 
@@ -74,28 +76,30 @@ async def touched_windows(
 
     Reads the feed to its end, only for the days on which what changed was created. Raises ``SourceError``.
     """
-    zone = session.settings.zone
+    # A first reading begins a day too early, with what was already so when the history was read.
+    since = _start(session, mark) if mark.token is None else datetime.min.replace(tzinfo=UTC)
     touched: set[date] = set()
     reached, has_more = mark, True
     while has_more:
         fetched = await _fetch_feed(session, entity, reached, run_id)
-        touched |= await asyncio.to_thread(_days, session, fetched, run_id)
+        touched |= await asyncio.to_thread(_days, session, fetched, run_id, since)
         reached, has_more = ingest.advanced(mark, fetched, run_id), fetched.has_more
         # Nobody knows the day of a row that was refused, so it has to be met again.
         mark = mark if fetched.rejected else reached
     recent = Window(await asyncio.to_thread(_lookback, session, entity, "created_on", now), now)
-    older = [part for days in covering(touched, zone) for part in missing(days, [recent])]
+    windows = covering(touched, session.settings.zone, APART)
+    older = [part for days in windows for part in missing(days, [recent])]
     closed = [Window(part.start, min(part.end, now)) for part in older if part.start < now]
     return await planning.cut(session, entity, [*closed, recent]), mark
 
 
-def _days(session: Session, fetched: Fetched, run_id: str) -> set[date]:
-    """The days that a stretch of the feed names; its files are gone afterwards."""
+def _days(session: Session, fetched: Fetched, run_id: str, since: datetime) -> set[date]:
+    """The days that a stretch of the feed names for what changed since; its files are gone afterwards."""
     try:
         ingest.note(session, fetched, run_id)
         if not fetched.files:
             return set()
-        return set(session.typer.created_days(fetched.files, session.settings.zone.key))
+        return set(session.typer.created_days(fetched.files, session.settings.zone.key, since))
     finally:
         fetched.discard()
 

@@ -185,6 +185,12 @@ def build_summary(built: BuildResult) -> str:
             f"The snapshots of {built.as_of} were left as they are: a later day was measured already,"
             " or the rows are newer than that day."
         )
+    if built.bytes:
+        most = sorted(built.bytes.items(), key=lambda item: (-item[1], item[0]))[:5]
+        told = ", ".join(f"{name} {count / 1e6:,.0f} MB" for name, count in most)
+        lines.append(
+            f"Billed for about {sum(built.bytes.values()) / 1e9:,.2f} GB; most for {told}."
+        )
     lines += [f"{c.severity}: {c.name}: {c.detail}" for c in built.checks if not c.passed]
     return "\n".join(lines)
 

@@ -106,13 +106,14 @@ class Typer:
             ).fetchall()
         return [id_ for (id_,) in rows]
 
-    def created_days(self, files: list[Path], zone: str) -> list[date]:
-        """The days of ``zone`` on which the records of the typed files were created, in order."""
+    def created_days(self, files: list[Path], zone: str, since: datetime) -> list[date]:
+        """The days of ``zone`` on which those records of the typed files were created, in order, that changed since."""
         with self._turns, self._database.cursor() as connection:
             rows = connection.execute(
                 "SELECT DISTINCT CAST(created_on AT TIME ZONE $zone AS DATE) AS day"
-                " FROM read_parquet($files) WHERE created_on IS NOT NULL ORDER BY day",
-                {"files": [str(file) for file in files], "zone": zone},
+                " FROM read_parquet($files) WHERE created_on IS NOT NULL"
+                " AND COALESCE(modified_on >= $since, TRUE) ORDER BY day",
+                {"files": [str(file) for file in files], "zone": zone, "since": since},
             ).fetchall()
         return [day for (day,) in rows]
 

@@ -72,20 +72,22 @@ def joined(windows: Iterable[Window]) -> list[Window]:
     return found
 
 
-def covering(wanted: Iterable[date], zone: ZoneInfo) -> list[Window]:
-    """The fewest windows that hold exactly these local days, in order.
+def covering(wanted: Iterable[date], zone: ZoneInfo, apart: int = 0) -> list[Window]:
+    """The fewest windows that hold these local days, in order; ``apart`` days or fewer between two join their windows.
 
     >>> jan = [date(2024, 1, n) for n in (1, 2, 9)]
     >>> [w.label(ZoneInfo("UTC")) for w in covering(jan, ZoneInfo("UTC"))]
     ['2024-01-01..2024-01-02', '2024-01-09..2024-01-09']
+    >>> [w.label(ZoneInfo("UTC")) for w in covering(jan, ZoneInfo("UTC"), apart=6)]
+    ['2024-01-01..2024-01-09']
     """
-    found: list[Window] = []
+    runs: list[tuple[date, date]] = []
     for day in sorted(set(wanted)):
-        window = days(day, day, zone)
-        if found and found[-1].end == window.start:
-            window = Window(found.pop().start, window.end)
-        found.append(window)
-    return found
+        if runs and (day - runs[-1][1]).days <= apart + 1:
+            runs[-1] = (runs[-1][0], day)
+        else:
+            runs.append((day, day))
+    return [days(first, last, zone) for first, last in runs]
 
 
 def months(window: Window, zone: ZoneInfo) -> list[Window]:

@@ -1,5 +1,6 @@
 """What a person sees of a run in the dashboard: tables and a progress bar."""
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -52,6 +53,16 @@ async def checks_table(rows: list[dict[str, Any]]) -> None:
         table=rows,
         description=f"{len(rows) - failed} of {len(rows)} checks hold.",
     )
+
+
+async def bytes_table(billed: Mapping[str, int]) -> None:
+    """What reading for each KPI is billed for, as a table artifact; nothing where nobody bills."""
+    if billed:
+        await acreate_table_artifact(
+            key="kpi-bytes",
+            table=[{"statement": name, "bytes": count} for name, count in billed.items()],
+            description=f"About {sum(billed.values()) / 1e9:,.2f} GB billed by BigQuery for this build.",
+        )
 
 
 class ProgressBar:

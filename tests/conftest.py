@@ -86,6 +86,43 @@ def prefect_server() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def bigquery_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an emulated BigQuery of this worker, which its tests empty in turn."""
+    from tests.bigquery_emulator import HOME, emulator
+
+    if not (HOME / "installed").is_file():
+        pytest.skip("there is no BigQuery emulator here: run scripts/emulator")
+    with emulator(tmp_path_factory.mktemp("bigquery")) as url:
+        yield url
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests on a real project where none is given."""
+    if _LIVE:
+        return
+    live = [item for item in items if item.get_closest_marker("live")]
+    if live:
+        config.hook.pytest_deselected(items=live)
+        items[:] = [item for item in items if item not in set(live)]
+        config.stash[_LEFT_OUT] = len(live)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say so."""
+    if left_out := config.stash.get(_LEFT_OUT, 0):
+        terminalreporter.write_line(
+            f"{left_out} tests on a real BigQuery project left out: set ST_KPI_LIVE_BIGQUERY=bigquery://project"
+        )
+
+
+#: Read here, for every test begins without any variable of ours.
+_LIVE = os.environ.get("ST_KPI_LIVE_BIGQUERY")
+_LEFT_OUT = pytest.StashKey[int]()
+
+
 def pytest_configure() -> None:
     """Silence the last moments of the process: see ``st_kpi.cli._leave``."""
     atexit.register(lambda: os.dup2(os.open(os.devnull, os.O_WRONLY), 2))

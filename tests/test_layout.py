@@ -62,7 +62,7 @@ def test_every_setting_is_in_the_readme() -> None:
     assert [name for name in Settings.model_fields if f"`{name}`" not in README] == []
 
 
-@pytest.mark.parametrize("name", ["install", "demo", "test", "check", "bench", "up"])
+@pytest.mark.parametrize("name", ["install", "emulator", "demo", "test", "check", "bench", "up"])
 def test_scripts_are_executable(name: str) -> None:
     mode = subprocess.run(
         ["git", "ls-files", "-s", f"scripts/{name}"],

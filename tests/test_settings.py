@@ -113,3 +113,17 @@ def test_environment_picks_the_hosts(environment: str, hosts: tuple[str, str]) -
     assert settings.hosts == hosts
     local = load_settings(environment=environment, api_url="http://127.0.0.1:9/")
     assert local.hosts == ("http://127.0.0.1:9", hosts[1])
+
+
+@pytest.mark.parametrize(
+    ("warehouse", "given", "rows"),
+    [
+        ("duckdb:///a.duckdb", None, 40_000),
+        ("bigquery://project", None, 200_000),
+        ("bigquery://project", 5_000, 5_000),
+    ],
+)
+def test_a_chunk_is_larger_where_each_is_a_merge(
+    warehouse: str, given: int | None, rows: int
+) -> None:
+    assert load_settings(warehouse=warehouse, chunk_rows=given).rows_per_chunk == rows

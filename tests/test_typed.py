@@ -294,3 +294,19 @@ def test_another_line_is_another_content(tmp_path: Path) -> None:
         for total in ("1.00", "2.00")
     )
     assert first["_content_hash"] != second["_content_hash"]
+
+
+def test_the_days_of_what_changed_since(tmp_path: Path) -> None:
+    """In the tenant's zone; of a row that does not say when it changed, always."""
+    rows = [
+        {"id": 1, "createdOn": "2025-01-01T03:00:00Z", "modifiedOn": "2025-10-20T08:59:59Z"},
+        {"id": 2, "createdOn": "2025-01-02T03:00:00Z", "modifiedOn": "2025-10-20T09:00:00Z"},
+        {"id": 3, "createdOn": "2025-01-03T03:00:00Z", "modifiedOn": None},
+        {"id": 4, "createdOn": "2025-01-02T09:00:00Z", "modifiedOn": "2025-10-21T09:00:00Z"},
+    ]
+    page = type_rows(tmp_path, "gross_pay_items", list(rows))
+    typer = Typer()
+    since = datetime(2025, 10, 20, 9, tzinfo=UTC)
+    found = typer.created_days([page.records], "America/Phoenix", since)
+    typer.close()
+    assert found == [date(2025, 1, 1), date(2025, 1, 2)]

@@ -121,6 +121,15 @@ def test_days_side_by_side_are_one_window() -> None:
     assert covering([], NEW_YORK) == []
 
 
+@pytest.mark.parametrize(("apart", "windows"), [(0, 2), (9, 2), (10, 1)])
+def test_days_not_far_apart_share_a_window(apart: int, windows: int) -> None:
+    wanted = [date(2025, 3, 9), date(2025, 3, 20)]
+    found = covering(wanted, NEW_YORK, apart)
+    assert len(found) == windows
+    assert found[0].start == days(wanted[0], wanted[0], NEW_YORK).start
+    assert found[-1].end == days(wanted[1], wanted[1], NEW_YORK).end
+
+
 def test_months_are_the_zones_and_the_ends_are_cut() -> None:
     window = Window(at("2024-12-15T12:00"), at("2025-02-01T07:00"))
     labels = [month.label(PHOENIX) for month in months(window, PHOENIX)]

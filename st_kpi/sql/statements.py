@@ -67,6 +67,17 @@ class Statement:
         return self.path.parent.name if self.path.name == "contributions.sql" else None
 
     @cached_property
+    def meaning(self) -> str:
+        """All that the comment on top of the file says, without the header's keys."""
+        said = []
+        for line in self.sql.lstrip().splitlines():
+            if not line.startswith("--"):
+                break
+            if not _HEADER.match(line):
+                said.append(line.removeprefix("--").strip())
+        return " ".join(said)
+
+    @cached_property
     def reads(self) -> frozenset[str]:
         """Tables the SELECT reads, as ``schema.name``; names defined by WITH are not tables."""
         return frozenset(qualified(t) for t in self.tree.find_all(exp.Table) if t.db)

@@ -3,11 +3,13 @@
 KPI SQL is transpiled by ``st_kpi.sql.transpile``. The session time zone is UTC on every connection.
 """
 
+import hashlib
 import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,13 +24,12 @@ from st_kpi.errors import (
     room_needed,
 )
 from st_kpi.servicetitan.schema import ColumnType
+from st_kpi.sql import transpile
 from st_kpi.sql.transpile import parameters, to_duckdb
 from st_kpi.warehouse.base import Merged, Params, Reading, TypedFiles
 from st_kpi.warehouse.operations import HISTORY, OPERATIONS
-from st_kpi.warehouse.tables import RawTable, raw_tables
+from st_kpi.warehouse.tables import SCHEMAS, RawTable, raw_tables
 from st_kpi.windows import Window
-
-SCHEMAS = ("st_raw", "st_staging", "st_ref", "st_dim", "st_kpi", "st_ops")
 
 TYPES: dict[ColumnType, str] = {
     ColumnType.INT64: "BIGINT",
@@ -158,6 +159,15 @@ class DuckDBWarehouse:
         with self._lock:
             self._execute(to_duckdb(sql), _used(sql, params))
 
+    def describe(self, table: str, text: str, columns: Mapping[str, str]) -> None:
+        def literal(said: str) -> str:
+            return "'" + said.replace("'", "''") + "'"
+
+        with self.transaction():
+            self._execute(f"COMMENT ON TABLE {table} IS {literal(text)}")
+            for name, said in columns.items():
+                self._execute(f'COMMENT ON COLUMN {table}."{name}" IS {literal(said)}')
+
     def tables(self) -> dict[str, tuple[tuple[str, ColumnType], ...]]:
         with self._lock:
             rows = self._execute(
@@ -206,6 +216,14 @@ class DuckDBWarehouse:
                 {"schema": schema, "name": name},
             )
             return found.fetchone() is not None
+
+    def estimate(self, select: str, params: Params | None = None) -> int | None:
+        return None
+
+    def engine(self) -> str:
+        versions = [version("sqlglot"), version("duckdb")]
+        rules = hashlib.sha256(Path(transpile.__file__).read_bytes()).hexdigest()
+        return " ".join([*versions, rules])
 
     def fingerprint(self, table: str) -> str:
         # Whole rows and not _content_hash: a row that somebody mended by hand counts as changed too.

@@ -171,3 +171,21 @@ HISTORY: dict[str, tuple[tuple[str, T], ...]] = {
         ("build", T.INT64),
     ),
 }
+
+#: Tables that hold something only while a build is under way.
+SCRATCH = frozenset(
+    f"st_staging.{name}"
+    for name in (
+        "change_steps",
+        "changed_contributions",
+        "changed_rows",
+        "changed_sources",
+        "classified_changes",
+        "counted",
+        "late_costs",
+        "previous_bu_rollup",
+        "previous_job_types",
+        "previous_weekly",
+        "touched_keys",
+    )
+)

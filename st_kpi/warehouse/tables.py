@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from st_kpi.servicetitan.registry import REGISTRY, Entity
 from st_kpi.servicetitan.schema import COMMON, Column, ColumnType, columns, lines
 
+#: The schemas of a warehouse; datasets, as BigQuery calls them.
+SCHEMAS = ("st_raw", "st_staging", "st_ref", "st_dim", "st_kpi", "st_ops")
+
 
 @dataclass(frozen=True)
 class RawTable:

@@ -1,0 +1,29 @@
+"""The engines a test of the protocol runs on."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from st_kpi.warehouse.base import Warehouse
+from st_kpi.warehouse.duckdb import DuckDBWarehouse
+from tests.bigquery_emulator import emptied
+from tests.warehouse.live import live_warehouse
+from tests.warehouse.loader import Loader
+
+
+@pytest.fixture(
+    params=["duckdb", "bigquery", pytest.param("live", marks=pytest.mark.live)],
+)
+def loader(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Loader]:
+    """An empty warehouse of each engine, and what loads into it."""
+    warehouse: Warehouse
+    if request.param == "duckdb":
+        warehouse = DuckDBWarehouse(":memory:")
+        warehouse.ensure_raw()
+    elif request.param == "bigquery":
+        warehouse = emptied(request.getfixturevalue("bigquery_url"))
+    else:
+        warehouse = live_warehouse()
+    yield Loader(tmp_path, warehouse)
+    warehouse.close()
