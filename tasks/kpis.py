@@ -4,12 +4,14 @@ import asyncio
 from datetime import date
 
 from prefect import task
+from prefect.assets import Asset, materialize
 from prefect.cache_policies import NO_CACHE
 
 from st_kpi import published, terminal
 from st_kpi.build import BuildResult, build
 from st_kpi.checks import results_of
 from st_kpi.reported import Restated, restated
+from st_kpi.servicetitan.registry import REGISTRY
 from st_kpi.session import shared_session
 from st_kpi.sql.lint import lint, refuse
 from tasks import WAREHOUSE_WRITE
@@ -21,7 +23,17 @@ async def lint_sql() -> None:
     refuse(await asyncio.to_thread(lint))
 
 
-@task(
+#: What a build reads and makes, as Prefect's assets; only Prefect Cloud shows them.
+_RAW = [f"warehouse://st_raw/{entity}" for entity in REGISTRY]
+_PUBLISHED = [
+    f"warehouse://st_kpi/{table}"
+    for table in ("contributions", "kpi_daily", "kpi_weekly", "kpi_weekly_wide", "kpi_reported")
+]
+
+
+@materialize(
+    *_PUBLISHED,
+    asset_deps=list[str | Asset](_RAW),
     name="build-kpis",
     task_run_name="build the KPIs as of {as_of}",
     tags={WAREHOUSE_WRITE},

@@ -5,6 +5,7 @@ second. So permits are bought in blocks, which a process spends at once or lets 
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import Future
@@ -34,6 +35,14 @@ GOOD_FOR = 0.1
 _ASKS_AGAIN_AFTER = 0.03
 #: Seconds that they may take to reach us, and the request they are for to reach ServiceTitan.
 ON_THE_WAY = 0.05
+
+
+def _is_no_refusal(record: logging.LogRecord) -> bool:
+    return ConcurrencySlotAcquisitionService.__name__ not in record.getMessage()
+
+
+# A rate limit says by a refusal that it is not time yet, and Prefect logs each as an error; real ones are raised, too.
+logging.getLogger("prefect._internal.concurrency").addFilter(_is_no_refusal)
 
 
 class SharedAllowance:

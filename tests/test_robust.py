@@ -9,22 +9,17 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from st_kpi import up
-from st_kpi.errors import RunFailed
-from st_kpi.planning import Chunk
 from st_kpi.prefect_server import free_port
 from st_kpi.sandbox import generate_company
 from st_kpi.warehouse import open_warehouse
-from tasks.fan_out import hand_over
 from tests.production import Production, settings_for, until
 from tests.tenant import Tenant
 
@@ -167,6 +162,8 @@ def test_the_server_restarts_in_mid_run(
 
 def test_runs_that_are_due_at_once_run_one_after_another(deployed: Production) -> None:
     """Of one deployment and of several: the warehouse has one writer."""
+    with up.worker():
+        finished(deployed)
     ids = [
         deployed.start(name, entities=["payments"])
         for name in ("daily-sync/daily", "daily-sync/intraday", "daily-sync/daily")
@@ -225,19 +222,26 @@ def test_a_gap_is_found_and_repaired_once(deployed: Production, folder: Path) ->
     assert len(_by_automation(deployed, "repair-gap")) == 1
 
 
-async def test_a_chunk_is_handed_to_a_worker(deployed: Production) -> None:
-    """What a backfill with fan_out=workers does for each chunk, here while nobody else holds the file."""
-    payrolls = Chunk("payrolls", None, 0)
-    with up.worker(), temporary_settings({PREFECT_API_URL: deployed.api}):
-        assert await hand_over(payrolls, "a-run") is None
-        failed = await hand_over(replace(payrolls, entity="nothing"), "a-run")
-    assert isinstance(failed, RunFailed)
-    with open_warehouse(deployed.environment["ST_KPI_WAREHOUSE"], read_only=True) as warehouse:
-        (chunk,) = warehouse.query(
-            "SELECT entity, stored FROM st_ops.chunks WHERE run_id = 'a-run'"
-        )
-    assert chunk["entity"] == "payrolls"
-    assert chunk["stored"] > 0
+def test_a_backfill_hands_its_chunks_to_workers(
+    deployed: Production, bigquery_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a warehouse that several processes can write: the backfill waits, and counts what the workers stored."""
+    warehouse = {
+        "ST_KPI_WAREHOUSE": "bigquery://local?location=US",
+        "ST_KPI_BIGQUERY_URL": bigquery_url,
+    }
+    for name, value in warehouse.items():
+        monkeypatch.setenv(name, value)
+    wanted = ["payrolls", "job_types", "returns"]
+    with up.worker():
+        run = deployed.ended(deployed.start("backfill/manual", entities=wanted, fan_out="workers"))
+    print(run["state"]["message"], run["total_run_time"])
+    assert run["state_type"] == "COMPLETED", run["state"]["message"]
+    handed = deployed.flow_runs("ingest-chunk")
+    by_workers = [
+        one for one in handed if one["deployment_id"] and one["parameters"]["run_id"] == run["id"]
+    ]
+    assert {one["parameters"]["entity"] for one in by_workers} == set(wanted)
 
 
 def pause(deployed: Production, paused: bool) -> None:
