@@ -16,6 +16,7 @@ from st_kpi.planning import Chunk, source_time, wanted_entities, wanted_window
 from st_kpi.servicetitan.registry import Changes
 from st_kpi.servicetitan.registry import entity as entity_named
 from st_kpi.session import Session, shared_session
+from st_kpi.windows import Window
 from tasks import events
 from tasks.artifacts import ProgressBar, completeness_table
 from tasks.chunks import plan_chunks
@@ -64,18 +65,7 @@ async def backfill(
         if killed:
             await release_limits()
 
-        plans = await asyncio.gather(
-            *(plan_chunks(name, wanted.start, wanted.end) for name in names),
-            return_exceptions=True,
-        )
-        chunks, failures = _planned(session, names, plans)
-        promised = {
-            name: None if isinstance(plan, BaseException) else sum(chunk.rows for chunk in plan)
-            for name, plan in zip(names, plans, strict=True)
-        }
-        for chunk in chunks:
-            session.progress(chunk.entity, chunk.rows, 0)
-
+        chunks, promised, failures = await _plan(session, names, wanted)
         failures += await _ingest(session, chunks, run_id, fan_out)
         failures += await _catch_up(session, names, run_id)
         rows = await asyncio.to_thread(
@@ -84,7 +74,7 @@ async def backfill(
         failures += await asyncio.to_thread(problems.of_rejects, session, rows)
 
         await save_watermarks(names)
-        await completeness_table([row | {"promised": promised[row["entity"]]} for row in rows])
+        await completeness_table([row | {"promised": promised.get(row["entity"])} for row in rows])
         failures = list(dict.fromkeys(failures))
         await asyncio.to_thread(manifest.finish_run, session, run_id, failures)
         events.data_loaded(
@@ -99,18 +89,23 @@ async def backfill(
         )
 
 
-def _planned(
-    session: Session, names: Sequence[str], plans: Sequence[list[Chunk] | BaseException]
-) -> tuple[list[Chunk], list[str]]:
-    """The chunks of the plans that worked, biggest first, and a sentence for each that did not."""
+async def _plan(
+    session: Session, names: Sequence[str], wanted: Window
+) -> tuple[list[Chunk], dict[str, int], list[str]]:
+    """The chunks to fetch, biggest first; the rows they promise, by entity; a sentence for each plan that failed."""
+    plans = await asyncio.gather(
+        *(plan_chunks(name, wanted.start, wanted.end) for name in names), return_exceptions=True
+    )
     chunks: list[Chunk] = []
-    failures = []
+    promised, failures = {}, []
     for name, plan in zip(names, plans, strict=True):
         if isinstance(plan, BaseException):
             failures.append(problems.of_error(session, name, plan))
-        else:
-            chunks += plan
-    return sorted(chunks, key=lambda chunk: -chunk.rows), [told for told in failures if told]
+            continue
+        chunks += plan
+        promised[name] = sum(chunk.rows for chunk in plan)
+        session.progress(name, promised[name], 0)
+    return sorted(chunks, key=lambda chunk: -chunk.rows), promised, [f for f in failures if f]
 
 
 async def _ingest(session: Session, chunks: list[Chunk], run_id: str, fan_out: FanOut) -> list[str]:

@@ -1,6 +1,7 @@
 """``daily-sync``: what changed since each entity's watermark, in whatever way the entity tells."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from prefect import flow
@@ -66,25 +67,13 @@ async def daily_sync(
             await release_limits()
         swept = await asyncio.to_thread(manifest.swept_at, session)
         now = await source_time(session)
-        turns = asyncio.Semaphore(PARALLEL_ENTITIES)
 
         async def one(entity: Entity) -> None:
-            async with turns:
-                await _bring_up_to_date(entity, marks[entity.name], now, run_id)
-                if sweep_due(entity, swept.get(entity.name), now, asked=sweep):
-                    await _sweep(session, entity, marks[entity.name], now, run_id)
+            await _bring_up_to_date(entity, marks[entity.name], now, run_id)
+            if sweep_due(entity, swept.get(entity.name), now, asked=sweep):
+                await _sweep(session, entity, marks[entity.name], now, run_id)
 
-        ended = await asyncio.gather(
-            *(one(entity) for entity in wanted_entities(names)), return_exceptions=True
-        )
-        for error in ended:
-            if isinstance(error, DiskFull):
-                raise error
-        found = [
-            problems.of_error(session, name, error)
-            for name, error in zip(names, ended, strict=True)
-            if error is not None
-        ]
+        found = await _each(session, names, one)
         rows = await asyncio.to_thread(manifest.completeness, session, run_id, names)
         found += await asyncio.to_thread(problems.of_rejects, session, rows)
         failures = [sentence for sentence in found if sentence]
@@ -93,7 +82,8 @@ async def daily_sync(
         await changes_table(rows)
         if own_run:
             await asyncio.to_thread(manifest.finish_run, session, run_id, failures)
-            since = min((m.known_until for m in _of(marks, names) if m.known_until), default=None)
+            known = [marks[name].known_until for name in names]
+            since = min((time for time in known if time), default=None)
             events.data_loaded(
                 *("daily-sync", session.tenant_id, run_id, rows, (since, now)),
                 complete=not failures,
@@ -104,8 +94,25 @@ async def daily_sync(
         return completed(run_id, f"{changed:,} rows changed in {len(names)} entities.")
 
 
-def _of(marks: dict[str, Watermark], names: list[str]) -> list[Watermark]:
-    return [marks[name] for name in names]
+async def _each(
+    session: Session, names: list[str], bring_up_to_date: Callable[[Entity], Awaitable[None]]
+) -> list[str | None]:
+    """Do it for every entity, a few at a time; returns a sentence for each that failed. Raises ``DiskFull``."""
+    turns = asyncio.Semaphore(PARALLEL_ENTITIES)
+
+    async def in_turn(entity: Entity) -> None:
+        async with turns:
+            await bring_up_to_date(entity)
+
+    ended = await asyncio.gather(*map(in_turn, wanted_entities(names)), return_exceptions=True)
+    for error in ended:
+        if isinstance(error, DiskFull):
+            raise error
+    return [
+        problems.of_error(session, name, error)
+        for name, error in zip(names, ended, strict=True)
+        if error is not None
+    ]
 
 
 def _loaded(entities: list[str] | None, marks: dict[str, Watermark]) -> list[str]:

@@ -22,6 +22,8 @@ from st_kpi.errors import RunFailed
 
 #: What a run that lost its Prefect API leaves behind.
 KEPT = "the run ended, and what was loaded is kept. See to the API, then run the same command again to go on."
+#: How often a run says that it is alive; the automation that ends silent runs goes by it, and prefect.yaml says the same.
+HEARTBEAT_SECONDS = 30
 #: Seconds without an answer after which a run is given up; Prefect's own clients give up after some 70.
 GONE_AFTER = 60.0
 
@@ -57,6 +59,7 @@ def prefect_api() -> Iterator[str]:
     """The configured Prefect API, else a private server that ends with the block."""
     # The command itself says what went wrong, in a sentence.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    os.environ["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] = str(HEARTBEAT_SECONDS)
     if url := configured_api():
         _require_answer(url)
         yield url

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
@@ -13,6 +14,7 @@ from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.workers.process import ProcessWorker
 
 from st_kpi.errors import ConfigurationError
+from st_kpi.prefect_server import HEARTBEAT_SECONDS
 from st_kpi.settings import Settings
 from tasks.limits import LIMITS, set_rate_limit, set_tag_limits
 from tasks.watermarks import EntityWatermark
@@ -21,76 +23,86 @@ POOL = "local"
 #: Runs at once per queue. The one for whole runs takes one at a time: the warehouse has one writer.
 QUEUES: dict[str, int | None] = {"default": 1, "chunks": None}
 
-#: How often a run says that it is alive, as in prefect.yaml, and after how long a silence it is dead.
-HEARTBEAT = timedelta(seconds=30)
-DEAD_AFTER = 4 * HEARTBEAT
+#: After how long a silence a run is dead.
+DEAD_AFTER = timedelta(seconds=4 * HEARTBEAT_SECONDS)
 LATE_AFTER = timedelta(minutes=30)
 
+_FLOWS = ["daily-sync", "backfill", "refresh-kpis", "repair-gap"]
 _ENDS = {
     f"prefect.flow-run.{state}"
     for state in ("Completed", "Failed", "Crashed", "Cancelled", "TimedOut")
 }
-_FLOWS = ["daily-sync", "backfill", "refresh-kpis", "repair-gap"]
+_HEARTBEAT = "prefect.flow-run.heartbeat"
 
 
 def automations() -> list[AutomationCore]:
     """The automations that belong to no deployment; see ``_apply`` for what a person may change in them."""
-    each_run = {"prefect.resource.id"}
-    any_run = ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"})
-    ours = ResourceSpecification({"prefect.resource.role": "flow", "prefect.resource.name": _FLOWS})
-    return [
-        AutomationCore(
-            name="st-kpi: a run that fell silent has crashed",
-            description=f"A run that was killed with its machine, or its worker, would be running for ever. Each says"
-            f" every {HEARTBEAT.seconds} seconds that it is alive; after {DEAD_AFTER.seconds} without a word it is ended.",
-            trigger=EventTrigger(
-                posture=Posture.Proactive,
-                match=any_run,
-                after={"prefect.flow-run.heartbeat"},
-                expect={"prefect.flow-run.heartbeat", *_ENDS},
-                for_each=each_run,
-                threshold=1,
-                within=DEAD_AFTER,
-            ),
-            actions=[
-                ChangeFlowRunState(
-                    state=StateType.CRASHED,
-                    message="The run fell silent: its worker or machine is gone. What was stored is kept; the next run"
-                    " goes on from there, and st-kpi sync or st-kpi backfill starts one now.",
-                )
-            ],
+    return [_silent(), _failed(), _late()]
+
+
+def _silent() -> AutomationCore:
+    """Only for our own flows: others in the same workspace may say less often that they are alive."""
+    return AutomationCore(
+        name="st-kpi: a run that fell silent has crashed",
+        description="A run that was killed with its machine, or its worker, would be running for ever. Each says every"
+        f" {HEARTBEAT_SECONDS} seconds that it is alive; after {DEAD_AFTER.seconds} without a word it is ended.",
+        trigger=_each_run_of(
+            [*_FLOWS, "ingest-chunk"],
+            posture=Posture.Proactive,
+            after={_HEARTBEAT},
+            expect={_HEARTBEAT, *_ENDS},
+            within=DEAD_AFTER,
         ),
-        AutomationCore(
-            name="st-kpi: a run failed",
-            description="Nobody is told until you choose an action here: a notification by e-mail or chat.",
-            trigger=EventTrigger(
-                posture=Posture.Reactive,
-                match=any_run,
-                match_related=ours,
-                expect=_ENDS - {"prefect.flow-run.Completed", "prefect.flow-run.Cancelled"},
-                for_each=each_run,
-                threshold=1,
-                within=timedelta(0),
-            ),
-            actions=[DoNothing()],
+        actions=[
+            ChangeFlowRunState(
+                state=StateType.CRASHED,
+                message="The run fell silent: its worker or machine is gone. What was stored is kept; the next run"
+                " goes on from there, and st-kpi sync or st-kpi backfill starts one now.",
+            )
+        ],
+    )
+
+
+def _failed() -> AutomationCore:
+    return AutomationCore(
+        name="st-kpi: a run failed",
+        description="Nobody is told until you choose an action here: a notification by e-mail or chat.",
+        trigger=_each_run_of(
+            _FLOWS,
+            posture=Posture.Reactive,
+            expect=_ENDS - {"prefect.flow-run.Completed", "prefect.flow-run.Cancelled"},
+            within=timedelta(0),
         ),
-        AutomationCore(
-            name="st-kpi: a run is late",
-            description=f"It should have begun {LATE_AFTER.seconds // 60} minutes ago: no worker is there, or another run"
-            " takes long. Nobody is told until you choose an action here: a notification by e-mail or chat.",
-            trigger=EventTrigger(
-                posture=Posture.Proactive,
-                match=any_run,
-                match_related=ours,
-                after={"prefect.flow-run.Late"},
-                expect={"prefect.flow-run.Running", *_ENDS},
-                for_each=each_run,
-                threshold=1,
-                within=LATE_AFTER,
-            ),
-            actions=[DoNothing()],
+        actions=[DoNothing()],
+    )
+
+
+def _late() -> AutomationCore:
+    return AutomationCore(
+        name="st-kpi: a run is late",
+        description=f"It should have begun {LATE_AFTER.seconds // 60} minutes ago: no worker is there, or another run"
+        " takes long. Nobody is told until you choose an action here: a notification by e-mail or chat.",
+        trigger=_each_run_of(
+            _FLOWS,
+            posture=Posture.Proactive,
+            after={"prefect.flow-run.Late"},
+            expect={"prefect.flow-run.Running", *_ENDS},
+            within=LATE_AFTER,
         ),
-    ]
+        actions=[DoNothing()],
+    )
+
+
+def _each_run_of(flows: list[str], **when: Any) -> EventTrigger:
+    """A trigger that watches every run of these flows by itself."""
+    related = {"prefect.resource.role": "flow", "prefect.resource.name": flows}
+    return EventTrigger(
+        match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
+        match_related=ResourceSpecification(related),
+        for_each={"prefect.resource.id"},
+        threshold=1,
+        **when,
+    )
 
 
 async def bootstrap(settings: Settings) -> list[str]:

@@ -8,8 +8,11 @@ from typing import Any
 import jsonschema
 import prefect.server.api.collections
 import pytest
+import yaml
 from prefect.utilities.templating import apply_values, find_placeholders
 from prefect_gcp.workers.cloud_run_v2 import CloudRunWorkerV2
+
+from st_kpi.prefect_server import HEARTBEAT_SECONDS
 
 ROOT = Path(__file__).parent.parent
 
@@ -52,6 +55,18 @@ def test_a_job_template_is_one_that_the_worker_takes(name: str) -> None:
     jsonschema.validate(defaults, schema)
     assert {"image", "env", "service_account_name"} <= set(defaults)
     assert names(apply_values(ours["job_configuration"], defaults)) == set()
+
+
+def test_every_run_says_as_often_that_it_is_alive_as_the_automation_expects() -> None:
+    document = yaml.safe_load((ROOT / "prefect.yaml").read_text())
+    pools = [deployment["work_pool"] for deployment in document["deployments"]]
+    said = [pool["job_variables"]["env"] for pool in pools]
+    said += [
+        template(name)["variables"]["properties"]["env"]["default"]
+        for name in ("cloud-run", "kubernetes")
+    ]
+    often = {environment["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] for environment in said}
+    assert often == {str(HEARTBEAT_SECONDS)}
 
 
 @pytest.mark.parametrize("name", ["cloud-run", "kubernetes"])
