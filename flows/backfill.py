@@ -8,16 +8,20 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from flows.daily_sync import daily_sync
-from flows.ingest_chunk import ingest_chunk
+from flows.ingest_chunk import run_here
+from flows.parameters import EntityName, days_in_a_name
 from st_kpi import manifest, problems
 from st_kpi.errors import DiskFull, RunFailed
 from st_kpi.planning import Chunk, source_time, wanted_entities, wanted_window
 from st_kpi.servicetitan.registry import Changes
 from st_kpi.servicetitan.registry import entity as entity_named
 from st_kpi.session import Session, shared_session
+from tasks import events
 from tasks.artifacts import ProgressBar, completeness_table
 from tasks.chunks import plan_chunks
+from tasks.fan_out import FanOut, hand_over, require_room_for
 from tasks.limits import ensure_limits, release_limits
+from tasks.states import completed
 from tasks.watermarks import save_watermarks
 
 #: Chunks in work at once: while one downloads, another is typed and a third merged. More does not help.
@@ -28,21 +32,31 @@ def _run_name() -> str:
     """For example ``invoices, payments 2023-01-01..2023-12-31``."""
     parameters = flow_run.parameters
     entities, start, end = (parameters.get(name) for name in ("entities", "start", "end"))
-    return f"{', '.join(entities) if entities else 'everything'} {start or ''}..{end or 'now'}"
+    return f"{', '.join(entities) if entities else 'everything'}{days_in_a_name(start, end)}"
 
 
 @flow(name="backfill", flow_run_name=_run_name)
 async def backfill(
-    entities: list[str] | None = None, start: date | None = None, end: date | None = None
+    entities: list[EntityName] | None = None,
+    start: date | None = None,
+    end: date | None = None,
+    fan_out: FanOut = "inside",
 ) -> str:
     """Load every record created on the tenant's days ``start`` to ``end``; returns the run's id.
 
     Entities without dates are loaded whole. By default all entities, from ``history_start`` until now. Chunks that the
     manifest calls complete are not fetched again. Ends with what changed since it began. Raises ``RunFailed`` naming
     what could not be loaded, ``DiskFull`` at once; everything else is kept, and the next run fetches only the rest.
+
+    Args:
+        entities: Only these; nothing means all of them.
+        start: The tenant's day of creation to begin with; nothing means the first of the history.
+        end: The tenant's day of creation to end with; nothing means until now.
+        fan_out: Where chunks run: inside this run, or as runs of their own on the workers of ingest-chunk/on-workers.
     """
     async with shared_session() as session:
         names = [entity.name for entity in wanted_entities(entities)]
+        require_room_for(fan_out, session.settings)
         wanted = wanted_window(session.settings, start, end, await source_time(session))
         run_id = str(flow_run.id)
         killed = await asyncio.to_thread(manifest.start_run, session, "backfill", run_id)
@@ -62,7 +76,7 @@ async def backfill(
         for chunk in chunks:
             session.progress(chunk.entity, chunk.rows, 0)
 
-        failures += await _ingest(session, chunks, run_id)
+        failures += await _ingest(session, chunks, run_id, fan_out)
         failures += await _catch_up(session, names, run_id)
         rows = await asyncio.to_thread(
             manifest.completeness, session, run_id, names, manifest.HISTORY_KINDS
@@ -73,9 +87,16 @@ async def backfill(
         await completeness_table([row | {"promised": promised[row["entity"]]} for row in rows])
         failures = list(dict.fromkeys(failures))
         await asyncio.to_thread(manifest.finish_run, session, run_id, failures)
+        events.data_loaded(
+            *("backfill", session.tenant_id, run_id, rows, (wanted.start, wanted.end)),
+            complete=not failures,
+        )
         if failures:
             raise RunFailed(f"The backfill is incomplete. {' '.join(failures)}")
-        return run_id
+        stored = sum(row["stored"] for row in rows)
+        return completed(
+            run_id, f"{stored:,} rows stored in {len(chunks)} chunks of {len(names)} entities."
+        )
 
 
 def _planned(
@@ -92,31 +113,23 @@ def _planned(
     return sorted(chunks, key=lambda chunk: -chunk.rows), [told for told in failures if told]
 
 
-async def _ingest(session: Session, chunks: list[Chunk], run_id: str) -> list[str]:
-    """Run every chunk as a subflow, a few at a time; returns a sentence for each that failed.
+async def _ingest(session: Session, chunks: list[Chunk], run_id: str, fan_out: FanOut) -> list[str]:
+    """Run every chunk, a few at a time here, and all at once on workers, whose queue says how many are in work.
 
-    Raises ``DiskFull``, after which no further chunk is begun.
+    Returns a sentence for each that failed. Raises ``DiskFull``, after which no further chunk is begun.
     """
     full: list[DiskFull] = []
-    turns = asyncio.Semaphore(PARALLEL_CHUNKS)
+    turns = asyncio.Semaphore(PARALLEL_CHUNKS if fan_out == "inside" else len(chunks) or 1)
     bar = await ProgressBar.start(
         "backfill-progress", "Rows stored of those promised.", sum(chunk.rows for chunk in chunks)
     )
 
     async def one(chunk: Chunk) -> str | None:
-        window = chunk.window
         async with turns:
             if full:
                 return None
-            # A plain gather of subflows would leave the others running for ever after one failure.
-            state = await ingest_chunk(
-                chunk.entity,
-                window.start if window else None,
-                window.end if window else None,
-                run_id,
-                return_state=True,
-            )
-        result = await state.aresult(raise_on_failure=False)
+            run = run_here if fan_out == "inside" else hand_over
+            result = await run(chunk, run_id)
         if isinstance(result, DiskFull):
             full.append(result)
             return None

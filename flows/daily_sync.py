@@ -6,16 +6,19 @@ from datetime import datetime
 from prefect import flow
 from prefect.runtime import flow_run
 
+from flows.parameters import EntityName
 from st_kpi import manifest, problems
 from st_kpi.errors import DiskFull, NothingLoaded, RunFailed
 from st_kpi.ingest import advanced
 from st_kpi.manifest import Kind, Watermark
 from st_kpi.planning import Chunk, source_time, wanted_entities
-from st_kpi.servicetitan.registry import Changes, Entity
-from st_kpi.session import shared_session
+from st_kpi.servicetitan.registry import Changes, Entity, History
+from st_kpi.session import Session, shared_session
 from st_kpi.sync import sweep_due
+from tasks import events
 from tasks.artifacts import changes_table
 from tasks.chunks import (
+    compare_history,
     fetch_changes,
     fetch_chunk,
     fetch_sweep,
@@ -24,6 +27,7 @@ from tasks.chunks import (
     touched_windows,
 )
 from tasks.limits import ensure_limits, release_limits
+from tasks.states import completed
 from tasks.watermarks import move_watermark, read_watermarks, save_watermarks
 
 #: Entities in work at once, as chunks of a backfill.
@@ -38,14 +42,19 @@ def _run_name() -> str:
 
 @flow(name="daily-sync", flow_run_name=_run_name)
 async def daily_sync(
-    entities: list[str] | None = None, sweep: bool = False, run_id: str | None = None
+    entities: list[EntityName] | None = None, sweep: bool = False, run_id: str | None = None
 ) -> str:
     """Load what changed since the watermarks, deleted rows included; returns the run's id.
 
     By default all entities that a backfill has loaded. Once a week, or with ``sweep``, the lists are looked through for
-    what the feeds did not bring. ``run_id`` is the run that asked for it, else this one. Raises ``NothingLoaded`` for an
-    entity that was never loaded, ``RunFailed`` naming what could not be brought up to date; the rest is kept, and the
-    next run goes on from there.
+    what the feeds did not bring, and the number of rows loaded is compared with ServiceTitan's; where it differs, an
+    event names the days. Raises ``NothingLoaded`` for an entity that was never loaded, ``RunFailed`` naming what could
+    not be brought up to date; the rest is kept, and the next run goes on from there.
+
+    Args:
+        entities: Only these; nothing means all that a backfill has loaded.
+        sweep: Look through the lists for what the feeds missed, as happens by itself once a week.
+        run_id: The run that asked for this one; leave it empty.
     """
     async with shared_session(creates=False) as session:
         own_run = run_id is None
@@ -63,7 +72,7 @@ async def daily_sync(
             async with turns:
                 await _bring_up_to_date(entity, marks[entity.name], now, run_id)
                 if sweep_due(entity, swept.get(entity.name), now, asked=sweep):
-                    await _sweep(entity, marks[entity.name], now, run_id)
+                    await _sweep(session, entity, marks[entity.name], now, run_id)
 
         ended = await asyncio.gather(
             *(one(entity) for entity in wanted_entities(names)), return_exceptions=True
@@ -84,9 +93,19 @@ async def daily_sync(
         await changes_table(rows)
         if own_run:
             await asyncio.to_thread(manifest.finish_run, session, run_id, failures)
+            since = min((m.known_until for m in _of(marks, names) if m.known_until), default=None)
+            events.data_loaded(
+                *("daily-sync", session.tenant_id, run_id, rows, (since, now)),
+                complete=not failures,
+            )
         if failures:
             raise RunFailed(f"The sync is incomplete. {' '.join(failures)}")
-        return run_id
+        changed = sum(row["changed"] for row in rows)
+        return completed(run_id, f"{changed:,} rows changed in {len(names)} entities.")
+
+
+def _of(marks: dict[str, Watermark], names: list[str]) -> list[Watermark]:
+    return [marks[name] for name in names]
 
 
 def _loaded(entities: list[str] | None, marks: dict[str, Watermark]) -> list[str]:
@@ -124,7 +143,15 @@ async def _store_windows(chunks: list[Chunk], kind: Kind, run_id: str) -> None:
         await store_chunk(fetched, run_id)
 
 
-async def _sweep(entity: Entity, mark: Watermark, now: datetime, run_id: str) -> None:
-    """Look through the list; what it finds that is older than the watermark was missed."""
+async def _sweep(
+    session: Session, entity: Entity, mark: Watermark, now: datetime, run_id: str
+) -> None:
+    """Look through the list; what it finds that is older than the watermark was missed.
+
+    A difference that is left then is told, not mended here. Only a sweep tells of it: a repair that does not get rid of a
+    difference fails, and must not start the next one.
+    """
     fetched = await fetch_sweep(entity.name, now, run_id)
     await store_chunk(fetched, run_id, mark)
+    if entity.history is History.CREATED and (gap := await compare_history(entity.name, now)):
+        events.gap_found(session.tenant_id, run_id, gap)

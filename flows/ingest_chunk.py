@@ -5,10 +5,14 @@ from datetime import datetime
 from prefect import flow
 from prefect.runtime import flow_run
 
+from flows.parameters import EntityName
+from st_kpi.planning import Chunk
 from st_kpi.session import current_session, shared_session
 from st_kpi.settings import load_settings
 from st_kpi.windows import Window
 from tasks.chunks import fetch_chunk, store_chunk
+from tasks.limits import ensure_limits
+from tasks.states import completed
 
 
 def _run_name() -> str:
@@ -24,20 +28,41 @@ def _run_name() -> str:
 
 @flow(name="ingest-chunk", flow_run_name=_run_name)
 async def ingest_chunk(
-    entity: str,
+    entity: EntityName,
     start: datetime | None = None,
     end: datetime | None = None,
     run_id: str | None = None,
 ) -> int:
     """Fetch and store one chunk; returns how many rows changed in the warehouse.
 
-    ``start`` and ``end`` are instants, ``createdOn`` in ``[start, end)``; both None reads the entity whole. A chunk
-    whose rows moved while it was read is fetched again. ``run_id`` is the run that asked for it, else this one.
+    A chunk whose rows moved while it was read is fetched again.
+
+    Args:
+        entity: What to fetch.
+        start: The first instant of creation; nothing reads the entity whole.
+        end: The instant of creation to end before; nothing reads the entity whole.
+        run_id: The run that asked for this one; leave it empty.
     """
+    alone = current_session() is None  # on a worker, without the backfill that asked for it
     async with shared_session() as session:
+        if alone:
+            await ensure_limits()
         run_id = run_id or str(flow_run.id)
         window = Window(start, end) if start and end else None
         fetched = await fetch_chunk(entity, window, run_id)
         merged = await store_chunk(fetched, run_id)
         session.progress(entity, 0, fetched.rows)
-        return merged.changed
+        return completed(
+            merged.changed, f"{fetched.rows:,} rows fetched, {merged.changed:,} changed."
+        )
+
+
+async def run_here(chunk: Chunk, run_id: str) -> object:
+    """Run a chunk as a subflow; returns its result, or the error that ended it.
+
+    A plain await of subflows side by side would leave the others running for ever after one failure.
+    """
+    window = chunk.window
+    bounds = (window.start, window.end) if window else (None, None)
+    state = await ingest_chunk(chunk.entity, *bounds, run_id, return_state=True)
+    return await state.aresult(raise_on_failure=False)

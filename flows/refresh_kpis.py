@@ -7,8 +7,11 @@ from prefect.runtime import flow_run
 
 from st_kpi.build import BuildResult
 from st_kpi.session import shared_session
+from st_kpi.terminal import build_sentence
+from tasks import events
 from tasks.artifacts import bytes_table, checks_table, kpi_table
-from tasks.kpis import build_kpis, check_results, lint_sql, weekly_kpis
+from tasks.kpis import build_kpis, check_results, lint_sql, restated_weeks, weekly_kpis
+from tasks.states import completed
 
 
 def _run_name() -> str:
@@ -20,9 +23,12 @@ def _run_name() -> str:
 async def refresh_kpis(as_of: date | None = None, full: bool = False) -> BuildResult:
     """Rebuild every KPI from the raw tables; readers see the last good build until this one is done.
 
-    ``as_of`` is "today" for the snapshots, by default the tenant's. ``full`` runs every statement, also
-    those whose input has not changed since the last build. Raises ``ConfigurationError`` for SQL or mappings
-    that cannot be used, ``NothingLoaded`` before the first backfill and ``CheckFailed`` when a check fails.
+    Raises ``ConfigurationError`` for SQL or mappings that cannot be used, ``NothingLoaded`` before the first
+    backfill and ``CheckFailed`` when a check fails.
+
+    Args:
+        as_of: Today for the snapshots; nothing means the tenant's.
+        full: Run every statement, also those whose input has not changed since the last build.
     """
     async with shared_session(reads_source=False) as session:
         today = datetime.now(session.settings.zone).date()
@@ -34,4 +40,17 @@ async def refresh_kpis(as_of: date | None = None, full: bool = False) -> BuildRe
             await checks_table(await check_results(run_id))
         await kpi_table(await weekly_kpis())
         await bytes_table(built.bytes)
-        return built
+        rows = built.rows.get("st_kpi.contributions", 0)
+        warnings = [f"{check.name}: {check.detail}" for check in built.checks if not check.passed]
+        tenant_id = session.settings.tenant_id
+        restated = await restated_weeks(built.number)
+        events.weeks_restated(tenant_id, built.number, restated)
+        events.kpis_refreshed(
+            tenant_id,
+            build=built.number,
+            run_id=run_id,
+            as_of=built.as_of,
+            rows=rows,
+            warnings=warnings,
+        )
+        return completed(built, build_sentence(built))

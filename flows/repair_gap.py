@@ -6,28 +6,36 @@ from datetime import date
 from prefect import flow
 from prefect.runtime import flow_run
 
-from flows.ingest_chunk import ingest_chunk
+from flows.ingest_chunk import run_here
+from flows.parameters import EntityName, days_in_a_name
 from st_kpi import manifest, problems
 from st_kpi.errors import RunFailed
 from st_kpi.planning import Chunk, source_time, wanted_entities, wanted_window
 from st_kpi.session import Session, shared_session
+from tasks import events
+from tasks.artifacts import completeness_table
 from tasks.chunks import find_gaps
 from tasks.limits import ensure_limits
+from tasks.states import completed
 
 
 def _run_name() -> str:
     """For example ``repair invoices 2023-01-01..2023-12-31``."""
     entity, start, end = (flow_run.parameters.get(name) for name in ("entity", "start", "end"))
-    return f"repair {entity} {start or ''}..{end or 'now'}"
+    return f"repair {entity}{days_in_a_name(start, end)}"
 
 
 @flow(name="repair-gap", flow_run_name=_run_name)
-async def repair_gap(entity: str, start: date | None = None, end: date | None = None) -> int:
+async def repair_gap(entity: EntityName, start: date | None = None, end: date | None = None) -> int:
     """Compare an entity with the source and fetch what differs; returns how many chunks that took.
 
-    ``start`` and ``end`` are the tenant's days of creation, by default the whole history. Compared are numbers of rows,
-    month by month and then day by day. Raises ``UnknownEntity``, ``ConfigurationError`` for the days, and ``RunFailed``
-    where a difference could not be mended.
+    Compared are numbers of rows, month by month and then day by day. Raises ``UnknownEntity``, ``ConfigurationError``
+    for the days, and ``RunFailed`` where a difference could not be mended.
+
+    Args:
+        entity: What to compare.
+        start: The tenant's day of creation to begin with; nothing means the first of the history.
+        end: The tenant's day of creation to end with; nothing means until now.
     """
     async with shared_session(creates=False) as session:
         (name,) = (found.name for found in wanted_entities([entity]))
@@ -38,8 +46,8 @@ async def repair_gap(entity: str, start: date | None = None, end: date | None = 
 
         chunks = await find_gaps(name, wanted.start, wanted.end)
         failures = [await _fetch_again(session, chunk, run_id) for chunk in chunks]
+        rows = await asyncio.to_thread(manifest.completeness, session, run_id, [name])
         if chunks:
-            rows = await asyncio.to_thread(manifest.completeness, session, run_id, [name])
             failures += await asyncio.to_thread(problems.of_rejects, session, rows)
             failures += [
                 f"{name} {_label(session, left)}: still not as many rows as the source has."
@@ -47,17 +55,23 @@ async def repair_gap(entity: str, start: date | None = None, end: date | None = 
             ]
         told = [failure for failure in failures if failure]
         await asyncio.to_thread(manifest.finish_run, session, run_id, told)
+        if not chunks:
+            return completed(0, f"{name}: source and warehouse hold the same number of rows.")
+        promised = sum(chunk.rows for chunk in chunks)
+        await completeness_table([row | {"promised": promised} for row in rows])
+        events.data_loaded(
+            *("repair-gap", session.tenant_id, run_id, rows, (wanted.start, wanted.end)),
+            complete=not told,
+        )
         if told:
             raise RunFailed(f"The repair is incomplete. {' '.join(told)}")
-        return len(chunks)
+        days = ", ".join(_label(session, chunk) for chunk in chunks)
+        return completed(len(chunks), f"{name}: fetched again for {days}.")
 
 
 async def _fetch_again(session: Session, chunk: Chunk, run_id: str) -> str | None:
     """Run one chunk as a subflow; returns a sentence where it failed."""
-    window = chunk.window
-    bounds = (window.start, window.end) if window else (None, None)
-    state = await ingest_chunk(chunk.entity, *bounds, run_id, return_state=True)
-    result = await state.aresult(raise_on_failure=False)
+    result = await run_here(chunk, run_id)
     if isinstance(result, BaseException):
         return problems.of_error(session, chunk.entity, result)
     return None

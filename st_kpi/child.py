@@ -42,6 +42,8 @@ def _main() -> None:
     module, *arguments = sys.argv[1:]
     # The command waits for this signal in a thread and blocks it elsewhere, which a child inherits.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    # A shell that starts a command in the background lets it ignore this one, and a Prefect worker ends by it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=_leave_with_the_parent, daemon=True).start()
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)

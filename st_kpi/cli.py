@@ -35,6 +35,10 @@ app = typer.Typer(
 )
 sandbox_app = typer.Typer(no_args_is_help=True, help="The made-up tenant.", rich_markup_mode=None)
 app.add_typer(sandbox_app, name="sandbox")
+webhooks_app = typer.Typer(
+    no_args_is_help=True, help="ServiceTitan's webhooks.", rich_markup_mode=None
+)
+app.add_typer(webhooks_app, name="webhooks")
 
 
 class Format(StrEnum):
@@ -467,6 +471,48 @@ def copy(
     print(
         f"Copied {len(copied)} tables with {rows:,} rows. Set ST_KPI_WAREHOUSE={to} to go on there."
     )
+
+
+@app.command()
+def bootstrap() -> None:
+    """Create or update by name what prefect.yaml cannot declare: block types, limits, automations, work pool."""
+    from st_kpi.terminal import say
+
+    settings = load_settings()
+    _require_lasting_api("bootstrap")
+    with _prefect():
+        from tasks.bootstrap import bootstrap as apply
+
+        for sentence in asyncio.run(apply(settings)):
+            say(sentence)
+
+
+@webhooks_app.command("serve")
+def webhooks_serve(
+    port: Annotated[int, typer.Option(help="0 picks a free one.", min=0, max=65535)] = 8710,
+    host: Annotated[str, typer.Option(help="The interface to listen on.")] = "127.0.0.1",
+) -> None:
+    """Receive ServiceTitan's webhooks, each of which only starts a sync of its entity."""
+    from st_kpi.prefect_server import prefect_api
+    from st_kpi.webhooks import required_settings, serve
+
+    tenant_id, secret = required_settings(load_settings())
+    _require_lasting_api("webhooks serve")
+    with prefect_api():
+        from tasks.events import webhook_received
+
+        serve(host, port, tenant_id, secret, webhook_received)
+
+
+def _require_lasting_api(command: str) -> None:
+    """Raise ``ConfigurationError`` where only a private server could be used, which ends with the command."""
+    from st_kpi.prefect_server import configured_api
+
+    if configured_api() is None:
+        raise ConfigurationError(
+            f"No Prefect API is set, and without one that lasts `st-kpi {command}` has nothing to work on:"
+            " set PREFECT_API_URL, or start one with scripts/up."
+        )
 
 
 @app.command()

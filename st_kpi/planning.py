@@ -11,7 +11,7 @@ from st_kpi.servicetitan.query import Created
 from st_kpi.servicetitan.registry import REGISTRY, Entity, History, entity
 from st_kpi.session import Session
 from st_kpi.settings import Settings
-from st_kpi.windows import Window, days, differing, missing, months, split
+from st_kpi.windows import Window, days, differing, joined, missing, months, split
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,17 @@ class Chunk:
     entity: str
     window: Window | None
     rows: int
+
+
+@dataclass(frozen=True)
+class Gap:
+    """The tenant's days ``first`` to ``last``, in which source and warehouse do not hold equally many rows."""
+
+    entity: str
+    first: date
+    last: date
+    promised: int
+    stored: int
 
 
 def wanted_entities(names: Iterable[str] | None) -> list[Entity]:
@@ -86,6 +97,33 @@ async def gaps(session: Session, entity: Entity, wanted: Window) -> list[Chunk]:
     for month in months(wanted, session.settings.zone):
         found += await _differing(session, entity, month)
     return await cut(session, entity, found)
+
+
+async def gap_in_history(session: Session, entity: Entity, until: datetime) -> Gap | None:
+    """Whether source and warehouse hold equally many rows of what is loaded, created before ``until``.
+
+    One question for each stretch that is loaded, and only where it differs those that narrow the days down: a row too many
+    in one month and one too few in another is left to ``gaps``. Raises ``SourceError``.
+    """
+    done = await asyncio.to_thread(
+        manifest.complete_windows, session, entity.name, session.typing(entity)
+    )
+    found: list[Window] = []
+    for part in joined(done):
+        window = Window(part.start, min(part.end, until))
+        if window.start >= window.end:
+            continue
+        count = await session.source.count(entity, Created(window.start, window.end))
+        if count.total != await asyncio.to_thread(_stored, session, entity, window):
+            for month in months(window, session.settings.zone):
+                found += await _differing(session, entity, month)
+    if not found:
+        return None
+    span = Window(found[0].start, found[-1].end)
+    count = await session.source.count(entity, Created(span.start, span.end))
+    stored = await asyncio.to_thread(_stored, session, entity, span)
+    first, last = span.local_days(session.settings.zone)
+    return Gap(entity.name, first, last, count.total, stored)
 
 
 async def _differing(session: Session, entity: Entity, month: Window) -> list[Window]:

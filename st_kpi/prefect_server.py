@@ -26,7 +26,7 @@ KEPT = "the run ended, and what was loaded is kept. See to the API, then run the
 GONE_AFTER = 60.0
 
 _LOOKS_EVERY, _ANSWERS_WITHIN = 2.0, 10.0
-_IN_MEMORY = "sqlite+aiosqlite:///file::memory:?cache=shared&uri=true&check_same_thread=false"
+IN_MEMORY = "sqlite+aiosqlite:///file::memory:?cache=shared&uri=true&check_same_thread=false"
 _START_TIMEOUT = 180.0
 
 
@@ -133,8 +133,8 @@ def _start(home: str, port: int) -> subprocess.Popen[str]:
     environment = os.environ | {
         "PREFECT_HOME": home,
         # Both names of one setting: the user's own database must not be the one.
-        "PREFECT_API_DATABASE_CONNECTION_URL": _IN_MEMORY,
-        "PREFECT_SERVER_DATABASE_CONNECTION_URL": _IN_MEMORY,
+        "PREFECT_API_DATABASE_CONNECTION_URL": IN_MEMORY,
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": IN_MEMORY,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
     }

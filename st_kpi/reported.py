@@ -71,6 +71,35 @@ def last_measured(warehouse: Warehouse) -> Measured | None:
     return Measured(rows[0]["day"], rows[0]["input_watermark"]) if rows else None
 
 
+@dataclass(frozen=True)
+class Restated:
+    """A closed week whose values changed in a build: which KPIs, and why."""
+
+    week_start: dt.date
+    kpis: list[str]
+    causes: list[str]
+
+
+def restated(warehouse: Warehouse, build: int) -> list[Restated]:
+    """The weeks that a build restated, oldest first."""
+    rows = warehouse.query(
+        f"SELECT week_start, kpi, cause FROM {REPORTED}"
+        " WHERE kind = 'restatement' AND build = @build ORDER BY week_start, kpi",
+        {"build": build},
+    )
+    weeks: dict[dt.date, list[tuple[str, str]]] = {}
+    for row in rows:
+        weeks.setdefault(row["week_start"], []).append((row["kpi"], row["cause"] or ""))
+    return [
+        Restated(
+            week,
+            list(dict.fromkeys(kpi for kpi, _ in cells)),
+            sorted({cause for _, told in cells for cause in told.split(", ") if cause}),
+        )
+        for week, cells in weeks.items()
+    ]
+
+
 def freeze(
     warehouse: Warehouse, *, build: int, run_id: str, as_of: dt.date, close_after_days: int
 ) -> None:

@@ -49,6 +49,8 @@ class Settings(BaseSettings):
     client_id: SecretStr | None = None
     client_secret: SecretStr | None = None
     app_key: SecretStr | None = None
+    #: Signs the webhooks of ServiceTitan; see ``st-kpi webhooks serve``.
+    webhook_secret: SecretStr | None = None
     environment: Literal["production", "integration"] = "production"
     api_url: str | None = None
     auth_url: str | None = None
@@ -94,7 +96,7 @@ class Settings(BaseSettings):
             raise ValueError(f"{zone!r} is not an IANA time zone such as America/Phoenix")
         return zone
 
-    @field_validator("client_id", "client_secret", "app_key")
+    @field_validator("client_id", "client_secret", "app_key", "webhook_secret")
     @classmethod
     def _empty_is_missing(cls, secret: SecretStr | None) -> SecretStr | None:
         return secret if secret and secret.get_secret_value().strip() else None

@@ -165,16 +165,21 @@ def _rounded(value: Decimal, places: int) -> Decimal:
     return value.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
 
 
-def build_summary(built: BuildResult) -> str:
-    """What a build did, in a sentence, and each warning of a check."""
+def build_sentence(built: BuildResult) -> str:
+    """What a build did, in a sentence."""
     seconds = sum(built.seconds.values())
     in_part = f", {len(built.in_part)} of them in part" if built.in_part else ""
-    lines = [
+    return (
         f"Built {built.rows.get('st_kpi.contributions', 0):,} contributions"
         f" as of {built.as_of} in {seconds:.1f} s (build {built.number},"
         f" {len(built.recomputed)} of {len(built.seconds) - len(built.checks)} statements had to run{in_part});"
         f" {sum(c.passed for c in built.checks)} of {len(built.checks)} checks hold."
-    ]
+    )
+
+
+def build_summary(built: BuildResult) -> str:
+    """What a build did, in a sentence, and each warning of a check."""
+    lines = [build_sentence(built)]
     if not built.measured:
         lines.append(
             f"The snapshots of {built.as_of} were left as they are: a later day was measured already,"

@@ -18,8 +18,13 @@ class Window:
 
     def label(self, zone: ZoneInfo) -> str:
         """The local days the window touches, first and last: ``2023-04-01..2023-06-30``."""
+        first, last = self.local_days(zone)
+        return f"{first}..{last}"
+
+    def local_days(self, zone: ZoneInfo) -> tuple[date, date]:
+        """The first and the last local day that the window touches."""
         last = self.end - timedelta(microseconds=1)
-        return f"{self.start.astimezone(zone):%Y-%m-%d}..{last.astimezone(zone):%Y-%m-%d}"
+        return self.start.astimezone(zone).date(), last.astimezone(zone).date()
 
 
 def midnight(day: date, zone: ZoneInfo) -> datetime:
@@ -49,6 +54,22 @@ def missing(wanted: Window, done: Iterable[Window]) -> list[Window]:
     if start < wanted.end:
         gaps.append(Window(start, wanted.end))
     return gaps
+
+
+def joined(windows: Iterable[Window]) -> list[Window]:
+    """The same time in the fewest windows, in order.
+
+    >>> a, b, c, d = (datetime(2024, 1, n, tzinfo=UTC) for n in (1, 2, 3, 4))
+    >>> joined([Window(b, c), Window(a, b), Window(d, d)]) == [Window(a, c), Window(d, d)]
+    True
+    """
+    found: list[Window] = []
+    for window in sorted(windows):
+        if found and window.start <= found[-1].end:
+            last = found.pop()
+            window = Window(last.start, max(last.end, window.end))
+        found.append(window)
+    return found
 
 
 def covering(wanted: Iterable[date], zone: ZoneInfo, apart: int = 0) -> list[Window]:

@@ -11,7 +11,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from st_kpi import ingest, planning, sync
 from st_kpi.errors import IncompleteChunk
 from st_kpi.manifest import Kind, Watermark
-from st_kpi.planning import Chunk
+from st_kpi.planning import Chunk, Gap
 from st_kpi.servicetitan.registry import entity as entity_named
 from st_kpi.session import shared_session
 from st_kpi.warehouse.base import Merged
@@ -46,6 +46,18 @@ async def find_gaps(entity: str, start: datetime, end: datetime) -> list[Chunk]:
     """The chunks in which source and warehouse hold different numbers of rows for ``createdOn`` in ``[start, end)``."""
     async with shared_session() as session:
         return await planning.gaps(session, entity_named(entity), Window(start, end))
+
+
+@task(
+    name="compare-history",
+    task_run_name="compare {entity}",
+    tags={SERVICETITAN_API},
+    cache_policy=NO_CACHE,
+)
+async def compare_history(entity: str, until: datetime) -> Gap | None:
+    """The days in which the source holds another number of rows than what was loaded of it, if any."""
+    async with shared_session() as session:
+        return await planning.gap_in_history(session, entity_named(entity), until)
 
 
 @task(

@@ -9,18 +9,24 @@ from prefect.cache_policies import NO_CACHE
 from st_kpi import published, terminal
 from st_kpi.build import BuildResult, build
 from st_kpi.checks import results_of
+from st_kpi.reported import Restated, restated
 from st_kpi.session import shared_session
 from st_kpi.sql.lint import lint, refuse
 from tasks import WAREHOUSE_WRITE
 
 
-@task(name="lint-sql", cache_policy=NO_CACHE)
+@task(name="lint-sql", task_run_name="lint the SQL", cache_policy=NO_CACHE)
 async def lint_sql() -> None:
     """Stop before anything runs when the SQL breaks a rule."""
     refuse(await asyncio.to_thread(lint))
 
 
-@task(name="build-kpis", tags={WAREHOUSE_WRITE}, cache_policy=NO_CACHE)
+@task(
+    name="build-kpis",
+    task_run_name="build the KPIs as of {as_of}",
+    tags={WAREHOUSE_WRITE},
+    cache_policy=NO_CACHE,
+)
 async def build_kpis(as_of: date, run_id: str, full: bool = False) -> BuildResult:
     """Build and publish every KPI in one transaction."""
     async with shared_session(reads_source=False) as session:
@@ -34,14 +40,14 @@ async def build_kpis(as_of: date, run_id: str, full: bool = False) -> BuildResul
         )
 
 
-@task(name="read-checks", cache_policy=NO_CACHE)
+@task(name="read-checks", task_run_name="read the checks", cache_policy=NO_CACHE)
 async def check_results(run_id: str) -> list[dict[str, object]]:
     """What the checks of one build found, those that do not hold first."""
     async with shared_session(reads_source=False) as session:
         return await asyncio.to_thread(results_of, session.warehouse, run_id)
 
 
-@task(name="read-weekly-kpis", cache_policy=NO_CACHE)
+@task(name="read-weekly-kpis", task_run_name="read the weekly KPIs", cache_policy=NO_CACHE)
 async def weekly_kpis() -> list[dict[str, str]]:
     """The last weeks of all rollups together as a person reads them, a row per KPI."""
     async with shared_session(reads_source=False) as session:
@@ -59,3 +65,10 @@ async def weekly_kpis() -> list[dict[str, str]]:
         }
         for kpi in found.kpis
     ]
+
+
+@task(name="read-restated-weeks", task_run_name="read the restated weeks", cache_policy=NO_CACHE)
+async def restated_weeks(build: int) -> list[Restated]:
+    """The closed weeks whose numbers a build changed."""
+    async with shared_session(reads_source=False) as session:
+        return await asyncio.to_thread(restated, session.warehouse, build)

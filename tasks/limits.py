@@ -6,7 +6,7 @@ second. So permits are bought in blocks, which a process spends at once or lets 
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
@@ -14,7 +14,7 @@ from http import HTTPStatus
 import httpx
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 from prefect.concurrency.services import ConcurrencySlotAcquisitionService
 from prefect.exceptions import ObjectAlreadyExists
@@ -105,7 +105,7 @@ def rate_limit_name(tenant_id: int) -> str:
     return f"servicetitan-{tenant_id}"
 
 
-@task(name="release-limits", cache_policy=NO_CACHE)
+@task(name="release-limits", task_run_name="free the limits of a killed run", cache_policy=NO_CACHE)
 async def release_limits() -> None:
     """Free the slots that a killed run still holds, for which the next ones would wait until its leases expire.
 
@@ -120,7 +120,7 @@ async def release_limits() -> None:
             )
 
 
-@task(name="ensure-limits", cache_policy=NO_CACHE)
+@task(name="ensure-limits", task_run_name="limits", cache_policy=NO_CACHE)
 async def ensure_limits() -> None:
     """Create the limits where they are absent, and pace the session's requests by the tenant's where it is shared.
 
@@ -128,19 +128,33 @@ async def ensure_limits() -> None:
     """
     async with shared_session() as session, get_client() as client:
         known = {limit.tag for limit in await client.read_concurrency_limits(limit=200, offset=0)}
-        for tag, slots in LIMITS.items():
-            if tag not in known:
-                await client.create_concurrency_limit(tag=tag, concurrency_limit=slots)
+        await set_tag_limits(client, [tag for tag in LIMITS if tag not in known])
         if is_private():
             return
-        name = rate_limit_name(session.tenant_id)
-        block, decay = terms(session.settings.requests_per_second)
-        with suppress(ObjectAlreadyExists):  # a process that began at the same moment was faster
-            await client.upsert_global_concurrency_limit_by_name(
-                name, block, slot_decay_per_second=decay
-            )
+        name, block = await set_rate_limit(
+            client, session.tenant_id, session.settings.requests_per_second
+        )
         session.source.share(
             lambda own: (
                 own if isinstance(own, SharedAllowance) else SharedAllowance(name, block, own)
             )
         )
+
+
+async def set_tag_limits(client: PrefectClient, tags: Iterable[str] = tuple(LIMITS)) -> None:
+    """Give these tags their limits, whether they have one or not."""
+    for tag in tags:
+        await client.create_concurrency_limit(tag=tag, concurrency_limit=LIMITS[tag])
+
+
+async def set_rate_limit(
+    client: PrefectClient, tenant_id: int, requests_per_second: int
+) -> tuple[str, int]:
+    """Give the tenant its rate limit; returns its name and how many permits to buy at a time."""
+    name = rate_limit_name(tenant_id)
+    block, decay = terms(requests_per_second)
+    with suppress(ObjectAlreadyExists):  # a process that began at the same moment was faster
+        await client.upsert_global_concurrency_limit_by_name(
+            name, block, slot_decay_per_second=decay
+        )
+    return name, block

@@ -44,7 +44,7 @@ def block_name(tenant_id: int, entity: str) -> str:
     return f"{tenant_id}-{entity.replace('_', '-')}"
 
 
-@task(name="read-watermarks", cache_policy=NO_CACHE)
+@task(name="read-watermarks", task_run_name="read watermarks", cache_policy=NO_CACHE)
 async def read_watermarks() -> dict[str, Watermark]:
     """From where the changes of each loaded entity are to be read: the earlier of warehouse and block."""
     async with shared_session() as session:
@@ -81,7 +81,7 @@ async def move_watermark(entity: str, mark: Watermark) -> None:
         await asyncio.to_thread(manifest.record_watermark, session, entity, mark)
 
 
-@task(name="save-watermarks", cache_policy=NO_CACHE)
+@task(name="save-watermarks", task_run_name="save watermarks", cache_policy=NO_CACHE)
 async def save_watermarks(entities: list[str]) -> int:
     """Save the watermark of each entity the manifest knows; returns how many were saved."""
     async with shared_session() as session:

@@ -185,4 +185,6 @@ async def test_wrong_days_and_entities_stop_before_anything_runs(
             await backfill(None, date(2025, 2, 1), date(2025, 1, 1))
         with pytest.raises(ConfigurationError, match="no entity 'job'"):
             await backfill(["job"])
+        with pytest.raises(ConfigurationError, match=r"fan_out=workers.*a\.duckdb is a file"):
+            await backfill(fan_out="workers")
         assert session.warehouse.query("SELECT run_id FROM st_ops.runs") == []

@@ -54,7 +54,7 @@ def test_every_command_is_in_the_readme() -> None:
         if command.callback
     ]
     assert len(names) >= 6
-    for name in [*names, "sandbox serve"]:
+    for name in [*names, "sandbox serve", "webhooks serve"]:
         assert f"`st-kpi {name}" in README
 
 
@@ -62,7 +62,7 @@ def test_every_setting_is_in_the_readme() -> None:
     assert [name for name in Settings.model_fields if f"`{name}`" not in README] == []
 
 
-@pytest.mark.parametrize("name", ["install", "emulator", "demo", "test", "check", "bench"])
+@pytest.mark.parametrize("name", ["install", "emulator", "demo", "test", "check", "bench", "up"])
 def test_scripts_are_executable(name: str) -> None:
     mode = subprocess.run(
         ["git", "ls-files", "-s", f"scripts/{name}"],

@@ -1,0 +1,124 @@
+"""What the product tells the world: events that automations, and people, can act on.
+
+Each says what happened to what, with counts and days. None holds a record, a name of a person or a secret.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+from prefect.events import emit_event
+
+from st_kpi.planning import Gap
+from st_kpi.reported import Restated
+
+ENTITY_LOADED = "st-kpi.entity.loaded"
+SYNC_COMPLETED = "st-kpi.sync.completed"
+KPIS_REFRESHED = "st-kpi.kpis.refreshed"
+GAP_FOUND = "st-kpi.gap.found"
+WEEK_RESTATED = "st-kpi.week.restated"
+WEBHOOK_RECEIVED = "st-kpi.webhook.received"
+
+_COUNTS = ("chunks", "fetched", "stored", "changed", "vanished", "missed", "rejected")
+
+
+def data_loaded(
+    flow: str,
+    tenant_id: int,
+    run_id: str,
+    rows: Iterable[Mapping[str, Any]],
+    window: tuple[datetime | None, datetime],
+    *,
+    complete: bool = True,
+) -> None:
+    """Tell of each entity that brought something, then, where nothing failed, that all of it is there.
+
+    ``rows`` are those of ``manifest.completeness``; ``window`` is the time the run was asked for.
+    """
+    start, end = window
+    asked = {
+        "flow": flow,
+        "run_id": run_id,
+        "start": start.isoformat() if start else None,
+        "end": end.isoformat(),
+    }
+    loaded = [row for row in rows if row["chunks"]]
+    for row in loaded:
+        counts = {name: row[name] for name in _COUNTS}
+        _emit(ENTITY_LOADED, _entity(tenant_id, row["entity"]), asked | counts)
+    if complete:
+        totals = {name: sum(row[name] for row in loaded) for name in _COUNTS}
+        names = [row["entity"] for row in loaded]
+        _emit(SYNC_COMPLETED, _tenant(tenant_id), asked | totals | {"entities": names})
+
+
+def gap_found(tenant_id: int, run_id: str, gap: Gap) -> None:
+    """Tell that source and warehouse do not hold the same of an entity, and on which days."""
+    payload = {
+        "run_id": run_id,
+        "start": gap.first.isoformat(),
+        "end": gap.last.isoformat(),
+        "promised": gap.promised,
+        "stored": gap.stored,
+    }
+    _emit(GAP_FOUND, _entity(tenant_id, gap.entity), payload)
+
+
+def kpis_refreshed(
+    tenant_id: int | None, *, build: int, run_id: str, as_of: date, rows: int, warnings: list[str]
+) -> None:
+    """Tell that a build was published."""
+    payload = {
+        "build": build,
+        "run_id": run_id,
+        "as_of": as_of.isoformat(),
+        "contributions": rows,
+        "warnings": warnings,
+    }
+    _emit(KPIS_REFRESHED, _tenant(tenant_id), payload)
+
+
+def weeks_restated(tenant_id: int | None, build: int, weeks: Iterable[Restated]) -> None:
+    """Tell of each closed week whose numbers are not those that were reported."""
+    for week in weeks:
+        day = week.week_start.isoformat()
+        resource = {
+            "prefect.resource.id": f"st-kpi.week.{tenant_id or 'all'}.{day}",
+            "prefect.resource.name": f"Week of {day}",
+        }
+        payload = {"week": day, "build": build, "kpis": week.kpis, "causes": week.causes}
+        _emit(WEEK_RESTATED, resource, payload)
+
+
+def webhook_received(tenant_id: int, entity: str, event_id: str) -> None:
+    """Tell that ServiceTitan has something new of an entity; the same ``event_id`` twice is one event."""
+    _emit(WEBHOOK_RECEIVED, _entity(tenant_id, entity), {}, event_id)
+
+
+def _emit(
+    event: str, resource: dict[str, str], payload: dict[str, Any], event_id: str | None = None
+) -> None:
+    known = resource.get("st-kpi.entity")
+    emit_event(
+        event=event,
+        resource=resource,
+        payload=payload | ({"entity": known} if known else {}),
+        id=uuid5(NAMESPACE_URL, f"st-kpi:{event_id}") if event_id else None,
+    )
+
+
+def _tenant(tenant_id: int | None) -> dict[str, str]:
+    named = tenant_id or "all"
+    return {
+        "prefect.resource.id": f"st-kpi.tenant.{named}",
+        "prefect.resource.name": f"Tenant {named}",
+    }
+
+
+def _entity(tenant_id: int, entity: str) -> dict[str, str]:
+    return {
+        "prefect.resource.id": f"st-kpi.entity.{tenant_id}.{entity}",
+        "prefect.resource.name": entity,
+        "st-kpi.entity": entity,
+    }

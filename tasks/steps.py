@@ -1,0 +1,25 @@
+"""Steps that ``prefect.yaml`` names: what a deployment needs to know when it is made, and when it runs."""
+
+import atexit
+import os
+from pathlib import Path
+
+from st_kpi.settings import load_settings
+
+
+def tenant_zone() -> dict[str, str]:
+    """The tenant's time zone, from the settings of whoever deploys; raises ``ConfigurationError`` without one."""
+    return {"name": load_settings().zone.key}
+
+
+def installed_code() -> dict[str, str]:
+    """Run what is installed beside the worker, wherever that is: a checkout, or an image."""
+    folder = str(Path(__file__).parent.parent)
+    os.chdir(folder)
+    atexit.register(_say_no_more)
+    return {"directory": folder}
+
+
+def _say_no_more() -> None:
+    """As the run's process ends DuckDB's binding prints a page of leak warnings, which means nothing."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

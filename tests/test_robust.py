@@ -1,0 +1,258 @@
+"""What goes wrong in production, with a real server on Postgres and real workers: minutes, so `scripts/test -m slow`."""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from st_kpi import up
+from st_kpi.errors import RunFailed
+from st_kpi.planning import Chunk
+from st_kpi.prefect_server import free_port
+from st_kpi.sandbox import generate_company
+from st_kpi.warehouse import open_warehouse
+from tasks.fan_out import hand_over
+from tests.production import Production, settings_for, until
+from tests.tenant import Tenant
+
+pytestmark = pytest.mark.slow
+
+ENTITIES = ["jobs", "invoices", "payments", "customers", "estimates", "appointments"]
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """A folder that the user ``postgres`` can reach, which pytest's own are not."""
+    found = Path(tempfile.mkdtemp(prefix="st-kpi-robust-"))
+    found.chmod(0o755)
+    yield found
+    shutil.rmtree(found)
+
+
+@pytest.fixture(scope="module")
+def tenant() -> Iterator[Tenant]:
+    with Tenant(generate_company(seed=7, scale=0.01)) as served:
+        yield served
+
+
+class Server:
+    """A Prefect server on Postgres that can be stopped and started again."""
+
+    def __init__(self, database: str, port: int) -> None:
+        self._database = database
+        self.port = port
+        self._running: Any = None
+
+    def start(self) -> None:
+        self._running = up.server(self._database, self.port)
+        self._running.__enter__()
+
+    def stop(self) -> None:
+        self._running.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[Server]:
+    with up.postgres(folder / "state") as database:
+        found = Server(database, free_port())
+        found.start()
+        yield found
+        found.stop()
+
+
+@pytest.fixture(scope="module")
+def deployed(server: Server, tenant: Tenant, folder: Path) -> Iterator[Production]:
+    with settings_for(tenant.url, folder, server.port) as made:
+        up.prepare()
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def _environment(deployed: Production, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers are started with the environment of the test, which is cleared of settings before each."""
+    for name, value in deployed.environment.items():
+        monkeypatch.setenv(name, value)
+
+
+@contextmanager
+def slowly(tenant: Tenant, seconds: float = 0.4) -> Iterator[None]:
+    """Each answer of the tenant takes so long: a run that is still at work when something happens to it."""
+    tenant.before = lambda path, query: time.sleep(seconds)
+    yield
+    tenant.before = lambda path, query: None
+
+
+def at_work(deployed: Production, tenant: Tenant) -> str:
+    """A backfill that has begun to read; its id."""
+    run_id = deployed.start("backfill/manual", entities=ENTITIES, start="2020-01-01")
+    deployed.began(run_id)
+    asked = threading.Event()
+    slow = tenant.before
+
+    def note(path: str, query: str) -> None:
+        if "pageSize=5000" in query or "page=" in query:
+            asked.set()
+        slow(path, query)
+
+    tenant.before = note
+    assert asked.wait(120)
+    return run_id
+
+
+def finished(deployed: Production) -> dict[str, Any]:
+    """A backfill to its end, undisturbed: what came before must not be in its way."""
+    run = deployed.ended(deployed.start("backfill/manual", entities=ENTITIES, start="2020-01-01"))
+    assert run["state_type"] == "COMPLETED", run["state"]["message"]
+    return run
+
+
+def chunks_fetched_twice(deployed: Production) -> int:
+    with open_warehouse(deployed.environment["ST_KPI_WAREHOUSE"], read_only=True) as warehouse:
+        (row,) = warehouse.query(
+            "SELECT COUNT(*) AS n FROM (SELECT entity FROM st_ops.chunks WHERE kind = 'created'"
+            " GROUP BY entity, window_start, window_end HAVING COUNT(*) > 1) AS twice"
+        )
+    return int(row["n"])
+
+
+def family(pid: int) -> list[int]:
+    """A process and all below it."""
+    below = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True)
+    return [pid, *(one for child in below.stdout.split() for one in family(int(child)))]
+
+
+def test_a_machine_is_lost_and_the_next_run_goes_on(deployed: Production, tenant: Tenant) -> None:
+    """Worker and run are killed at once; nobody is left to say so, and the automation ends the run."""
+    with up.worker() as worker, slowly(tenant):
+        run_id = at_work(deployed, tenant)
+        for pid in family(worker.pid):
+            os.kill(pid, signal.SIGKILL)
+    began = time.monotonic()
+    run = until(lambda: _in(deployed.run_of(run_id), "CRASHED"), within=300)
+    print(f"ended after {time.monotonic() - began:.0f} s: {run['state']['message']}")
+    assert "fell silent" in run["state"]["message"]
+    with up.worker():
+        finished(deployed)
+    assert chunks_fetched_twice(deployed) == 0
+
+
+def test_the_server_restarts_in_mid_run(
+    deployed: Production, tenant: Tenant, server: Server
+) -> None:
+    with up.worker():
+        with slowly(tenant):
+            run_id = at_work(deployed, tenant)
+            server.stop()
+            time.sleep(5)
+            server.start()
+        run = deployed.ended(run_id)
+        print(run["state"]["name"], run["state"]["message"])
+        assert run["state_type"] == "COMPLETED", run["state"]["message"]
+        finished(deployed)
+    assert chunks_fetched_twice(deployed) == 0
+
+
+def test_runs_that_are_due_at_once_run_one_after_another(deployed: Production) -> None:
+    """Of one deployment and of several: the warehouse has one writer."""
+    ids = [
+        deployed.start(name, entities=["payments"])
+        for name in ("daily-sync/daily", "daily-sync/intraday", "daily-sync/daily")
+    ]
+    ids.append(deployed.start("repair-gap/on-gap", entity="payments", start="2025-01-01"))
+    with up.worker():
+        runs = [deployed.ended(run_id) for run_id in ids]
+    assert [run["state"]["message"] for run in runs if run["state_type"] != "COMPLETED"] == []
+    times = sorted((run["start_time"], run["end_time"]) for run in runs)
+    assert all(first[1] <= second[0] for first, second in pairwise(times))
+
+
+def test_a_cancelled_run_leaves_nothing_in_the_way(deployed: Production, tenant: Tenant) -> None:
+    with up.worker():
+        with slowly(tenant):
+            run_id = at_work(deployed, tenant)
+            state = {"state": {"type": "CANCELLING", "name": "Cancelling"}}
+            deployed.post(f"/flow_runs/{run_id}/set_state", state)
+            assert deployed.ended(run_id)["state_type"] == "CANCELLED"
+        finished(deployed)
+    assert chunks_fetched_twice(deployed) == 0
+
+
+def test_a_paused_pool_keeps_runs_waiting(deployed: Production) -> None:
+    pause(deployed, True)
+    try:
+        with up.worker():
+            run_id = deployed.start("daily-sync/intraday", entities=["payments"])
+            late = until(lambda: _named(deployed.run_of(run_id), "Late"))
+            assert late["state_type"] == "SCHEDULED"
+            pause(deployed, False)
+            assert deployed.ended(run_id)["state_type"] == "COMPLETED"
+    finally:
+        pause(deployed, False)
+
+
+def test_a_gap_is_found_and_repaired_once(deployed: Production, folder: Path) -> None:
+    """Rows that the warehouse lost: the sweep tells of them, and its event starts the repair."""
+    address = deployed.environment["ST_KPI_WAREHOUSE"]
+    with open_warehouse(address) as warehouse:
+        (before,) = warehouse.query("SELECT COUNT(*) AS n FROM st_raw.payments")
+        warehouse.execute(
+            "DELETE FROM st_raw.payments WHERE id IN (SELECT MIN(id) FROM st_raw.payments)"
+        )
+    with up.worker():
+        deployed.ended(deployed.start("daily-sync/intraday", entities=["payments"], sweep=True))
+        (repair,) = until(lambda: _by_automation(deployed, "repair-gap"))
+        ended = deployed.ended(repair["id"])
+        print(ended["name"], ended["state"]["message"], ended["parameters"])
+        assert ended["parameters"]["entity"] == "payments"
+        assert "fetched again" in ended["state"]["message"]
+        deployed.ended(deployed.start("daily-sync/intraday", entities=["payments"], sweep=True))
+    with open_warehouse(address, read_only=True) as warehouse:
+        (after,) = warehouse.query("SELECT COUNT(*) AS n FROM st_raw.payments")
+    assert after == before
+    assert len(_by_automation(deployed, "repair-gap")) == 1
+
+
+async def test_a_chunk_is_handed_to_a_worker(deployed: Production) -> None:
+    """What a backfill with fan_out=workers does for each chunk, here while nobody else holds the file."""
+    payrolls = Chunk("payrolls", None, 0)
+    with up.worker(), temporary_settings({PREFECT_API_URL: deployed.api}):
+        assert await hand_over(payrolls, "a-run") is None
+        failed = await hand_over(replace(payrolls, entity="nothing"), "a-run")
+    assert isinstance(failed, RunFailed)
+    with open_warehouse(deployed.environment["ST_KPI_WAREHOUSE"], read_only=True) as warehouse:
+        (chunk,) = warehouse.query(
+            "SELECT entity, stored FROM st_ops.chunks WHERE run_id = 'a-run'"
+        )
+    assert chunk["entity"] == "payrolls"
+    assert chunk["stored"] > 0
+
+
+def pause(deployed: Production, paused: bool) -> None:
+    answer = httpx.patch(f"{deployed.api}/work_pools/local", json={"is_paused": paused})
+    answer.raise_for_status()
+
+
+def _by_automation(deployed: Production, flow: str) -> list[dict[str, Any]]:
+    runs = deployed.flow_runs(flow)
+    return [run for run in runs if (run["created_by"] or {}).get("type") == "AUTOMATION"]
+
+
+def _in(run: dict[str, Any], state: str) -> dict[str, Any] | None:
+    return run if run["state_type"] == state else None
+
+
+def _named(run: dict[str, Any], state: str) -> dict[str, Any] | None:
+    return run if run["state"]["name"] == state else None
