@@ -21,6 +21,7 @@ from tasks import events
 from tasks.artifacts import ProgressBar, completeness_table
 from tasks.chunks import plan_chunks
 from tasks.fan_out import FanOut, hand_over, require_room_for
+from tasks.google import google_credentials
 from tasks.limits import ensure_limits, release_limits
 from tasks.states import completed
 from tasks.watermarks import save_watermarks
@@ -55,7 +56,7 @@ async def backfill(
         end: The tenant's day of creation to end with; nothing means until now.
         fan_out: Where chunks run: inside this run, or as runs of their own on the workers of ingest-chunk/on-workers.
     """
-    async with shared_session() as session:
+    async with shared_session(google=google_credentials) as session:
         names = [entity.name for entity in wanted_entities(entities)]
         require_room_for(fan_out, session.settings)
         wanted = wanted_window(session.settings, start, end, await source_time(session))

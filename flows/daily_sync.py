@@ -27,6 +27,7 @@ from tasks.chunks import (
     store_chunk,
     touched_windows,
 )
+from tasks.google import google_credentials
 from tasks.limits import ensure_limits, release_limits
 from tasks.states import completed
 from tasks.watermarks import move_watermark, read_watermarks, save_watermarks
@@ -57,7 +58,7 @@ async def daily_sync(
         sweep: Look through the lists for what the feeds missed, as happens by itself once a week.
         run_id: The run that asked for this one; leave it empty.
     """
-    async with shared_session(creates=False) as session:
+    async with shared_session(creates=False, google=google_credentials) as session:
         own_run = run_id is None
         run_id = run_id or str(flow_run.id)
         await ensure_limits()

@@ -11,6 +11,7 @@ from st_kpi.session import current_session, shared_session
 from st_kpi.settings import load_settings
 from st_kpi.windows import Window
 from tasks.chunks import fetch_chunk, store_chunk
+from tasks.google import google_credentials
 from tasks.limits import ensure_limits
 from tasks.states import completed
 
@@ -44,7 +45,7 @@ async def ingest_chunk(
         run_id: The run that asked for this one; leave it empty.
     """
     alone = current_session() is None  # on a worker, without the backfill that asked for it
-    async with shared_session() as session:
+    async with shared_session(google=google_credentials) as session:
         if alone:
             await ensure_limits()
         run_id = run_id or str(flow_run.id)

@@ -10,6 +10,7 @@ from st_kpi.session import shared_session
 from st_kpi.terminal import build_sentence
 from tasks import events
 from tasks.artifacts import bytes_table, checks_table, kpi_table
+from tasks.google import google_credentials
 from tasks.kpis import build_kpis, check_results, lint_sql, restated_weeks, weekly_kpis
 from tasks.states import completed
 
@@ -30,7 +31,7 @@ async def refresh_kpis(as_of: date | None = None, full: bool = False) -> BuildRe
         as_of: Today for the snapshots; nothing means the tenant's.
         full: Run every statement, also those whose input has not changed since the last build.
     """
-    async with shared_session(reads_source=False) as session:
+    async with shared_session(reads_source=False, google=google_credentials) as session:
         today = datetime.now(session.settings.zone).date()
         await lint_sql()
         run_id = str(flow_run.id)

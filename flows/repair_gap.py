@@ -15,6 +15,7 @@ from st_kpi.session import Session, shared_session
 from tasks import events
 from tasks.artifacts import completeness_table
 from tasks.chunks import find_gaps
+from tasks.google import google_credentials
 from tasks.limits import ensure_limits
 from tasks.states import completed
 
@@ -37,7 +38,7 @@ async def repair_gap(entity: EntityName, start: date | None = None, end: date | 
         start: The tenant's day of creation to begin with; nothing means the first of the history.
         end: The tenant's day of creation to end with; nothing means until now.
     """
-    async with shared_session(creates=False) as session:
+    async with shared_session(creates=False, google=google_credentials) as session:
         (name,) = (found.name for found in wanted_entities([entity]))
         wanted = wanted_window(session.settings, start, end, await source_time(session))
         run_id = str(flow_run.id)

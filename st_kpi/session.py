@@ -4,7 +4,7 @@ Opened once by the outermost flow or command; the subflows inside find it again,
 one rate limit and one connection to the warehouse.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -120,14 +120,22 @@ def _client(settings: Settings) -> ServiceTitan:
 
 @asynccontextmanager
 async def shared_session(
-    *, reads_source: bool = True, creates: bool = True
+    *,
+    reads_source: bool = True,
+    creates: bool = True,
+    google: Callable[[Settings], Awaitable[Any]] | None = None,
 ) -> AsyncIterator[Session]:
-    """The session around the caller; opened from the environment's settings when there is none."""
+    """The session around the caller; opened from the environment's settings when there is none.
+
+    ``google`` then finds the credentials for BigQuery.
+    """
     session = current_session()
     if session is not None:
         yield session
-    else:
-        async with open_session(
-            load_settings(), reads_source=reads_source, creates=creates
-        ) as session:
-            yield session
+        return
+    settings = load_settings()
+    credentials = await google(settings) if google else None
+    async with open_session(
+        settings, reads_source=reads_source, creates=creates, google=credentials
+    ) as session:
+        yield session

@@ -60,6 +60,8 @@ class Settings(BaseSettings):
     warehouse: str = "duckdb:///st_kpi.duckdb"
     #: Another REST address of BigQuery than Google's.
     bigquery_url: str | None = None
+    #: A ``GcpCredentials`` block of Prefect with which flows reach BigQuery; without it, the application's own.
+    gcp_credentials: str | None = None
     #: About how large a file is that is loaded into BigQuery, in millions of bytes.
     load_megabytes: Annotated[int, Field(ge=1, le=1_000)] = 32
     #: A statement that would read more bytes than this is refused by BigQuery.

@@ -64,11 +64,9 @@ quick = """    if None not in (project_id, dataset_id, table_id):
                 table = cur.sql(f"SELECT count(*) FROM {quote(project_id, dataset_id, table_id)}")
             except (duckdb.CatalogException, duckdb.BinderException):
                 return []
-            view = cur.execute(
-                "SELECT 1 FROM duckdb_views() WHERE database_name = $1 AND schema_name = $2 "
-                "AND view_name = $3",
-                [project_id, dataset_id, table_id],
-            ).fetchone()
+            catalog = quote("__ducklake_metadata_" + project_id)
+            views = f"SELECT 1 FROM {catalog}.ducklake_view WHERE view_name = ? AND end_snapshot IS NULL"
+            view = project_id != "emulator" and cur.execute(views, [table_id]).fetchone()
             if not view:
                 return [(table_id, "TABLE", table.fetchone()[0])]
     return fetch(
@@ -79,6 +77,24 @@ quick = """    if None not in (project_id, dataset_id, table_id):
         "UNION ALL SELECT view_name, 'VIEW', 0 FROM duckdb_views() "
 """
 replace(database, slow, quick)
+
+query = package / "jobs" / "query.py"
+slow = """cur.sql("SELECT table_name FROM duckdb_tables() WHERE temporary")"""
+quick = """cur.sql("FROM duckdb_tables() SELECT table_name WHERE temporary" if session else "SELECT '' LIMIT 0")"""
+replace(query, slow, quick)
+tables = package / "catalog" / "tables.py"
+slow = """    required = database.fetch(
+        "SELECT column_name FROM duckdb_columns() WHERE database_name = ? "
+        "AND schema_name = ? AND table_name = ? AND NOT is_nullable",
+        list(physical(project_id, dataset_id, table_id)),
+    )
+"""
+quick = """    try:
+        required = database.fetch(f'SELECT column_name FROM (DESCRIBE {table}) WHERE "null" = $$NO$$')
+    except duckdb.CatalogException:
+        required = []
+"""
+replace(tables, slow, quick)
 
 connection = duckdb.connect()
 for extension in ("ducklake", "icu", "spatial"):

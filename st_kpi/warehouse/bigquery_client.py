@@ -24,6 +24,7 @@ from google.auth.credentials import AnonymousCredentials, Credentials
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, TransportError
 from google.cloud import bigquery
 from google.cloud.bigquery.retry import DEFAULT_JOB_RETRY, DEFAULT_RETRY
+from google.cloud.bigquery.table import RowIterator
 from requests.exceptions import RequestException
 
 from st_kpi.errors import ConfigurationError, StKpiError, WarehouseError
@@ -52,13 +53,20 @@ class Jobs:
 
     def rows(self, sql: str, parameters: Sequence[Parameter] = ()) -> list[dict[str, Any]]:
         """Run one SELECT; see ``bigquery_sql.row_values`` for the values."""
-        with self.told():
-            found = self.client.query_and_wait(
+
+        def ask() -> RowIterator:
+            return self.client.query_and_wait(
                 sql,
                 job_config=self._config(parameters),
                 retry=self.retry,
                 job_retry=DEFAULT_JOB_RETRY.with_timeout(self.options.retry_seconds),
             )
+
+        with self.told():
+            try:
+                found = ask()
+            except Conflict:  # its answer was lost, and a SELECT can be asked again
+                found = ask()
             return row_values(found)
 
     def run(
@@ -217,10 +225,9 @@ def worded(
     location: str,
 ) -> StKpiError:
     """The error of the client in one sentence: what was refused, and what to do about it."""
-    if isinstance(error, RetryError) and isinstance(error.cause, Exception):
-        cause = error.cause
-        if isinstance(cause, GoogleAPICallError | GoogleAuthError | RequestException):
-            return worded(cause, project, location)
+    cause = error.cause if isinstance(error, RetryError) else None
+    if isinstance(cause, GoogleAPICallError | RetryError | GoogleAuthError | RequestException):
+        return worded(cause, project, location)
     if isinstance(error, GoogleAuthError) and not isinstance(error, TransportError):
         return ConfigurationError(f"{_NO_CREDENTIALS} Google says: {_one_line(str(error))}")
     if not isinstance(error, GoogleAPICallError):
