@@ -96,7 +96,7 @@ async def gaps(session: Session, entity: Entity, wanted: Window) -> list[Chunk]:
     found = []
     for month in months(wanted, session.settings.zone):
         found += await _differing(session, entity, month)
-    return await cut(session, entity, found)
+    return await cut(session, entity, joined(found))
 
 
 async def gap_in_history(session: Session, entity: Entity, until: datetime) -> Gap | None:
@@ -127,12 +127,14 @@ async def gap_in_history(session: Session, entity: Entity, until: datetime) -> G
 
 
 async def _differing(session: Session, entity: Entity, month: Window) -> list[Window]:
-    """Drive the pure narrowing with the counts of both sides."""
+    """Drive the pure narrowing with the counts of both sides; a month of which nothing is here differs as a whole."""
     steps = differing(month, session.settings.zone)
     window = next(steps)
     while True:
         count = await session.source.count(entity, Created(window.start, window.end))
         stored = await asyncio.to_thread(_stored, session, entity, window)
+        if window == month and count.total and not stored:
+            return [month]
         try:
             window = steps.send(count.total == stored)
         except StopIteration as stop:

@@ -109,7 +109,29 @@ def worker() -> Iterator[subprocess.Popen[str]]:
     command = ["worker", "start", "--pool", "local", "--type", "process", "--name", "st-kpi up"]
     process = child.start("prefect", command, stdout=sys.stderr.buffer)
     with _ended(process):
-        yield process
+        try:
+            yield process
+        finally:
+            _end_runs(process.pid)
+
+
+def _end_runs(worker: int) -> None:
+    """Let the worker's runs end by themselves, which say so: ended with it they would be running for ever."""
+    runs = _children(worker)
+    for run in runs:
+        os.kill(run, signal.SIGTERM)
+    deadline = time.monotonic() + _ENDS_WITHIN
+    while set(runs) & set(_children(worker)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+def _children(parent: int) -> list[int]:
+    """The processes that this one has started and that have not ended."""
+    listed = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=True
+    )
+    rows = [line.split() for line in listed.stdout.splitlines()]
+    return [int(pid) for pid, ppid, stat in rows if ppid == str(parent) and stat[0] != "Z"]
 
 
 @contextmanager
@@ -228,10 +250,10 @@ def _ended(process: subprocess.Popen[str]) -> Iterator[None]:
     finally:
         process.terminate()
         try:
-            process.communicate(timeout=_ENDS_WITHIN)
+            process.wait(_ENDS_WITHIN)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.communicate()
+        process.communicate()
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

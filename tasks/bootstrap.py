@@ -149,7 +149,11 @@ async def _work_pool(client: PrefectClient) -> None:
 
 
 async def _apply(client: PrefectClient, wanted: AutomationCore) -> None:
-    """Create the automation, or update the one of its name; actions that a person chose, and its switch, are kept."""
+    """Create the automation, or update the one of its name; actions that a person chose, and its switch, are kept.
+
+    One that is as it should be is not touched: an update forgets which runs the automation is waiting for, and those
+    would be running for ever.
+    """
     found = await client.read_automations_by_name(wanted.name)
     if not found:
         await client.create_automation(wanted)
@@ -157,7 +161,13 @@ async def _apply(client: PrefectClient, wanted: AutomationCore) -> None:
     (known, *_) = found
     actions = _chosen(known.actions) if _is_for_a_person(wanted) else wanted.actions
     updated = wanted.model_copy(update={"enabled": known.enabled, "actions": actions})
-    await client.update_automation(known.id, updated)
+    if _plain(updated) != _plain(known):
+        await client.update_automation(known.id, updated)
+
+
+def _plain(automation: AutomationCore) -> dict[str, Any]:
+    """What makes an automation what it is, whoever holds it."""
+    return automation.model_dump(include={"name", "description", "enabled", "trigger", "actions"})
 
 
 def _is_for_a_person(automation: AutomationCore) -> bool:

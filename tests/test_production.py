@@ -156,7 +156,7 @@ def _automations(deployed: Production, name: str) -> list[dict[str, Any]]:
 def _made(deployed: Production) -> dict[str, list[tuple[str, Any]]]:
     """What the bootstrap makes, by name."""
     wanted = {
-        "/automations/filter": "enabled",
+        "/automations/filter": "updated",
         "/v2/concurrency_limits/filter": "limit",
         "/work_queues/filter": "concurrency_limit",
         "/block_types/filter": "slug",
