@@ -63,6 +63,19 @@ def analyzed(sql: str, tables: Mapping[str, Columns], parameters: Columns) -> di
     return {c.name: _NAMES.get(c.column.type.type_kind, str(c.column.type)) for c in found}
 
 
+def refused(sql: str, tables: Mapping[str, Columns], parameters: Columns) -> str | None:
+    """What Google's analyzer has against a statement of any kind; None where that is nothing."""
+    catalog = _catalog(tuple((name, tuple(columns.items())) for name, columns in tables.items()))
+    text = _quoted(sql, tables)
+    for name in sorted(parameters, key=len, reverse=True):
+        text = text.replace(f"@{name}", f"CAST(NULL AS {parameters[name]})")
+    try:
+        Analyzer(_options(), catalog).analyze_statement(text)
+    except wasm_client.ServerError as error:
+        return f"{error}: {' '.join(sql.split())[:300]}"
+    return None
+
+
 def executed(sql: str, parameters: Mapping[str, str]) -> list[dict[str, Any]]:
     """The rows of a query without tables, parameters being literals; every value as JSON holds it."""
     text = sql
