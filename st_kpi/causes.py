@@ -270,9 +270,9 @@ SUM_STEPS = f"""
 INSERT INTO {KPI_CHANGES} ({_CHANGE_COLUMNS})
 SELECT @build AS build, {_CELL}, DATE_TRUNC(on_date, WEEK(MONDAY)) AS week_start, part, cause,
   SUM(amount) AS amount, COUNT(DISTINCT source_id) AS source_rows
-FROM {STEPS}
+FROM {STEPS} AS step
 GROUP BY {_CELL}, DATE_TRUNC(on_date, WEEK(MONDAY)), part, cause
-HAVING SUM(amount) <> 0
+HAVING SUM(step.amount) <> 0
 """
 
 
@@ -306,5 +306,5 @@ SELECT @build AS build, {_CELL}, week_start, part,
   SUM(amount) AS amount, 0 AS source_rows
 FROM changes
 GROUP BY {_CELL}, week_start, part
-HAVING SUM(amount) <> 0
+HAVING SUM(changes.amount) <> 0
 """

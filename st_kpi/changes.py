@@ -166,7 +166,7 @@ def contributions_at(build: int) -> str:
         f" SELECT {listed}, CAST(SUM(copies) AS INT64) AS copies FROM states"
         " WHERE NOT (kpi IN (SELECT kpi FROM snapshots)"
         " AND COALESCE(on_date IN (SELECT day FROM measured_later), FALSE))"
-        f" GROUP BY {listed} HAVING SUM(copies) <> 0"
+        f" GROUP BY {listed} HAVING SUM(states.copies) <> 0"
     )
 
 

@@ -16,11 +16,12 @@ DIFFERENCES = "st_staging.changed_rows"
 def compare(old: str, new: str, columns: Collection[str]) -> str:
     """A SELECT of the rows whose number differs between two SELECTs of the same columns."""
     listed = _listed(columns)
+    # HAVING knows the columns of the SELECT by the same names, and they are sums already.
     return (
         f"SELECT {listed}, CAST(SUM(before) AS INT64) AS before, CAST(SUM(after) AS INT64) AS after"
         f" FROM (SELECT {listed}, 1 AS before, 0 AS after FROM (\n{old}\n) AS old_rows"
         f" UNION ALL SELECT {listed}, 0 AS before, 1 AS after FROM (\n{new}\n) AS new_rows) AS both_states"
-        f" GROUP BY {listed} HAVING SUM(before) <> SUM(after)"
+        f" GROUP BY {listed} HAVING SUM(both_states.before) <> SUM(both_states.after)"
     )
 
 
