@@ -6,7 +6,8 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from st_kpi.build import BuildResult
-from st_kpi.session import shared_session
+from st_kpi.session import current_session, shared_session
+from st_kpi.settings import load_settings
 from st_kpi.terminal import build_sentence
 from tasks import events
 from tasks.artifacts import bytes_table, checks_table, kpi_table
@@ -17,7 +18,9 @@ from tasks.states import completed
 
 def _run_name() -> str:
     """For example ``KPIs as of 2025-10-21``."""
-    return f"KPIs as of {flow_run.parameters.get('as_of') or 'today'}"
+    session = current_session()
+    zone = session.settings.zone if session else load_settings().zone
+    return f"KPIs as of {flow_run.parameters.get('as_of') or datetime.now(zone).date()}"
 
 
 @flow(name="refresh-kpis", flow_run_name=_run_name)

@@ -10,6 +10,8 @@ from prefect.artifacts import (
     aupdate_progress_artifact,
 )
 
+from st_kpi.terminal import NOTHING
+
 
 async def completeness_table(rows: list[dict[str, Any]]) -> None:
     """Promised, fetched and stored rows per entity, as a table artifact."""
@@ -39,8 +41,15 @@ def _only(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> list[dict[str
 async def kpi_table(rows: list[dict[str, Any]]) -> None:
     """The published weekly numbers, as a table artifact; cells are text."""
     await acreate_table_artifact(
-        key="weekly-kpis", table=rows, description="The latest weekly KPIs by rollup."
+        key="weekly-kpis",
+        table=[{key: _as_it_is(text) for key, text in row.items()} for row in rows],
+        description="The latest weeks, all rollups together.",
     )
+
+
+def _as_it_is(text: str) -> str:
+    """The dashboard takes a cell for Markdown: a number sign makes a heading, a dash an item of a list."""
+    return "\u2013" if text == NOTHING else text.replace("#", "\\#")
 
 
 async def checks_table(rows: list[dict[str, Any]]) -> None:

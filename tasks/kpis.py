@@ -73,7 +73,7 @@ async def weekly_kpis() -> list[dict[str, str]]:
         {"KPI": kpi.title}
         | {
             str(week): terminal.number(kpi, found.value(kpi, week, published.ALL))
-            for week in found.weeks
+            for week in sorted(found.weeks, reverse=True)  # the newest is in sight
         }
         for kpi in found.kpis
     ]

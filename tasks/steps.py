@@ -4,12 +4,16 @@ import atexit
 import os
 from pathlib import Path
 
+from st_kpi.errors import ConfigurationError
 from st_kpi.settings import load_settings
 
 
 def tenant_zone() -> dict[str, str]:
-    """The tenant's time zone, from the settings of whoever deploys; raises ``ConfigurationError`` without one."""
-    return {"name": load_settings().zone.key}
+    """The tenant's time zone, from the settings of whoever deploys; without one that ends with a sentence."""
+    try:
+        return {"name": load_settings().zone.key}
+    except ConfigurationError as error:  # which Prefect would hide in a page of its own
+        raise SystemExit(str(error)) from None
 
 
 def installed_code() -> dict[str, str]:

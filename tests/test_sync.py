@@ -17,6 +17,7 @@ from st_kpi import manifest
 from st_kpi.demo import compare
 from st_kpi.errors import NothingLoaded, RunFailed
 from st_kpi.manifest import Kind, Watermark
+from st_kpi.planning import gap_in_history, source_time
 from st_kpi.sandbox import generate_company
 from st_kpi.servicetitan.registry import REGISTRY
 from st_kpi.session import Session, open_session
@@ -411,3 +412,18 @@ async def _pay_equals(session: Session, tenant: Tenant) -> None:
     listed = [line for line in tenant.company.gross_pay_items if line.active]
     assert stored["n"] == len(listed)
     assert stored["amount"] * 100 == sum(line.amount_cents for line in listed)
+
+
+@server
+async def test_a_row_that_is_gone_from_the_warehouse_is_a_gap(tmp_path: Path) -> None:
+    """Found where it is, by counts of what was loaded; nothing is where both sides agree."""
+    async with loaded(tmp_path, entities=["invoices"]) as (_, session):
+        invoices, now = REGISTRY["invoices"], await source_time(session)
+        assert await gap_in_history(session, invoices, now) is None
+        gone = one(session, "SELECT id, created_on FROM st_raw.invoices ORDER BY id LIMIT 1")
+        session.warehouse.execute("DELETE FROM st_raw.invoices WHERE id = @id", {"id": gone["id"]})
+        day = gone["created_on"].astimezone(session.settings.zone).date()
+        gap = await gap_in_history(session, invoices, now)
+        assert gap is not None
+        assert (gap.entity, gap.first, gap.last) == ("invoices", day, day)
+        assert gap.promised == gap.stored + 1
