@@ -169,10 +169,11 @@ def test_files_are_combined_up_to_a_size(tmp_path: Path) -> None:
     pages = [loader.page("invoices", [invoice(n, 5, "1")]) for n in range(6)]
     files = TypedFiles(record_table(REGISTRY["invoices"]), tuple(page.records for page in pages))
     limit = 2 * max(file.stat().st_size for file in files.files)
+    columns = [(column.name, column.type) for column in files.table.columns]
     combined = []
     for name in ("one", "other"):
         (tmp_path / name).mkdir()
-        combined.append(combine(files, tmp_path / name, limit))
+        combined.append(combine("invoices", columns, files.files, tmp_path / name, limit))
     first, second = combined
     assert len(first) == 3
     assert [file.read_bytes() for file in first] == [file.read_bytes() for file in second]
