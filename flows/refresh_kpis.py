@@ -10,7 +10,7 @@ from st_kpi.session import current_session, shared_session
 from st_kpi.settings import load_settings
 from st_kpi.terminal import build_sentence
 from tasks import events
-from tasks.artifacts import bytes_table, checks_table, kpi_table
+from tasks.artifacts import bytes_table, checks_table, kpi_link, kpi_table
 from tasks.google import google_credentials
 from tasks.kpis import build_kpis, check_results, lint_sql, restated_weeks, weekly_kpis
 from tasks.states import completed
@@ -43,6 +43,7 @@ async def refresh_kpis(as_of: date | None = None, full: bool = False) -> BuildRe
         finally:  # above all for a build that a check stopped
             await checks_table(await check_results(run_id))
         await kpi_table(await weekly_kpis())
+        await kpi_link(session.settings.warehouse)
         await bytes_table(built.bytes)
         rows = built.rows.get("st_kpi.contributions", 0)
         warnings = [f"{check.name}: {check.detail}" for check in built.checks if not check.passed]

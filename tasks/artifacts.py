@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
 from prefect.artifacts import (
+    acreate_link_artifact,
     acreate_progress_artifact,
     acreate_table_artifact,
     aupdate_progress_artifact,
@@ -45,6 +47,29 @@ async def kpi_table(rows: list[dict[str, Any]]) -> None:
         table=[{key: _as_it_is(text) for key, text in row.items()} for row in rows],
         description="The latest weeks, all rollups together.",
     )
+
+
+async def kpi_link(warehouse: str) -> None:
+    """Where the published table can be looked at, as a link artifact; nothing for a file, which no browser opens."""
+    if link := console_link(warehouse):
+        await acreate_link_artifact(
+            key="weekly-kpis-in-bigquery", link=link, link_text="The weekly table in BigQuery"
+        )
+
+
+def console_link(warehouse: str) -> str | None:
+    """The page of ``st_kpi.kpi_weekly_wide`` in Google's console.
+
+    >>> console_link("bigquery://my-project?location=EU")
+    'https://console.cloud.google.com/bigquery?project=my-project&p=my-project&d=st_kpi&t=kpi_weekly_wide&page=table'
+    >>> console_link("duckdb:///st_kpi.duckdb")
+    """
+    address = urlsplit(warehouse)
+    if address.scheme != "bigquery":
+        return None
+    named = {"project": address.netloc, "p": address.netloc}
+    table = {"d": "st_kpi", "t": "kpi_weekly_wide", "page": "table"}
+    return f"https://console.cloud.google.com/bigquery?{urlencode(named | table)}"
 
 
 def _as_it_is(text: str) -> str:
