@@ -98,8 +98,7 @@ def bigquery_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest; leave out the tests on a real project where none is given."""
-    items.sort(key=lambda item: item.path.name not in _LONG)
+    """Leave out the tests on a real project where none is given."""
     if _LIVE:
         return
     live = [item for item in items if item.get_closest_marker("live")]
@@ -119,21 +118,6 @@ def pytest_terminal_summary(
         )
 
 
-#: Files of minutes: two workers end together when these come first.
-_LONG = {
-    "test_sync.py",
-    "test_protocol.py",
-    "test_cli.py",
-    "test_both_engines.py",
-    "test_bigquery.py",
-    "test_flows.py",
-    "test_safety.py",
-    "test_production.py",
-    "test_kill.py",
-    "test_copying.py",
-    "test_incremental.py",
-    "test_googlesql.py",
-}
 #: Read here, for every test begins without any variable of ours.
 _LIVE = os.environ.get("ST_KPI_LIVE_BIGQUERY")
 _LEFT_OUT = pytest.StashKey[int]()
