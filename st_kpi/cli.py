@@ -17,13 +17,16 @@ from enum import StrEnum
 from pathlib import Path
 from threading import Thread, Timer, main_thread
 from types import FrameType
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperCommand
 
 from st_kpi.errors import ConfigurationError, StKpiError
 from st_kpi.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from st_kpi.warehouse import Warehouse
 
 app = typer.Typer(
     name="st-kpi",
@@ -333,7 +336,6 @@ def show(
 ) -> None:
     """The published numbers."""
     from st_kpi import published, terminal
-    from st_kpi.warehouse import open_warehouse
 
     if alternatives and as_reported:
         raise ConfigurationError("Alternatives are current values: leave --as-reported out.")
@@ -343,9 +345,7 @@ def show(
         Format.csv: terminal.as_csv,
         Format.json: terminal.as_json,
     }
-    with open_warehouse(
-        settings.warehouse, read_only=True, bigquery=settings.bigquery
-    ) as warehouse:
+    with _reading(settings) as warehouse:
         found = published.read(
             warehouse,
             tenant_id=settings.tenant_id,
@@ -376,7 +376,6 @@ def explain(
     """The rows behind one number; their sum is the number."""
     from st_kpi import explain as explaining
     from st_kpi import opened
-    from st_kpi.warehouse import open_warehouse
 
     on = _day(day)
     of = _day(week) or on
@@ -388,9 +387,7 @@ def explain(
         Format.csv: opened.explained_csv,
         Format.json: opened.explained_json,
     }
-    with open_warehouse(
-        settings.warehouse, read_only=True, bigquery=settings.bigquery
-    ) as warehouse:
+    with _reading(settings) as warehouse:
         found = explaining.explain(
             warehouse, kpi, week=of, rollup=rollup, day=on, tenant_id=settings.tenant_id
         )
@@ -411,7 +408,6 @@ def diff(
     """Why numbers changed between two builds, by cause; a build is named by its run id or number."""
     from st_kpi import diff as comparing
     from st_kpi import opened
-    from st_kpi.warehouse import open_warehouse
 
     settings = load_settings()
     writers: dict[Format, Callable[[comparing.Diff], str]] = {
@@ -419,9 +415,7 @@ def diff(
         Format.csv: opened.diff_csv,
         Format.json: opened.diff_json,
     }
-    with open_warehouse(
-        settings.warehouse, read_only=True, bigquery=settings.bigquery
-    ) as warehouse:
+    with _reading(settings) as warehouse:
         found = comparing.diff(warehouse, start=from_, to=to, kpi=kpi, tenant_id=settings.tenant_id)
     sys.stdout.write(writers[format](found))
 
@@ -432,12 +426,9 @@ def status(
 ) -> None:
     """Per entity: watermark, freshness, promised, fetched and stored rows, gaps, last run."""
     from st_kpi import health, terminal
-    from st_kpi.warehouse import open_warehouse
 
     settings = load_settings()
-    with open_warehouse(
-        settings.warehouse, read_only=True, bigquery=settings.bigquery
-    ) as warehouse:
+    with _reading(settings) as warehouse:
         found = health.read(warehouse, settings)
     sys.stdout.write(
         json.dumps(health.as_dict(found), indent=2) + "\n"
@@ -460,9 +451,10 @@ def copy(
 
     if from_ == to:
         raise ConfigurationError(f"--from and --to are both {to}: name an empty warehouse.")
+    options = load_settings().bigquery
     with (
-        open_warehouse(from_, read_only=True) as source,
-        open_warehouse(to) as target,
+        open_warehouse(from_, read_only=True, bigquery=options) as source,
+        open_warehouse(to, bigquery=options) as target,
     ):
         copied = copying.copy(
             source, target, lambda one: say(f"{one.table}: {one.rows:,} rows on both sides")
@@ -526,6 +518,17 @@ def lint() -> None:
     if findings:
         raise typer.Exit(1)
     print("The KPI SQL is clean.")
+
+
+@contextmanager
+def _reading(settings: Settings) -> Iterator["Warehouse"]:
+    """The warehouse of the settings, for a command that only reads it."""
+    from st_kpi.warehouse import open_warehouse
+
+    with open_warehouse(
+        settings.warehouse, read_only=True, bigquery=settings.bigquery
+    ) as warehouse:
+        yield warehouse
 
 
 @contextmanager

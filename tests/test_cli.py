@@ -251,6 +251,14 @@ def test_a_copy_that_makes_no_sense(ways: tuple[str, str], said: str, code: int)
     assert not Path("b.duckdb").exists()
 
 
+def test_a_copy_goes_by_the_settings_of_bigquery(built: dict[str, str]) -> None:
+    """An address to which no credentials may be sent is refused before anything is."""
+    settings = built | {"bigquery_url": "http://bigquery.test"}
+    done = st_kpi("copy", "--from", built["warehouse"], "--to", "bigquery://made-up", **settings)
+    assert done.returncode == 2
+    assert "ST_KPI_BIGQUERY_URL is 'http://bigquery.test'" in done.stderr
+
+
 def test_a_partial_backfill_shows_its_gaps(
     built: dict[str, str], tenant: Tenant, tmp_path: Path
 ) -> None:

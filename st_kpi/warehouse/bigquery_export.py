@@ -8,6 +8,7 @@ from typing import Any
 import duckdb
 import orjson
 
+from st_kpi.casts import literal
 from st_kpi.warehouse.bigquery_client import Jobs
 from st_kpi.warehouse.bigquery_sql import Columns, each_row
 from st_kpi.warehouse.duckdb import TYPES
@@ -54,7 +55,7 @@ def _file(rows: Iterable[Mapping[str, Any]], columns: Columns, folder: Path, nam
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute(
             f"COPY (SELECT {listed} FROM read_json($file, format = 'newline_delimited', columns = {{{shape}}}))"
-            f" TO '{str(target).replace(chr(39), chr(39) * 2)}' (FORMAT parquet, COMPRESSION zstd)",
+            f" TO {literal(str(target))} (FORMAT parquet, COMPRESSION zstd)",
             {"file": str(text)},
         )
     text.unlink()

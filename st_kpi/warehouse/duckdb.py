@@ -16,6 +16,7 @@ from typing import Any
 
 import duckdb
 
+from st_kpi.casts import literal
 from st_kpi.errors import (
     ConfigurationError,
     NothingLoaded,
@@ -31,18 +32,19 @@ from st_kpi.warehouse.operations import HISTORY, OPERATIONS
 from st_kpi.warehouse.tables import SCHEMAS, RawTable, raw_tables
 from st_kpi.windows import Window
 
+#: As DuckDB itself spells them.
 TYPES: dict[ColumnType, str] = {
     ColumnType.INT64: "BIGINT",
     ColumnType.STRING: "VARCHAR",
     ColumnType.BOOL: "BOOLEAN",
-    ColumnType.NUMERIC: "DECIMAL(38, 9)",
+    ColumnType.NUMERIC: "DECIMAL(38,9)",
     ColumnType.FLOAT64: "DOUBLE",
     ColumnType.TIMESTAMP: "TIMESTAMP WITH TIME ZONE",
     ColumnType.DATE: "DATE",
     ColumnType.JSON: "JSON",
 }
 
-_KINDS = {(text.replace(" ", "") if "(" in text else text): kind for kind, text in TYPES.items()}
+_KINDS = {text: kind for kind, text in TYPES.items()}
 #: About as much as one load job takes elsewhere.
 _EXPORT_FILE = "32MB"
 #: Peak memory of a backfill is this plus the pages in flight.
@@ -160,9 +162,6 @@ class DuckDBWarehouse:
             self._execute(to_duckdb(sql), _used(sql, params))
 
     def describe(self, table: str, text: str, columns: Mapping[str, str]) -> None:
-        def literal(said: str) -> str:
-            return "'" + said.replace("'", "''") + "'"
-
         with self.transaction():
             self._execute(f"COMMENT ON TABLE {table} IS {literal(text)}")
             for name, said in columns.items():
@@ -186,11 +185,11 @@ class DuckDBWarehouse:
     def export(
         self, table: str, columns: Sequence[tuple[str, ColumnType]], folder: Path
     ) -> tuple[Path, ...]:
-        target = str(folder / "rows").replace("'", "''")
+        target = literal(str(folder / "rows"))
         listed = ", ".join(f'"{name}"' for name, _ in columns)
         with self._lock:
             self._execute(
-                f"COPY (SELECT {listed} FROM {table}) TO '{target}'"
+                f"COPY (SELECT {listed} FROM {table}) TO {target}"
                 f" (FORMAT parquet, COMPRESSION zstd, FILE_SIZE_BYTES '{_EXPORT_FILE}')"
             )
         return tuple(sorted((folder / "rows").glob("*.parquet")))
