@@ -1,17 +1,15 @@
 """``scripts/up``: a lasting Prefect server on Postgres, everything deployed to it, and a worker, until Ctrl-C.
 
-All of it can be run again at any time: what is there is used. With ``PREFECT_API_URL`` no server is started, and with
-``PREFECT_SERVER_DATABASE_CONNECTION_URL`` no Postgres. ``ST_KPI_STATE`` names the folder that keeps Postgres' data.
+All of it can be run again at any time, also after it was killed: what is there is used. With ``PREFECT_API_URL`` no
+server is started, and with ``PREFECT_SERVER_DATABASE_CONNECTION_URL`` no Postgres.
 """
 
 import os
-import secrets
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -20,12 +18,12 @@ import httpx
 
 from st_kpi import child
 from st_kpi.errors import ConfigurationError, RunFailed, StKpiError
-from st_kpi.prefect_server import configured_api, free_port
+from st_kpi.postgres import DATABASE, postgres, state_folder
+from st_kpi.prefect_server import configured_api
 from st_kpi.settings import load_settings
 from st_kpi.terminal import say
 
 _HOME = Path(__file__).parent.parent
-_DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
 _SERVER_STARTS_WITHIN = 180.0
 _ENDS_WITHIN = 20.0
 
@@ -69,10 +67,10 @@ def api() -> Iterator[str]:
         yield url
         return
     port = int(os.environ.get("PREFECT_SERVER_API_PORT", "4200"))
-    if given := os.environ.get(_DATABASE):
+    if given := os.environ.get(DATABASE):
         if given.startswith("sqlite"):
             raise ConfigurationError(
-                f"{_DATABASE} is a sqlite file, which locks as soon as two runs are at work: name a Postgres"
+                f"{DATABASE} is a sqlite file, which locks as soon as two runs are at work: name a Postgres"
                 " database (postgresql+asyncpg://...), or leave it out."
             )
         with server(given, port) as url:
@@ -80,12 +78,6 @@ def api() -> Iterator[str]:
         return
     with postgres(state_folder()) as database, server(database, port) as url:
         yield url
-
-
-def state_folder() -> Path:
-    """Where Postgres keeps its data; as root, where the user ``postgres`` can reach it too."""
-    default = Path("/var/lib/st-kpi") if _is_root() else Path.home() / ".local/state/st-kpi"
-    return Path(os.environ.get("ST_KPI_STATE", default)).absolute()
 
 
 def prepare() -> None:
@@ -146,7 +138,7 @@ def server(database: str, port: int) -> Iterator[str]:
     say("Starting a Prefect server...")
     environment = os.environ | {
         # Both names of one setting.
-        _DATABASE: database,
+        DATABASE: database,
         "PREFECT_API_DATABASE_CONNECTION_URL": database,
         "PREFECT_SERVER_UI_API_URL": url,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -168,78 +160,6 @@ def _answers(url: str) -> bool:
         return httpx.get(f"{url}/health", trust_env=False).status_code == 200
     except httpx.HTTPError:
         return False
-
-
-@contextmanager
-def postgres(folder: Path) -> Iterator[str]:
-    """Postgres on the loopback interface with its data in ``folder``, made the first time; yields its address for Prefect.
-
-    Raises ``ConfigurationError`` where it is not installed.
-    """
-    data, password = folder / "postgres", folder / "postgres.password"
-    if not (data / "PG_VERSION").exists():
-        _make(folder, data, password)
-    secret = password.read_text(encoding="utf-8").strip()
-    if _postgres("pg_ctl", "-D", data, "status").returncode == 0:  # of a run that was killed
-        yield _address(secret, _port(data))
-        return
-    port = free_port()
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
-    log = folder / "postgres.log"
-    started = _postgres("pg_ctl", "-D", data, "-l", log, "-o", options, "-w", "start")
-    if started.returncode:
-        raise RunFailed(f"Postgres did not start: {log} says why.")
-    try:
-        yield _address(secret, port)
-    finally:
-        _postgres("pg_ctl", "-D", data, "-m", "fast", "-w", "stop")
-
-
-def _make(folder: Path, data: Path, password: Path) -> None:
-    say(f"Making a Postgres database in {folder}...")
-    folder.mkdir(parents=True, exist_ok=True)
-    password.touch(mode=0o600)
-    password.write_text(secrets.token_urlsafe(32), encoding="utf-8")
-    if _is_root():
-        for path in (folder, password):
-            shutil.chown(path, "postgres")
-    access = ["--username=postgres", "--auth=scram-sha-256", f"--pwfile={password}"]
-    made = _postgres("initdb", "-D", data, "--encoding=UTF8", *access)
-    if made.returncode:
-        raise RunFailed(f"Postgres could not make its database in {data}; see above.")
-
-
-def _address(password: str, port: int) -> str:
-    return f"postgresql+asyncpg://postgres:{password}@127.0.0.1:{port}/postgres"
-
-
-def _port(data: Path) -> int:
-    """The port of the Postgres that runs on ``data``: the fourth line of its own note."""
-    return int((data / "postmaster.pid").read_text(encoding="utf-8").splitlines()[3])
-
-
-def _postgres(program: str, *arguments: str | Path) -> subprocess.CompletedProcess[bytes]:
-    """Run one of Postgres' own programs, as the user ``postgres`` where we are root, which it refuses to be."""
-    versions = sorted(
-        Path("/usr/lib/postgresql").glob(f"*/bin/{program}"), key=lambda p: int(p.parts[4])
-    )
-    found = shutil.which(program) or (versions[-1] if versions else None)
-    if found is None:
-        raise ConfigurationError(
-            f"Postgres is not installed ({program} was not found): on Debian `apt-get install postgresql`, or set"
-            f" {_DATABASE} to a database of your own, or PREFECT_API_URL to a Prefect API."
-        )
-    as_user: Sequence[str] = ["runuser", "-u", "postgres", "--"] if _is_root() else []
-    return subprocess.run(  # no pipes: the server that pg_ctl starts would hold them open
-        [*as_user, str(found), *map(str, arguments)],
-        cwd="/",
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-    )
-
-
-def _is_root() -> bool:
-    return os.geteuid() == 0
 
 
 @contextmanager

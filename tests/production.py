@@ -1,23 +1,29 @@
-"""Production on one machine: a Prefect server with its services, everything deployed to it, and a worker."""
+"""Production on one machine as ``scripts/up`` makes it: a Prefect server on Postgres, deployments, a worker."""
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
-from uuid import UUID
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
 
-from st_kpi import up
-from st_kpi.prefect_server import IN_MEMORY, free_port
+from st_kpi.errors import ConfigurationError
+from st_kpi.postgres import install
+from st_kpi.prefect_server import free_port
 from st_kpi.sandbox.company import Credentials
+
+UP = Path(__file__).parent.parent / "scripts" / "up"
 
 #: No step of it may take longer, even on a busy machine.
 WITHIN = 180.0
@@ -112,12 +118,40 @@ def until(look: Callable[[], T | None], within: float = WITHIN) -> T:
 
 
 @contextmanager
-def production(tenant_url: str, folder: Path) -> Iterator[Production]:
-    """Server and deployments for the sandbox tenant at ``tenant_url``, with a warehouse in ``folder``; no worker yet."""
-    port = free_port()
-    with settings_for(tenant_url, folder, port) as made, up.server(IN_MEMORY, port):
-        up.prepare()
-        yield made
+def brought_up(tenant_url: str, folder: Path) -> Iterator[Production]:
+    """``scripts/up`` for the sandbox tenant at ``tenant_url``, everything it keeps being in ``folder``, until Ctrl-C."""
+    with settings_for(tenant_url, folder, free_port()) as made:
+        process, log = bring_up(made, folder)
+        try:
+            until(lambda: "Ready." in log.read_text() or process.poll())
+            assert process.poll() is None, log.read_text()
+            yield made
+        finally:
+            process.send_signal(signal.SIGINT)
+            assert process.wait(WITHIN) == 130, log.read_text()
+
+
+def bring_up(made: Production, folder: Path) -> tuple[subprocess.Popen[bytes], Path]:
+    """Start ``scripts/up``; returns the process and the file with what it says."""
+    port = str(urlsplit(made.api).port)
+    more = {"ST_KPI_STATE": str(folder / "state"), "PREFECT_SERVER_API_PORT": port}
+    environment = made.environment | more
+    del environment["PREFECT_API_URL"]
+    log = folder / f"up-{uuid4()}.log"
+    with open(log, "wb") as written:
+        return subprocess.Popen([UP], env=environment, stdout=written, stderr=written), log
+
+
+@contextmanager
+def open_folder() -> Iterator[Path]:
+    """A folder that the user ``postgres`` can reach, which pytest's own are not; skips where there is no Postgres."""
+    try:
+        install()
+    except ConfigurationError as error:
+        pytest.skip(str(error))
+    with tempfile.TemporaryDirectory(prefix="st-kpi-production-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
 
 @contextmanager

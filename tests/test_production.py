@@ -14,11 +14,11 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from st_kpi import child, up
+from st_kpi import child
 from st_kpi.prefect_server import free_port
 from st_kpi.sandbox import generate_company
 from st_kpi.warehouse import open_warehouse
-from tests.production import Production, production, until
+from tests.production import Production, brought_up, open_folder, until
 from tests.tenant import Tenant
 
 BEGAN = datetime.now(UTC)
@@ -31,8 +31,8 @@ def tenant() -> Iterator[Tenant]:
 
 
 @pytest.fixture(scope="module")
-def deployed(tenant: Tenant, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]:
-    with production(tenant.url, tmp_path_factory.mktemp("production")) as made, up.worker():
+def deployed(tenant: Tenant) -> Iterator[Production]:
+    with open_folder() as folder, brought_up(tenant.url, folder) as made:
         yield made
 
 

@@ -1,10 +1,8 @@
 """What goes wrong in production, with a real server on Postgres and real workers: minutes, so `scripts/test -m slow`."""
 
 import os
-import shutil
 import signal
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -17,10 +15,11 @@ import httpx
 import pytest
 
 from st_kpi import up
+from st_kpi.postgres import postgres
 from st_kpi.prefect_server import free_port
 from st_kpi.sandbox import generate_company
 from st_kpi.warehouse import open_warehouse
-from tests.production import Production, settings_for, until
+from tests.production import Production, open_folder, settings_for, until
 from tests.tenant import Tenant
 
 pytestmark = pytest.mark.slow
@@ -30,11 +29,8 @@ ENTITIES = ["jobs", "invoices", "payments", "customers", "estimates", "appointme
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    """A folder that the user ``postgres`` can reach, which pytest's own are not."""
-    found = Path(tempfile.mkdtemp(prefix="st-kpi-robust-"))
-    found.chmod(0o755)
-    yield found
-    shutil.rmtree(found)
+    with open_folder() as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +57,7 @@ class Server:
 
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[Server]:
-    with up.postgres(folder / "state") as database:
+    with postgres(folder / "state") as database:
         found = Server(database, free_port())
         found.start()
         yield found
