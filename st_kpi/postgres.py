@@ -35,7 +35,7 @@ def postgres(folder: Path) -> Iterator[str]:
     install()
     with _alone_in(folder):
         data, password = folder / "postgres", folder / "postgres.password"
-        if not (data / "PG_VERSION").exists():
+        if not data.exists():
             _make(data, password)
         port = _port(data) if _runs(data) else _start(data, folder / "postgres.log")
         secret = password.read_text(encoding="utf-8").strip()
@@ -82,14 +82,18 @@ def _program(name: str) -> str | None:
 
 
 def _make(data: Path, password: Path) -> None:
+    """In another folder first: a half-made one would be taken for a database."""
     say(f"Making a Postgres database in {data.parent}...")
+    half_made = data.with_name("postgres.new")
+    shutil.rmtree(half_made, ignore_errors=True)
     password.touch(mode=0o600)
     password.write_text(secrets.token_urlsafe(32), encoding="utf-8")
     if _is_root():
         shutil.chown(password, "postgres")
     access = ["--username=postgres", "--auth=scram-sha-256", f"--pwfile={password}"]
-    if not _run("initdb", "-D", data, "--encoding=UTF8", *access):
-        raise RunFailed(f"Postgres could not make its database in {data}; see above.")
+    if not _run("initdb", "-D", half_made, "--encoding=UTF8", *access):
+        raise RunFailed(f"Postgres could not make its database in {half_made}; see above.")
+    half_made.rename(data)
 
 
 def _runs(data: Path) -> bool:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from prefect import Task, task
+from prefect.assets import materialize
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 
@@ -16,7 +17,7 @@ from st_kpi.servicetitan.registry import entity as entity_named
 from st_kpi.session import shared_session
 from st_kpi.warehouse.base import Merged
 from st_kpi.windows import Window
-from tasks import SERVICETITAN_API, WAREHOUSE_WRITE
+from tasks import SERVICETITAN_API, WAREHOUSE_WRITE, raw_asset
 
 
 def _moved_while_read(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
@@ -133,15 +134,21 @@ async def fetch_sweep(entity: str, now: datetime, run_id: str) -> ingest.Fetched
         return await sync.fetch_sweep(session, entity_named(entity), now, run_id)
 
 
-@task(
+async def store_chunk(
+    fetched: ingest.Fetched, run_id: str, mark: Watermark | None = None
+) -> Merged:
+    """A fetched chunk merged and recorded in one transaction, with the watermark it brings forward."""
+    task = _store.with_options(assets=[raw_asset(fetched.entity.name)])
+    return await task(fetched, run_id, mark)
+
+
+@materialize(
+    raw_asset("any"),
     name="store-chunk",
     task_run_name="store {fetched.entity.name}",
     tags={WAREHOUSE_WRITE},
     cache_policy=NO_CACHE,
 )
-async def store_chunk(
-    fetched: ingest.Fetched, run_id: str, mark: Watermark | None = None
-) -> Merged:
-    """A fetched chunk merged and recorded in one transaction, with the watermark it brings forward."""
+async def _store(fetched: ingest.Fetched, run_id: str, mark: Watermark | None) -> Merged:
     async with shared_session() as session:
         return await asyncio.to_thread(ingest.store, session, fetched, run_id, mark)

@@ -14,7 +14,7 @@ from st_kpi.reported import Restated, restated
 from st_kpi.servicetitan.registry import REGISTRY
 from st_kpi.session import shared_session
 from st_kpi.sql.lint import lint, refuse
-from tasks import WAREHOUSE_WRITE
+from tasks import WAREHOUSE_WRITE, raw_asset
 
 
 @task(name="lint-sql", task_run_name="lint the SQL", cache_policy=NO_CACHE)
@@ -24,7 +24,7 @@ async def lint_sql() -> None:
 
 
 #: What a build reads and makes, as Prefect's assets; only Prefect Cloud shows them.
-_RAW = [f"warehouse://st_raw/{entity}" for entity in REGISTRY]
+_RAW = [raw_asset(entity) for entity in REGISTRY]
 _PUBLISHED = [
     f"warehouse://st_kpi/{table}"
     for table in ("contributions", "kpi_daily", "kpi_weekly", "kpi_weekly_wide", "kpi_reported")

@@ -86,15 +86,18 @@ class Production:
         """The run once it is at work."""
         return until(lambda: _if_in(self.run_of(run_id), "RUNNING"))
 
-    def events(self, name: str, since: datetime) -> list[dict[str, Any]]:
-        """The events of a name, oldest first."""
-        body = {
-            "filter": {
-                "occurred": {"since": since.isoformat(), "until": "2100-01-01T00:00:00Z"},
-                "event": {"name": [name]},
-                "order": "ASC",
-            }
+    def events(
+        self, name: str, since: datetime, resource: str | None = None
+    ) -> list[dict[str, Any]]:
+        """The events of a name, about one resource or any, oldest first."""
+        wanted: dict[str, Any] = {
+            "occurred": {"since": since.isoformat(), "until": "2100-01-01T00:00:00Z"},
+            "event": {"name": [name]},
+            "order": "ASC",
         }
+        if resource:
+            wanted["resource"] = {"id": [resource]}
+        body = {"filter": wanted}
         found: list[dict[str, Any]] = self.post("/events/filter", body)["events"]
         return found
 

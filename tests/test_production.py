@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -22,6 +23,7 @@ from tests.production import Production, brought_up, open_folder, until
 from tests.tenant import Tenant
 
 BEGAN = datetime.now(UTC)
+MATERIALIZED = "prefect.asset.materialization.succeeded"
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +54,8 @@ def test_from_a_fresh_server_to_numbers(deployed: Production, tenant: Tenant) ->
     assert len(deployed.flow_runs("refresh-kpis")) == 1
     assert until(lambda: deployed.events("st-kpi.kpis.refreshed", BEGAN))
     _equal_the_books(deployed, tenant)
+    for asset in ("warehouse://st_raw/jobs", "warehouse://st_kpi/kpi_weekly"):
+        assert until(partial(deployed.events, MATERIALIZED, BEGAN, asset)), asset
 
 
 def _repeat(deployed: Production, event: dict[str, Any], times: int) -> None:
