@@ -65,6 +65,10 @@ class BuildSettings(Protocol):
     def keep_builds(self) -> int: ...
 
 
+#: Entities whose absence would show as something else, such as a mapping that matches nothing.
+_NEEDED = ("jobs", "business_units", "job_types")
+
+
 @dataclass(frozen=True)
 class BuildResult:
     """What a build left behind: rows per table, seconds per statement, and every check.
@@ -103,7 +107,7 @@ def build(
     and of the others those by a key only for the keys that were touched (``st_kpi.incremental``),
     unless ``full``; the tables are the same either way. Snapshots of other days than ``as_of`` stay
     as they were, and those of ``as_of`` too where ``reported.may_measure`` says no. Raises
-    ``SqlError`` for SQL the lint refuses, ``NothingLoaded`` without jobs, ``MappingError`` for a
+    ``SqlError`` for SQL the lint refuses, ``NothingLoaded`` without jobs, units or job types, ``MappingError`` for a
     mapping file, ``ConfigurationError`` for a setting, and ``CheckFailed`` when a check fails;
     whatever it raises, readers keep what they had.
     """
@@ -121,8 +125,7 @@ def _build(
 ) -> BuildResult:
     project = inspect(sql_root)
     refuse(project.findings)
-    if not _loaded(warehouse):
-        raise NothingLoaded("Nothing is loaded yet: run st-kpi backfill first.")
+    _require_loaded(warehouse)
     if not warehouse.table_exists(reported.REPORTED):  # a warehouse of an older version
         warehouse.ensure_raw()
     watermark = _watermark(warehouse, project.statements)
@@ -322,9 +325,21 @@ def _end(warehouse: Warehouse, project: Project, run: _Run, settings: BuildSetti
     run.plan.remember()
 
 
-def _loaded(warehouse: Warehouse) -> bool:
-    return warehouse.table_exists("st_raw.jobs") and bool(
-        warehouse.query("SELECT id FROM st_raw.jobs ORDER BY id LIMIT 1")
+def _require_loaded(warehouse: Warehouse) -> None:
+    """Raise ``NothingLoaded`` without what every KPI is about; what else is missing the check ``freshness`` tells."""
+    absent = [name for name in _NEEDED if not _has_rows(warehouse, f"st_raw.{name}")]
+    if len(absent) == len(_NEEDED):
+        raise NothingLoaded("Nothing is loaded yet: run st-kpi backfill first.")
+    if absent:
+        raise NothingLoaded(
+            f"Not loaded yet, and every KPI needs it: {', '.join(absent)}. Run `st-kpi backfill`, which loads what is"
+            " missing."
+        )
+
+
+def _has_rows(warehouse: Warehouse, table: str) -> bool:
+    return warehouse.table_exists(table) and bool(
+        warehouse.query(f"SELECT id FROM {table} ORDER BY id LIMIT 1")
     )
 
 

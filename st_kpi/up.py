@@ -96,9 +96,9 @@ def prepare() -> None:
 
 
 @contextmanager
-def worker() -> Iterator[subprocess.Popen[str]]:
+def worker(name: str = "st-kpi up") -> Iterator[subprocess.Popen[str]]:
     """A worker of the pool ``local``, whose runs are processes of this machine."""
-    command = ["worker", "start", "--pool", "local", "--type", "process", "--name", "st-kpi up"]
+    command = ["worker", "start", "--pool", "local", "--type", "process", "--name", name]
     process = child.start("prefect", command, stdout=sys.stderr.buffer)
     with _ended(process):
         try:

@@ -1,6 +1,5 @@
 """Steps that ``prefect.yaml`` names: what a deployment needs to know when it is made, and when it runs."""
 
-import atexit
 import os
 from pathlib import Path
 
@@ -20,10 +19,4 @@ def installed_code() -> dict[str, str]:
     """Run what is installed beside the worker, wherever that is: a checkout, or an image."""
     folder = str(Path(__file__).parent.parent)
     os.chdir(folder)
-    atexit.register(_say_no_more)
     return {"directory": folder}
-
-
-def _say_no_more() -> None:
-    """As the run's process ends DuckDB's binding prints a page of leak warnings, which means nothing."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

@@ -1,6 +1,5 @@
 """Fixtures shared by the tests that need a whole tenant."""
 
-import atexit
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -121,8 +120,3 @@ def pytest_terminal_summary(
 #: Read here, for every test begins without any variable of ours.
 _LIVE = os.environ.get("ST_KPI_LIVE_BIGQUERY")
 _LEFT_OUT = pytest.StashKey[int]()
-
-
-def pytest_configure() -> None:
-    """Silence the last moments of the process: see ``st_kpi.cli._leave``."""
-    atexit.register(lambda: os.dup2(os.open(os.devnull, os.O_WRONLY), 2))

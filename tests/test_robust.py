@@ -19,6 +19,7 @@ from st_kpi.postgres import postgres
 from st_kpi.prefect_server import free_port
 from st_kpi.sandbox import generate_company
 from st_kpi.warehouse import open_warehouse
+from tests.bigquery_emulator import emptied
 from tests.production import Production, open_folder, settings_for, until
 from tests.tenant import Tenant
 
@@ -196,8 +197,10 @@ def test_a_paused_pool_keeps_runs_waiting(deployed: Production) -> None:
         pause(deployed, False)
 
 
-def test_a_gap_is_found_and_repaired_once(deployed: Production, folder: Path) -> None:
+def test_a_gap_is_found_and_repaired_once(deployed: Production) -> None:
     """Rows that the warehouse lost: the sweep tells of them, and its event starts the repair."""
+    with up.worker():
+        finished(deployed)
     address = deployed.environment["ST_KPI_WAREHOUSE"]
     with open_warehouse(address) as warehouse:
         (before,) = warehouse.query("SELECT COUNT(*) AS n FROM st_raw.payments")
@@ -228,8 +231,9 @@ def test_a_backfill_hands_its_chunks_to_workers(
     }
     for name, value in warehouse.items():
         monkeypatch.setenv(name, value)
+    emptied(bigquery_url).close()
     wanted = ["payrolls", "job_types", "returns"]
-    with up.worker():
+    with up.worker(), up.worker("another"):
         run = deployed.ended(deployed.start("backfill/manual", entities=wanted, fan_out="workers"))
     print(run["state"]["message"], run["total_run_time"])
     assert run["state_type"] == "COMPLETED", run["state"]["message"]
@@ -238,6 +242,7 @@ def test_a_backfill_hands_its_chunks_to_workers(
         one for one in handed if one["deployment_id"] and one["parameters"]["run_id"] == run["id"]
     ]
     assert {one["parameters"]["entity"] for one in by_workers} == set(wanted)
+    assert {one["state_type"] for one in by_workers} == {"COMPLETED"}
 
 
 def pause(deployed: Production, paused: bool) -> None:

@@ -3,7 +3,9 @@
 KPI SQL is transpiled by ``st_kpi.sql.transpile``. The session time zone is UTC on every connection.
 """
 
+import atexit
 import hashlib
+import os
 import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -52,6 +54,12 @@ MEMORY_LIMIT = "350MB"
 
 #: When a version was written: modified_on may be null in the source, and a null version is the oldest.
 _VERSION = "COALESCE({0}.modified_on, {0}.created_on, TIMESTAMPTZ '1970-01-01 00:00:00+00')"
+
+
+@atexit.register
+def _say_no_more() -> None:
+    """As a process ends under Prefect's daemon threads, DuckDB's binding prints a page of leaks, which means nothing."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 class DuckDBWarehouse:

@@ -253,6 +253,15 @@ def test_nothing_loaded(tenant: Any) -> None:
         tenant.build(WEDNESDAY)
 
 
+def test_an_entity_that_was_not_loaded_is_not_taken_for_a_wrong_mapping(loaded: Any) -> None:
+    """As after a backfill of some entities, whose event starts a build."""
+    del loaded.rows["business_units"]
+    with pytest.raises(
+        NothingLoaded, match=r"every KPI needs it: business_units\. Run `st-kpi backf"
+    ):
+        loaded.build(WEDNESDAY)
+
+
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
