@@ -4,16 +4,13 @@ What a build makes from other tables for itself alone is left out; the first bui
 """
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from st_kpi.errors import ConfigurationError, WarehouseError
 from st_kpi.incremental import STATES
-from st_kpi.servicetitan.schema import ColumnType
-from st_kpi.warehouse.base import Warehouse
-
-Columns = Sequence[tuple[str, ColumnType]]
+from st_kpi.warehouse.base import Columns, Warehouse
 
 #: Without rows here nothing counts as loaded, so they come last: a copy that was stopped is begun anew.
 _LAST = ("st_ops.watermarks", "st_ops.chunks")

@@ -12,6 +12,8 @@ from st_kpi.warehouse.tables import RawTable
 from st_kpi.windows import Window
 
 Params = Mapping[str, object]
+#: A table's columns in their order, each with its type.
+Columns = Sequence[tuple[str, ColumnType]]
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class Warehouse(Protocol):
     def write_table(
         self,
         table: str,
-        columns: Sequence[tuple[str, ColumnType]],
+        columns: Columns,
         rows: Sequence[Sequence[object]],
     ) -> None:
         """Create or replace a small table from rows at hand."""
@@ -117,14 +119,10 @@ class Warehouse(Protocol):
     def tables(self) -> dict[str, tuple[tuple[str, ColumnType], ...]]:
         """Every table with its columns, by ``schema.name``, without the scratch tables of a build."""
 
-    def export(
-        self, table: str, columns: Sequence[tuple[str, ColumnType]], folder: Path
-    ) -> tuple[Path, ...]:
+    def export(self, table: str, columns: Columns, folder: Path) -> tuple[Path, ...]:
         """Write the rows of a table into typed Parquet files in an empty folder."""
 
-    def load(
-        self, table: str, columns: Sequence[tuple[str, ColumnType]], files: Sequence[Path]
-    ) -> None:
+    def load(self, table: str, columns: Columns, files: Sequence[Path]) -> None:
         """Replace the rows of ``table`` by those of such files; creates the table and columns that it lacks."""
 
     def table_exists(self, table: str) -> bool:

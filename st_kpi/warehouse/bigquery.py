@@ -16,7 +16,7 @@ from typing import Any
 from st_kpi.errors import NothingLoaded, WarehouseError
 from st_kpi.servicetitan.schema import ColumnType
 from st_kpi.warehouse import bigquery_export, bigquery_load, bigquery_schema
-from st_kpi.warehouse.base import BigQueryOptions, Merged, Params, Reading, TypedFiles
+from st_kpi.warehouse.base import BigQueryOptions, Columns, Merged, Params, Reading, TypedFiles
 from st_kpi.warehouse.bigquery_client import Jobs
 from st_kpi.warehouse.bigquery_sql import (
     joinable,
@@ -129,7 +129,7 @@ class BigQueryWarehouse:
     def write_table(
         self,
         table: str,
-        columns: Sequence[tuple[str, ColumnType]],
+        columns: Columns,
         rows: Sequence[Sequence[object]],
     ) -> None:
         with self.transaction():
@@ -154,14 +154,10 @@ class BigQueryWarehouse:
     def tables(self) -> dict[str, tuple[tuple[str, ColumnType], ...]]:
         return bigquery_schema.columns_of_all(self._jobs)
 
-    def export(
-        self, table: str, columns: Sequence[tuple[str, ColumnType]], folder: Path
-    ) -> tuple[Path, ...]:
+    def export(self, table: str, columns: Columns, folder: Path) -> tuple[Path, ...]:
         return bigquery_export.export(self._jobs, table, columns, folder)
 
-    def load(
-        self, table: str, columns: Sequence[tuple[str, ColumnType]], files: Sequence[Path]
-    ) -> None:
+    def load(self, table: str, columns: Columns, files: Sequence[Path]) -> None:
         bigquery_schema.ensure_table(self._jobs, table, columns)
         bigquery_load.replace(self._jobs, table, columns, files)
 
@@ -209,7 +205,7 @@ class BigQueryWarehouse:
     def _append(
         self,
         table: str,
-        columns: Sequence[tuple[str, ColumnType]],
+        columns: Columns,
         rows: Sequence[Sequence[object]],
     ) -> None:
         listed = ", ".join(f"`{name}`" for name, _ in columns)

@@ -9,8 +9,9 @@ import duckdb
 import orjson
 
 from st_kpi.casts import literal
+from st_kpi.warehouse.base import Columns
 from st_kpi.warehouse.bigquery_client import Jobs
-from st_kpi.warehouse.bigquery_sql import Columns, each_row
+from st_kpi.warehouse.bigquery_sql import each_row
 from st_kpi.warehouse.duckdb import TYPES
 
 #: Rows of one file, so that memory stays flat.

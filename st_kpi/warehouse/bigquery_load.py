@@ -16,11 +16,11 @@ import duckdb
 from google.cloud import bigquery
 
 from st_kpi.servicetitan.schema import ColumnType
-from st_kpi.warehouse.base import Merged, Reading, TypedFiles
+from st_kpi.warehouse.base import Columns, Merged, Reading, TypedFiles
 from st_kpi.warehouse.bigquery_client import Jobs
 from st_kpi.warehouse.bigquery_merge import newest_script, parsed, window_script
 from st_kpi.warehouse.bigquery_schema import create
-from st_kpi.warehouse.bigquery_sql import Columns, query_parameters
+from st_kpi.warehouse.bigquery_sql import query_parameters
 from st_kpi.windows import Window
 
 #: Whatever a killed run leaves behind is gone after this.

@@ -5,7 +5,7 @@ others are neither read nor written.
 """
 
 from st_kpi.servicetitan.schema import ColumnType
-from st_kpi.warehouse.bigquery_sql import Columns
+from st_kpi.warehouse.base import Columns
 from st_kpi.warehouse.tables import RawTable
 
 #: When a version was written: modified_on may be null in the source, and a null version is the oldest.

@@ -8,6 +8,7 @@ from google.cloud import bigquery
 from st_kpi.errors import WarehouseError
 from st_kpi.servicetitan.registry import REGISTRY
 from st_kpi.servicetitan.schema import Column, ColumnType
+from st_kpi.warehouse.base import Columns
 from st_kpi.warehouse.bigquery_client import Jobs
 from st_kpi.warehouse.operations import HISTORY, OPERATIONS
 from st_kpi.warehouse.tables import SCHEMAS, RawTable, raw_tables
@@ -103,7 +104,7 @@ def columns_of_all(jobs: Jobs) -> dict[str, tuple[tuple[str, ColumnType], ...]]:
     }
 
 
-def ensure_table(jobs: Jobs, name: str, columns: Sequence[tuple[str, ColumnType]]) -> None:
+def ensure_table(jobs: Jobs, name: str, columns: Columns) -> None:
     """Create the table, or add the columns that it lacks."""
     wanted = _plain_table(jobs, name, columns)
     found = jobs.table(name)
@@ -171,9 +172,7 @@ def _raw_table(jobs: Jobs, table: RawTable) -> bigquery.Table:
     return made
 
 
-def _plain_table(
-    jobs: Jobs, name: str, columns: Sequence[tuple[str, ColumnType]]
-) -> bigquery.Table:
+def _plain_table(jobs: Jobs, name: str, columns: Columns) -> bigquery.Table:
     return laid_out(
         jobs, name, [bigquery.SchemaField(column, str(kind)) for column, kind in columns]
     )

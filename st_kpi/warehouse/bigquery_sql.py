@@ -16,12 +16,10 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from st_kpi.servicetitan.schema import ColumnType
 from st_kpi.sql.rules import PARAMETERS
-from st_kpi.warehouse.base import Params
+from st_kpi.warehouse.base import Columns, Params
 from st_kpi.warehouse.tables import SCHEMAS
 
 Parameter = ScalarQueryParameter | ArrayQueryParameter
-#: Names of columns with BigQuery's names of their types.
-Columns = Sequence[tuple[str, ColumnType]]
 
 _NINE = Decimal("1e-9")
 _EXACT = Context(prec=38)

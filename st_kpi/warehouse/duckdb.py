@@ -29,7 +29,7 @@ from st_kpi.errors import (
 from st_kpi.servicetitan.schema import ColumnType
 from st_kpi.sql import transpile
 from st_kpi.sql.transpile import parameters, to_duckdb
-from st_kpi.warehouse.base import Merged, Params, Reading, TypedFiles
+from st_kpi.warehouse.base import Columns, Merged, Params, Reading, TypedFiles
 from st_kpi.warehouse.operations import HISTORY, OPERATIONS
 from st_kpi.warehouse.tables import SCHEMAS, RawTable, raw_tables
 from st_kpi.windows import Window
@@ -145,7 +145,7 @@ class DuckDBWarehouse:
     def write_table(
         self,
         table: str,
-        columns: Sequence[tuple[str, ColumnType]],
+        columns: Columns,
         rows: Sequence[Sequence[object]],
     ) -> None:
         with self.transaction():
@@ -190,9 +190,7 @@ class DuckDBWarehouse:
             found[table] = (*found.get(table, ()), (column, _KINDS[kind]))
         return found
 
-    def export(
-        self, table: str, columns: Sequence[tuple[str, ColumnType]], folder: Path
-    ) -> tuple[Path, ...]:
+    def export(self, table: str, columns: Columns, folder: Path) -> tuple[Path, ...]:
         target = literal(str(folder / "rows"))
         listed = ", ".join(f'"{name}"' for name, _ in columns)
         with self._lock:
@@ -202,9 +200,7 @@ class DuckDBWarehouse:
             )
         return tuple(sorted((folder / "rows").glob("*.parquet")))
 
-    def load(
-        self, table: str, columns: Sequence[tuple[str, ColumnType]], files: Sequence[Path]
-    ) -> None:
+    def load(self, table: str, columns: Columns, files: Sequence[Path]) -> None:
         listed = ", ".join(f'"{name}"' for name, _ in columns)
         with self.transaction():
             self._ensure_table(table, columns)
@@ -277,7 +273,7 @@ class DuckDBWarehouse:
         except duckdb.Error as error:
             raise WarehouseError(f"DuckDB refused a statement on {self.path}: {error}") from error
 
-    def _ensure_table(self, name: str, columns: Sequence[tuple[str, ColumnType]]) -> None:
+    def _ensure_table(self, name: str, columns: Columns) -> None:
         self._execute(f"CREATE TABLE IF NOT EXISTS {name} ({_definitions(columns)})")
         for column, kind in columns:
             self._execute(f'ALTER TABLE {name} ADD COLUMN IF NOT EXISTS "{column}" {TYPES[kind]}')
@@ -428,7 +424,7 @@ def _used(sql: str, params: Params | None) -> dict[str, object] | None:
     return {name: (params or {})[name] for name in names} if names else None
 
 
-def _definitions(columns: Sequence[tuple[str, ColumnType]]) -> str:
+def _definitions(columns: Columns) -> str:
     return ", ".join(f'"{name}" {TYPES[kind]}' for name, kind in columns)
 
 
