@@ -93,12 +93,10 @@ def _live(warehouse: Warehouse, table: str) -> list[dict[str, Any]]:
             f"EXISTS (SELECT 1 FROM st_raw.{parent} AS p"
             f" WHERE p.id = t.{key} AND COALESCE(p.active, TRUE))"
         )
-    rows = warehouse.query(f"SELECT * FROM st_raw.{table} AS t WHERE {where}")
-    kept = [
-        {name: value for name, value in row.items() if not _REPEATED.search(f"{table}.{name}")}
-        for row in rows
-    ]
-    return sorted(kept, key=lambda row: [str(value) for value in row.values()])
+    names = [name for name, _ in warehouse.tables()[f"st_raw.{table}"]]
+    kept = ", ".join(f"t.{name}" for name in names if not _REPEATED.search(f"{table}.{name}"))
+    rows = warehouse.query(f"SELECT {kept} FROM st_raw.{table} AS t WHERE {where}")
+    return sorted(rows, key=lambda row: str(row.values()))
 
 
 _REPEATED = re.compile(r"\._(loaded_at|run_id|content_hash)$|_name$|invoices\.job_type$")
