@@ -1,14 +1,13 @@
 """The sandbox tenant on a socket of this process, for tests that need real HTTP and a company they can change."""
 
+import socket
 import threading
-import time
 from collections.abc import Callable
 from datetime import date
 from random import Random
 
 import uvicorn
 
-from st_kpi.prefect_server import free_port
 from st_kpi.sandbox import Books, Company, create_app
 from st_kpi.sandbox.fault_names import Faults
 from st_kpi.sandbox.faults import misbehave
@@ -34,23 +33,20 @@ class Tenant:
                 scope = scope | {"path": "/nowhere"}
             await self._faulty(scope, receive, send)
 
-        port = free_port()
-        self.url = f"http://127.0.0.1:{port}"
-        config = uvicorn.Config(
-            gate, port=port, log_level="error", date_header=False, lifespan="off"
-        )
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        config = uvicorn.Config(gate, log_level="error", date_header=False, lifespan="off")
         self.server = uvicorn.Server(config)
-        self.thread = threading.Thread(target=self.server.run)
+        self.thread = threading.Thread(target=self.server.run, args=([self._listener],))
 
     def __enter__(self) -> "Tenant":
-        self.thread.start()
-        while not self.server.started:
-            time.sleep(0.01)
+        self.thread.start()  # a request waits until the server takes it
         return self
 
     def __exit__(self, *_: object) -> None:
         self.server.should_exit = True
         self.thread.join()
+        self._listener.close()
 
     def misbehave(self, *faults: str, seed: int = 1) -> None:
         """From now on with these faults only."""

@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -20,7 +21,6 @@ from st_kpi.sandbox import Company, Credentials, Fault, Faults, create_app, misb
 from st_kpi.sandbox.clock import ticks
 from st_kpi.sandbox.fault_names import CATALOGUE
 from st_kpi.sandbox.faults import Misbehaving
-from st_kpi.sandbox.serve import _listen
 from tests.sandbox.conftest import FORM, Client
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,7 +50,7 @@ async def meet(company: Company) -> AsyncIterator[Meet]:
 def served(company: Company, *faults: str) -> Iterator[str]:
     """The tenant on a real socket; the value is its URL."""
     app = misbehave(create_app(company), Faults.parse(faults))
-    listener = _listen("127.0.0.1", 0)
+    listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(
         uvicorn.Config(app, log_level="critical", date_header=False, lifespan="off")
     )
