@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -97,14 +98,19 @@ def prepare() -> None:
 
 @contextmanager
 def worker(name: str = "st-kpi up") -> Iterator[subprocess.Popen[str]]:
-    """A worker of the pool ``local``, whose runs are processes of this machine."""
+    """A worker of the pool ``local``, whose runs are processes of this machine.
+
+    It has a folder for temporary files of its own: Prefect's is the same for all users, and belongs to the first of them.
+    """
     command = ["worker", "start", "--pool", "local", "--type", "process", "--name", name]
-    process = child.start("prefect", command, stdout=sys.stderr.buffer)
-    with _ended(process):
-        try:
-            yield process
-        finally:
-            _end_runs(process.pid)
+    with tempfile.TemporaryDirectory(prefix="st-kpi-worker-", ignore_cleanup_errors=True) as own:
+        environment = os.environ | {"TMPDIR": own}
+        process = child.start("prefect", command, stdout=sys.stderr.buffer, environment=environment)
+        with _ended(process):
+            try:
+                yield process
+            finally:
+                _end_runs(process.pid)
 
 
 def _end_runs(worker: int) -> None:
