@@ -13,6 +13,7 @@ from tasks import events
 from tasks.artifacts import bytes_table, checks_table, kpi_link, kpi_table
 from tasks.google import google_credentials
 from tasks.kpis import build_kpis, check_results, lint_sql, restated_weeks, weekly_kpis
+from tasks.limits import ensure_caps
 from tasks.states import completed
 
 
@@ -36,6 +37,7 @@ async def refresh_kpis(as_of: date | None = None, full: bool = False) -> BuildRe
     """
     async with shared_session(reads_source=False, google=google_credentials) as session:
         today = datetime.now(session.settings.zone).date()
+        await ensure_caps()
         await lint_sql()
         run_id = str(flow_run.id)
         try:

@@ -466,7 +466,12 @@ def copy(
 
 
 @app.command()
-def bootstrap() -> None:
+def bootstrap(
+    pool: Annotated[
+        str,
+        typer.Option(help="The work pool that prefect.yaml names; made for processes if absent."),
+    ] = "local",
+) -> None:
     """Create or update by name what prefect.yaml cannot declare: block types, limits, automations, work pool."""
     from st_kpi.terminal import say
 
@@ -475,7 +480,7 @@ def bootstrap() -> None:
     with _prefect():
         from tasks.bootstrap import bootstrap as apply
 
-        for sentence in asyncio.run(apply(settings)):
+        for sentence in asyncio.run(apply(settings, pool)):
             say(sentence)
 
 

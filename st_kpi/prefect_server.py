@@ -16,6 +16,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 import httpx
+from dotenv import dotenv_values
 
 from st_kpi import child
 from st_kpi.errors import RunFailed
@@ -33,8 +34,9 @@ _START_TIMEOUT = 180.0
 
 
 def configured_api() -> str | None:
-    """The Prefect API that the environment or the active Prefect profile names."""
-    if url := os.environ.get("PREFECT_API_URL"):
+    """The Prefect API that Prefect itself would use: of the environment, .env, prefect.toml or the active profile."""
+    known = os.environ.get("PREFECT_API_URL") or dotenv_values(".env").get("PREFECT_API_URL")
+    if url := known or _in_prefect_toml():
         return url
     home = Path(os.environ.get("PREFECT_HOME", Path.home() / ".prefect"))
     try:
@@ -43,6 +45,15 @@ def configured_api() -> str | None:
         return None
     active = os.environ.get("PREFECT_PROFILE", profiles.get("active", ""))
     url = profiles.get("profiles", {}).get(active, {}).get("PREFECT_API_URL")
+    return str(url) if url else None
+
+
+def _in_prefect_toml() -> str | None:
+    try:
+        found = tomllib.loads(Path("prefect.toml").read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError):
+        return None
+    url = found.get("api", {}).get("url")
     return str(url) if url else None
 
 

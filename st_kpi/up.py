@@ -5,6 +5,7 @@ server is started, and with ``PREFECT_SERVER_DATABASE_CONNECTION_URL`` no Postgr
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,11 +28,13 @@ from st_kpi.terminal import say
 _HOME = Path(__file__).parent.parent
 _SERVER_STARTS_WITHIN = 180.0
 _ENDS_WITHIN = 20.0
+#: Ctrl-C, a service manager, a terminal that is closed.
+_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main() -> None:
     """Bring everything up and keep it so; errors are one sentence."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _STOPS:
         signal.signal(number, _stop)
     try:
         _up()
@@ -44,6 +47,10 @@ def main() -> None:
 
 
 def _up() -> None:
+    if shutil.which("ps") is None:
+        raise ConfigurationError(
+            "ps is not installed, without which runs cannot be ended in order: apt-get install procps."
+        )
     settings = load_settings()
     settings.credentials()
     settings.zone  # noqa: B018  fails here rather than in the first run
@@ -149,6 +156,8 @@ def server(database: str, port: int) -> Iterator[str]:
         "PREFECT_SERVER_UI_API_URL": url,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+        # Else a server that was down for minutes forgets the runs that it watched, and they would be running for ever.
+        "PREFECT_SERVER_EVENTS_EXPIRED_BUCKET_BUFFER": "P30D",
     }
     command = ["server", "start", "--host", "127.0.0.1", "--port", str(port)]
     process = child.start("prefect", command, stdout=sys.stderr.buffer, environment=environment)
@@ -183,7 +192,8 @@ def _ended(process: subprocess.Popen[str]) -> Iterator[None]:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # once is enough: ending takes a moment
+    for known in _STOPS:  # once is enough: ending takes a moment
+        signal.signal(known, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

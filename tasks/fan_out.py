@@ -42,7 +42,9 @@ async def hand_over(chunk: Chunk, run_id: str) -> object:
     try:
         run = await arun_deployment(DEPLOYMENT, parameters=parameters, timeout=None)
     except (httpx.HTTPError, PrefectException) as error:
-        return RunFailed(f"{chunk.entity}: {DEPLOYMENT} could not be started: {error}")
+        return RunFailed(
+            f"{chunk.entity}: {DEPLOYMENT} could not be started, or not be waited for: {error}"
+        )
     if run.state is not None and run.state.is_completed():
         return None
     told = run.state.message if run.state else "it has no state"

@@ -18,13 +18,14 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 from prefect.concurrency.services import ConcurrencySlotAcquisitionService
-from prefect.exceptions import ObjectAlreadyExists
+from prefect.exceptions import ObjectAlreadyExists, PrefectHTTPStatusError
 
 from st_kpi.errors import ConfigurationError
 from st_kpi.prefect_server import is_private
 from st_kpi.servicetitan.rate import Limiter
 from st_kpi.session import shared_session
 from tasks import SERVICETITAN_API, WAREHOUSE_WRITE
+from tasks.automations import create_absent
 
 #: More tasks than these never run at once here; they hold back a second run beside this one.
 LIMITS = {SERVICETITAN_API: 16, WAREHOUSE_WRITE: 8}
@@ -129,6 +130,28 @@ async def release_limits() -> None:
             )
 
 
+@task(name="ensure-caps", task_run_name="caps", cache_policy=NO_CACHE)
+async def ensure_caps() -> None:
+    """Create the caps of the tags, and on a server that lasts the automations, where they are absent."""
+    async with get_client() as client:
+        await _create_absent(client)
+
+
+async def _create_absent(client: PrefectClient) -> None:
+    """As ``ensure_caps``; that a workspace takes no more automations is told, and no reason to stop."""
+    known = {limit.tag for limit in await client.read_concurrency_limits(limit=200, offset=0)}
+    await set_tag_limits(client, [tag for tag in LIMITS if tag not in known])
+    if is_private():
+        return
+    try:
+        await create_absent(client)
+    except PrefectHTTPStatusError as error:
+        logging.getLogger("st_kpi").warning(
+            "The automations that watch over runs could not be made (status %s): run `st-kpi bootstrap`.",
+            error.response.status_code,
+        )
+
+
 @task(name="ensure-limits", task_run_name="limits", cache_policy=NO_CACHE)
 async def ensure_limits() -> None:
     """Create the limits where they are absent, and pace the session's requests by the tenant's where it is shared.
@@ -136,8 +159,7 @@ async def ensure_limits() -> None:
     An uncreated limit would be no limit. A private Prefect server is this process's alone, and so is the allowance.
     """
     async with shared_session() as session, get_client() as client:
-        known = {limit.tag for limit in await client.read_concurrency_limits(limit=200, offset=0)}
-        await set_tag_limits(client, [tag for tag in LIMITS if tag not in known])
+        await _create_absent(client)
         if is_private():
             return
         name, block = await set_rate_limit(

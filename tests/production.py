@@ -123,26 +123,33 @@ def until(look: Callable[[], T | None], within: float = WITHIN) -> T:
 @contextmanager
 def brought_up(tenant_url: str, folder: Path) -> Iterator[Production]:
     """``scripts/up`` for the sandbox tenant at ``tenant_url``, everything it keeps being in ``folder``, until Ctrl-C."""
-    with settings_for(tenant_url, folder, free_port()) as made:
-        process, log = bring_up(made, folder)
-        try:
-            until(lambda: "Ready." in log.read_text() or process.poll())
-            assert process.poll() is None, log.read_text()
-            yield made
-        finally:
-            process.send_signal(signal.SIGINT)
-            assert process.wait(WITHIN) == 130, log.read_text()
+    with (
+        settings_for(tenant_url, folder, free_port()) as made,
+        up_process(made, folder) as (process, log),
+    ):
+        until(lambda: "Ready." in log.read_text() or process.poll())
+        assert process.poll() is None, log.read_text()
+        yield made
+        process.send_signal(signal.SIGINT)
+        assert process.wait(WITHIN) == 130, log.read_text()
 
 
-def bring_up(made: Production, folder: Path) -> tuple[subprocess.Popen[bytes], Path]:
-    """Start ``scripts/up``; returns the process and the file with what it says."""
+@contextmanager
+def up_process(made: Production, folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """``scripts/up`` and the file with what it says; interrupted when the block leaves it running."""
     port = str(urlsplit(made.api).port)
     more = {"ST_KPI_STATE": str(folder / "state"), "PREFECT_SERVER_API_PORT": port}
     environment = made.environment | more
     del environment["PREFECT_API_URL"]
     log = folder / f"up-{uuid4()}.log"
     with open(log, "wb") as written:
-        return subprocess.Popen([UP], env=environment, stdout=written, stderr=written), log
+        process = subprocess.Popen([UP], env=environment, stdout=written, stderr=written)
+    try:
+        yield process, log
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            process.wait(WITHIN)
 
 
 @contextmanager

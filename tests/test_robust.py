@@ -83,8 +83,10 @@ def _environment(deployed: Production, monkeypatch: pytest.MonkeyPatch) -> None:
 def slowly(tenant: Tenant, seconds: float = 0.4) -> Iterator[None]:
     """Each answer of the tenant takes so long: a run that is still at work when something happens to it."""
     tenant.before = lambda path, query: time.sleep(seconds)
-    yield
-    tenant.before = lambda path, query: None
+    try:
+        yield
+    finally:
+        tenant.before = lambda path, query: None
 
 
 def at_work(deployed: Production, tenant: Tenant) -> str:
@@ -163,7 +165,7 @@ def test_runs_that_are_due_at_once_run_one_after_another(deployed: Production) -
         finished(deployed)
     ids = [
         deployed.start(name, entities=["payments"])
-        for name in ("daily-sync/daily", "daily-sync/intraday", "daily-sync/daily")
+        for name in ("daily-sync/daily", "daily-sync/intraday", "daily-sync/intraday")
     ]
     ids.append(deployed.start("repair-gap/on-gap", entity="payments", start="2025-01-01"))
     with up.worker():
@@ -184,7 +186,25 @@ def test_a_cancelled_run_leaves_nothing_in_the_way(deployed: Production, tenant:
     assert chunks_fetched_twice(deployed) == 0
 
 
+def test_a_run_that_was_taken_and_never_begins_is_ended(deployed: Production) -> None:
+    """As when a worker is ended at the moment it takes a run; here after seconds."""
+    (known,) = [
+        one for one in deployed.post("/automations/filter") if "did not begin" in one["name"]
+    ]
+    soon = known | {"trigger": known["trigger"] | {"within": 10}}
+    body = {name: soon[name] for name in ("name", "description", "enabled", "trigger", "actions")}
+    httpx.put(f"{deployed.api}/automations/{known['id']}", json=body).raise_for_status()
+    run_id = deployed.start("daily-sync/intraday", entities=["payments"])
+    state = {"type": "PENDING", "name": "Pending"}
+    deployed.post(f"/flow_runs/{run_id}/set_state", {"state": state})
+    run = until(lambda: _in(deployed.run_of(run_id), "CRASHED"))
+    assert "did not begin" in run["state"]["message"]
+    deployed.run("st_kpi", "bootstrap")
+
+
 def test_a_paused_pool_keeps_runs_waiting(deployed: Production) -> None:
+    with up.worker():
+        finished(deployed)
     pause(deployed, True)
     try:
         with up.worker():

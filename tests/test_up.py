@@ -1,5 +1,6 @@
 """``scripts/up`` when it is killed, and when there are two of it."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -9,37 +10,53 @@ from st_kpi.sandbox import generate_company
 from tests.production import (
     WITHIN,
     Production,
-    bring_up,
     brought_up,
     open_folder,
     settings_for,
     until,
+    up_process,
 )
 from tests.tenant import Tenant
 
+#: Longer than the server by itself would remember which runs it watched.
+DOWN = 200.0
+
 
 @pytest.mark.slow
-def test_killed_and_brought_up_again() -> None:
-    """What the server knew is there again, and nothing of the first time is left at the end."""
+def test_killed_with_a_run_at_work_and_brought_up_again() -> None:
+    """What the server knew is there again, the run is ended, and nothing of the first time is left at the end."""
     with Tenant(generate_company(seed=7, scale=0.004)) as tenant, open_folder() as folder:
-        with settings_for(tenant.url, folder, free_port()) as first:
-            process, log = bring_up(first, folder)
+        with (
+            settings_for(tenant.url, folder, free_port()) as first,
+            up_process(first, folder) as (process, log),
+        ):
             until(lambda: "Ready." in log.read_text())
-            run_id = first.start("backfill/manual", entities=["job_types"])
-            assert first.ended(run_id)["state_type"] == "COMPLETED"
+            done = first.start("backfill/manual", entities=["job_types"])
+            assert first.ended(done)["state_type"] == "COMPLETED"
             _refuses_another(first, folder)
+            tenant.before = lambda path, query: time.sleep(5)
+            at_work = first.start("backfill/manual", entities=["jobs", "customers"])
+            first.began(at_work)
+            time.sleep(40)  # until it has said once that it is alive
             process.kill()
             process.wait()
+        tenant.before = lambda path, query: None
         note = folder / "state/postgres/postmaster.pid"
         assert note.exists()
+        time.sleep(DOWN)
         with brought_up(tenant.url, folder) as again:
-            assert again.run_of(run_id)["state_type"] == "COMPLETED"
+            assert again.run_of(done)["state_type"] == "COMPLETED"
             assert len(again.post("/deployments/filter")) == 6
+            ended = again.ended(at_work)
+            print(ended["state"]["name"], ended["state"]["message"])
+            assert ended["state_type"] in ("CRASHED", "FAILED")
+            goes_on = again.start("backfill/manual", entities=["jobs", "customers"])
+            assert again.ended(goes_on)["state_type"] == "COMPLETED"
         assert not note.exists()
 
 
 def _refuses_another(running: Production, folder: Path) -> None:
     elsewhere = Production(f"http://127.0.0.1:{free_port()}/api", running.environment)
-    process, log = bring_up(elsewhere, folder)
-    assert process.wait(WITHIN) == 2
-    assert "Another scripts/up is at work" in log.read_text()
+    with up_process(elsewhere, folder) as (process, log):
+        assert process.wait(WITHIN) == 2
+        assert "Another scripts/up is at work" in log.read_text()

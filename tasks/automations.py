@@ -1,0 +1,169 @@
+"""The automations that belong to no deployment: what watches over runs that nobody looks at."""
+
+from datetime import timedelta
+from typing import Any
+
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.objects import StateType
+from prefect.events.actions import ActionTypes, ChangeFlowRunState, DoNothing
+from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+from prefect.events.schemas.events import ResourceSpecification
+
+from st_kpi.prefect_server import HEARTBEAT_SECONDS
+
+#: After how long a silence a run is dead.
+DEAD_AFTER = timedelta(seconds=4 * HEARTBEAT_SECONDS)
+LATE_AFTER = timedelta(minutes=30)
+#: Within which a run that a worker has taken begins: a cluster may have to fetch the image first.
+BEGINS_WITHIN = timedelta(minutes=15)
+
+_FLOWS = ["daily-sync", "backfill", "refresh-kpis", "repair-gap"]
+_ALL = [*_FLOWS, "ingest-chunk"]
+_ENDS = {
+    f"prefect.flow-run.{state}"
+    for state in ("Completed", "Failed", "Crashed", "Cancelled", "TimedOut")
+}
+#: States in which nobody expects a run to begin at once.
+_WAITS = {
+    f"prefect.flow-run.{state}"
+    for state in (
+        "Scheduled",
+        "Late",
+        "AwaitingRetry",
+        "AwaitingConcurrencySlot",
+        "Cancelling",
+        "Paused",
+        "Suspended",
+    )
+}
+_HEARTBEAT = "prefect.flow-run.heartbeat"
+
+
+def automations() -> list[AutomationCore]:
+    """The automations that belong to no deployment; see ``apply`` for what a person may change in them."""
+    return [_silent(), _not_begun(), _failed(), _late()]
+
+
+def _silent() -> AutomationCore:
+    """Only for our own flows: others in the same workspace may say less often that they are alive."""
+    return AutomationCore(
+        name="st-kpi: a run that fell silent has crashed",
+        description="A run that was killed with its machine, or its worker, would be running for ever. Each says every"
+        f" {HEARTBEAT_SECONDS} seconds that it is alive; after {DEAD_AFTER.seconds} without a word it is ended.",
+        trigger=_each_run_of(
+            _ALL,
+            posture=Posture.Proactive,
+            after={_HEARTBEAT},
+            expect={_HEARTBEAT, *_ENDS},
+            within=DEAD_AFTER,
+        ),
+        actions=[
+            ChangeFlowRunState(
+                state=StateType.CRASHED,
+                message="The run fell silent: its worker or machine is gone. What was stored is kept; the next run"
+                " goes on from there, and st-kpi sync or st-kpi backfill starts one now.",
+            )
+        ],
+    )
+
+
+def _not_begun() -> AutomationCore:
+    """A worker that is ended as it takes a run says nothing of it, and the run would hold its queue's one place for ever."""
+    return AutomationCore(
+        name="st-kpi: a run that was taken and did not begin has crashed",
+        description="A worker took the run and ended before the run began. After"
+        f" {BEGINS_WITHIN.seconds // 60} minutes it is ended, so that it does not keep the others waiting.",
+        trigger=_each_run_of(
+            _ALL,
+            posture=Posture.Proactive,
+            after={"prefect.flow-run.Pending", "prefect.flow-run.Submitting"},
+            expect={"prefect.flow-run.Running", *_WAITS, *_ENDS},
+            within=BEGINS_WITHIN,
+        ),
+        actions=[
+            ChangeFlowRunState(
+                state=StateType.CRASHED,
+                message="The run was taken by a worker and did not begin: the worker is gone. Nothing was read or"
+                " changed; start it again.",
+            )
+        ],
+    )
+
+
+def _failed() -> AutomationCore:
+    return AutomationCore(
+        name="st-kpi: a run failed",
+        description="Nobody is told until you choose an action here: a notification by e-mail or chat.",
+        trigger=_each_run_of(
+            _FLOWS,
+            posture=Posture.Reactive,
+            expect=_ENDS - {"prefect.flow-run.Completed", "prefect.flow-run.Cancelled"},
+            within=timedelta(0),
+        ),
+        actions=[DoNothing()],
+    )
+
+
+def _late() -> AutomationCore:
+    return AutomationCore(
+        name="st-kpi: a run is late",
+        description=f"It should have begun {LATE_AFTER.seconds // 60} minutes ago: no worker is there, or another run"
+        " takes long. Nobody is told until you choose an action here: a notification by e-mail or chat.",
+        trigger=_each_run_of(
+            _ALL,
+            posture=Posture.Proactive,
+            after={"prefect.flow-run.Late"},
+            expect={"prefect.flow-run.Running", *_ENDS},
+            within=LATE_AFTER,
+        ),
+        actions=[DoNothing()],
+    )
+
+
+def _each_run_of(flows: list[str], **when: Any) -> EventTrigger:
+    """A trigger that watches every run of these flows by itself."""
+    related = {"prefect.resource.role": "flow", "prefect.resource.name": flows}
+    return EventTrigger(
+        match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
+        match_related=ResourceSpecification(related),
+        for_each={"prefect.resource.id"},
+        threshold=1,
+        **when,
+    )
+
+
+async def apply(client: PrefectClient, wanted: AutomationCore) -> None:
+    """Create the automation, or update the one of its name; actions that a person chose, and its switch, are kept.
+
+    One that is as it should be is not touched: an update forgets which runs the automation is waiting for, and those
+    would be running for ever.
+    """
+    found = await client.read_automations_by_name(wanted.name)
+    if not found:
+        await client.create_automation(wanted)
+        return
+    (known, *_) = found
+    actions = _chosen(known.actions) if _is_for_a_person(wanted) else wanted.actions
+    updated = wanted.model_copy(update={"enabled": known.enabled, "actions": actions})
+    if _plain(updated) != _plain(known):
+        await client.update_automation(known.id, updated)
+
+
+def _plain(automation: AutomationCore) -> dict[str, Any]:
+    """What makes an automation what it is, whoever holds it."""
+    return automation.model_dump(include={"name", "description", "enabled", "trigger", "actions"})
+
+
+def _is_for_a_person(automation: AutomationCore) -> bool:
+    return automation.actions == [DoNothing()]
+
+
+def _chosen(actions: list[ActionTypes]) -> list[ActionTypes]:
+    return [action for action in actions if not isinstance(action, DoNothing)] or [DoNothing()]
+
+
+async def create_absent(client: PrefectClient) -> None:
+    """Make those that are not there by name; the others are the bootstrap's, and people's."""
+    for wanted in automations():
+        if not await client.read_automations_by_name(wanted.name):
+            await client.create_automation(wanted)
