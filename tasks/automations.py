@@ -77,7 +77,7 @@ def _not_begun() -> AutomationCore:
             _ALL,
             posture=Posture.Proactive,
             after={"prefect.flow-run.Pending", "prefect.flow-run.Submitting"},
-            expect={"prefect.flow-run.Running", *_WAITS, *_ENDS},
+            expect={"prefect.flow-run.Running", _HEARTBEAT, *_WAITS, *_ENDS},
             within=BEGINS_WITHIN,
         ),
         actions=[
