@@ -141,23 +141,16 @@ def _end_what_never_began(api: str) -> None:
     """
     if urlsplit(api).hostname not in ("127.0.0.1", "localhost"):
         return
-    wanted = {
-        "flow_runs": {
-            "state": {"type": {"any_": ["PENDING"]}},
-            "parent_flow_run_id": {"is_null_": True},
-        }
-    }
+    wanted = {"flow_runs": {"state": {"type": {"any_": ["PENDING"]}}}}
     message = (
         "Its worker was stopped before the run began: nothing was read or changed. Start it again."
     )
-    state = {"type": "CRASHED", "name": "Crashed", "message": message}
+    state = {"state": {"type": "CRASHED", "name": "Crashed", "message": message}}
     try:
-        with httpx.Client(base_url=api, trust_env=False) as client:
-            for run in (
-                client.post(f"{api}/flow_runs/filter", json=wanted).raise_for_status().json()
-            ):
-                told = client.post(f"{api}/flow_runs/{run['id']}/set_state", json={"state": state})
-                told.raise_for_status()
+        with httpx.Client(trust_env=False, timeout=30) as client:
+            taken = client.post(f"{api}/flow_runs/filter", json=wanted).raise_for_status().json()
+            for run in taken:
+                client.post(f"{api}/flow_runs/{run['id']}/set_state", json=state).raise_for_status()
     except httpx.HTTPError as error:
         say(f"Runs that did not begin are ended a quarter of an hour after the next start: {error}")
 

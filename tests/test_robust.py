@@ -202,6 +202,20 @@ def test_a_run_that_was_taken_and_never_begins_is_ended(deployed: Production) ->
     deployed.run("st_kpi", "bootstrap")
 
 
+def test_a_worker_that_is_stopped_as_it_takes_a_run_ends_it(deployed: Production) -> None:
+    """Nobody else would: the run would hold its queue's one place."""
+    pause(deployed, True)
+    run_id = deployed.start("daily-sync/intraday", entities=["payments"])
+    pending = {"state": {"type": "PENDING", "name": "Pending"}}
+    deployed.post(f"/flow_runs/{run_id}/set_state", pending)
+    with up.worker():
+        pass
+    pause(deployed, False)
+    run = deployed.run_of(run_id)
+    assert run["state_type"] == "CRASHED"
+    assert "stopped before the run began" in run["state"]["message"]
+
+
 def test_a_paused_pool_keeps_runs_waiting(deployed: Production) -> None:
     with up.worker():
         finished(deployed)
