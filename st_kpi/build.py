@@ -327,7 +327,9 @@ def _end(warehouse: Warehouse, project: Project, run: _Run, settings: BuildSetti
 
 def _require_loaded(warehouse: Warehouse) -> None:
     """Raise ``NothingLoaded`` without what every KPI is about; what else is missing the check ``freshness`` tells."""
-    absent = [name for name in _NEEDED if not _has_rows(warehouse, f"st_raw.{name}")]
+    asked = ", ".join(f"EXISTS(SELECT 1 FROM st_raw.{name}) AS {name}" for name in _NEEDED)
+    found = warehouse.query(f"SELECT {asked}")[0] if warehouse.table_exists("st_raw.jobs") else {}
+    absent = [name for name in _NEEDED if not found.get(name)]
     if len(absent) == len(_NEEDED):
         raise NothingLoaded("Nothing is loaded yet: run st-kpi backfill first.")
     if absent:
@@ -335,12 +337,6 @@ def _require_loaded(warehouse: Warehouse) -> None:
             f"Not loaded yet, and every KPI needs it: {', '.join(absent)}. Run `st-kpi backfill`, which loads what is"
             " missing."
         )
-
-
-def _has_rows(warehouse: Warehouse, table: str) -> bool:
-    return warehouse.table_exists(table) and bool(
-        warehouse.query(f"SELECT id FROM {table} ORDER BY id LIMIT 1")
-    )
 
 
 def _watermark(warehouse: Warehouse, statements: Iterable[Statement]) -> dt.datetime | None:

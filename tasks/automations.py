@@ -6,6 +6,7 @@ from typing import Any
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ActionTypes, ChangeFlowRunState, DoNothing
+from prefect.events.filters import AutomationFilter, AutomationFilterName
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.events.schemas.events import ResourceSpecification
 
@@ -46,47 +47,43 @@ def automations() -> list[AutomationCore]:
 
 def _silent() -> AutomationCore:
     """Only for our own flows: others in the same workspace may say less often that they are alive."""
-    return AutomationCore(
-        name="st-kpi: a run that fell silent has crashed",
-        description="A run that was killed with its machine, or its worker, would be running for ever. Each says every"
+    return _ending(
+        "st-kpi: a run that fell silent has crashed",
+        "A run that was killed with its machine, or its worker, would be running for ever. Each says every"
         f" {HEARTBEAT_SECONDS} seconds that it is alive; after {DEAD_AFTER.seconds} without a word it is ended.",
-        trigger=_each_run_of(
-            _ALL,
-            posture=Posture.Proactive,
-            after={_HEARTBEAT},
-            expect={_HEARTBEAT, *_ENDS},
-            within=DEAD_AFTER,
-        ),
-        actions=[
-            ChangeFlowRunState(
-                state=StateType.CRASHED,
-                message="The run fell silent: its worker or machine is gone. What was stored is kept; the next run"
-                " goes on from there, and st-kpi sync or st-kpi backfill starts one now.",
-            )
-        ],
+        after={_HEARTBEAT},
+        unless={_HEARTBEAT},
+        within=DEAD_AFTER,
+        told="The run fell silent: its worker or machine is gone. What was stored is kept; the next run"
+        " goes on from there, and st-kpi sync or st-kpi backfill starts one now.",
     )
 
 
 def _not_begun() -> AutomationCore:
     """A worker that is ended as it takes a run says nothing of it, and the run would hold its queue's one place for ever."""
-    return AutomationCore(
-        name="st-kpi: a run that was taken and did not begin has crashed",
-        description="A worker took the run and ended before the run began. After"
+    return _ending(
+        "st-kpi: a run that was taken and did not begin has crashed",
+        "A worker took the run and ended before the run began. After"
         f" {BEGINS_WITHIN.seconds // 60} minutes it is ended, so that it does not keep the others waiting.",
+        after={"prefect.flow-run.Pending", "prefect.flow-run.Submitting"},
+        unless={"prefect.flow-run.Running", _HEARTBEAT, *_WAITS},
+        within=BEGINS_WITHIN,
+        told="The run was taken by a worker and did not begin: the worker is gone. Nothing was read or"
+        " changed; start it again.",
+    )
+
+
+def _ending(
+    name: str, description: str, *, after: set[str], unless: set[str], within: timedelta, told: str
+) -> AutomationCore:
+    """One that ends a run of ours which, after an event, meets none of the others and no end of its own in time."""
+    return AutomationCore(
+        name=name,
+        description=description,
         trigger=_each_run_of(
-            _ALL,
-            posture=Posture.Proactive,
-            after={"prefect.flow-run.Pending", "prefect.flow-run.Submitting"},
-            expect={"prefect.flow-run.Running", _HEARTBEAT, *_WAITS, *_ENDS},
-            within=BEGINS_WITHIN,
+            _ALL, posture=Posture.Proactive, after=after, expect=unless | _ENDS, within=within
         ),
-        actions=[
-            ChangeFlowRunState(
-                state=StateType.CRASHED,
-                message="The run was taken by a worker and did not begin: the worker is gone. Nothing was read or"
-                " changed; start it again.",
-            )
-        ],
+        actions=[ChangeFlowRunState(state=StateType.CRASHED, message=told)],
     )
 
 
@@ -164,6 +161,8 @@ def _chosen(actions: list[ActionTypes]) -> list[ActionTypes]:
 
 async def create_absent(client: PrefectClient) -> None:
     """Make those that are not there by name; the others are the bootstrap's, and people's."""
-    for wanted in automations():
-        if not await client.read_automations_by_name(wanted.name):
-            await client.create_automation(wanted)
+    wanted = {automation.name: automation for automation in automations()}
+    ours = AutomationFilter(name=AutomationFilterName(any_=list(wanted)))
+    known = {found.name for found in await client.read_automations(automations=ours)}
+    for name in wanted.keys() - known:
+        await client.create_automation(wanted[name])

@@ -143,7 +143,7 @@ async def store_chunk(
 
 
 @materialize(
-    raw_asset("any"),
+    raw_asset("any"),  # which one is known when it is called
     name="store-chunk",
     task_run_name="store {fetched.entity.name}",
     tags={WAREHOUSE_WRITE},

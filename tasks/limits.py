@@ -134,10 +134,10 @@ async def release_limits() -> None:
 async def ensure_caps() -> None:
     """Create the caps of the tags, and on a server that lasts the automations, where they are absent."""
     async with get_client() as client:
-        await _create_absent(client)
+        await _create_caps_and_automations(client)
 
 
-async def _create_absent(client: PrefectClient) -> None:
+async def _create_caps_and_automations(client: PrefectClient) -> None:
     """As ``ensure_caps``; that a workspace takes no more automations is told, and no reason to stop."""
     known = {limit.tag for limit in await client.read_concurrency_limits(limit=200, offset=0)}
     await set_tag_limits(client, [tag for tag in LIMITS if tag not in known])
@@ -159,7 +159,7 @@ async def ensure_limits() -> None:
     An uncreated limit would be no limit. A private Prefect server is this process's alone, and so is the allowance.
     """
     async with shared_session() as session, get_client() as client:
-        await _create_absent(client)
+        await _create_caps_and_automations(client)
         if is_private():
             return
         name, block = await set_rate_limit(

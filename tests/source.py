@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from st_kpi import ingest
 from st_kpi.planning import plan, source_time, wanted_window
 from st_kpi.sandbox import Company, create_app
 from st_kpi.servicetitan.registry import REGISTRY
-from st_kpi.warehouse.base import Warehouse
+from st_kpi.warehouse.base import Columns, Warehouse
 from tests.conftest import tenant_session
 
 #: Raw tables of lines, with the table and column of the record they are part of.
@@ -71,8 +71,10 @@ async def differences(
             for chunk in await plan(fresh, entity, window):
                 ingest.store(fresh, await ingest.fetch(fresh, entity, chunk.window, "x"), "x")
         wrong = {}
+        columns = (fresh.warehouse.tables(), warehouse.tables())
         for table in [table for e in wanted for table in (e.name, e.lines) if table]:
-            expected, found = (_live(w, table) for w in (fresh.warehouse, warehouse))
+            expected = _live(fresh.warehouse, table, columns[0])
+            found = _live(warehouse, table, columns[1])
             if expected != found:
                 wrong[table] = Difference(
                     len(expected), _without(expected, found), _without(found, expected)
@@ -80,7 +82,7 @@ async def differences(
     return wrong
 
 
-def _live(warehouse: Warehouse, table: str) -> list[dict[str, Any]]:
+def _live(warehouse: Warehouse, table: str, columns: Mapping[str, Columns]) -> list[dict[str, Any]]:
     """The rows that count, but for when they came and for the names of other records that they repeat.
 
     A record repeats the name that its unit or job type had when it was written; it is not written again when that one
@@ -93,7 +95,7 @@ def _live(warehouse: Warehouse, table: str) -> list[dict[str, Any]]:
             f"EXISTS (SELECT 1 FROM st_raw.{parent} AS p"
             f" WHERE p.id = t.{key} AND COALESCE(p.active, TRUE))"
         )
-    names = [name for name, _ in warehouse.tables()[f"st_raw.{table}"]]
+    names = [name for name, _ in columns[f"st_raw.{table}"]]
     kept = ", ".join(f"t.{name}" for name in names if not _REPEATED.search(f"{table}.{name}"))
     rows = warehouse.query(f"SELECT {kept} FROM st_raw.{table} AS t WHERE {where}")
     return sorted(rows, key=lambda row: str(row.values()))

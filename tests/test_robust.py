@@ -113,6 +113,14 @@ def finished(deployed: Production) -> dict[str, Any]:
     return run
 
 
+def taken(deployed: Production) -> str:
+    """A run that a worker took and did not begin; its id."""
+    run_id = deployed.start("daily-sync/intraday", entities=["payments"])
+    pending = {"state": {"type": "PENDING", "name": "Pending"}}
+    deployed.post(f"/flow_runs/{run_id}/set_state", pending)
+    return run_id
+
+
 def chunks_fetched_twice(deployed: Production) -> int:
     with open_warehouse(deployed.environment["ST_KPI_WAREHOUSE"], read_only=True) as warehouse:
         (row,) = warehouse.query(
@@ -194,23 +202,23 @@ def test_a_run_that_was_taken_and_never_begins_is_ended(deployed: Production) ->
     soon = known | {"trigger": known["trigger"] | {"within": 10}}
     body = {name: soon[name] for name in ("name", "description", "enabled", "trigger", "actions")}
     httpx.put(f"{deployed.api}/automations/{known['id']}", json=body).raise_for_status()
-    run_id = deployed.start("daily-sync/intraday", entities=["payments"])
-    state = {"type": "PENDING", "name": "Pending"}
-    deployed.post(f"/flow_runs/{run_id}/set_state", {"state": state})
-    run = until(lambda: _in(deployed.run_of(run_id), "CRASHED"))
+    try:
+        run_id = taken(deployed)
+        run = until(lambda: _in(deployed.run_of(run_id), "CRASHED"))
+    finally:
+        deployed.run("st_kpi", "bootstrap")
     assert "did not begin" in run["state"]["message"]
-    deployed.run("st_kpi", "bootstrap")
 
 
 def test_a_worker_that_is_stopped_as_it_takes_a_run_ends_it(deployed: Production) -> None:
     """Nobody else would: the run would hold its queue's one place."""
     pause(deployed, True)
-    run_id = deployed.start("daily-sync/intraday", entities=["payments"])
-    pending = {"state": {"type": "PENDING", "name": "Pending"}}
-    deployed.post(f"/flow_runs/{run_id}/set_state", pending)
-    with up.worker():
-        pass
-    pause(deployed, False)
+    try:
+        run_id = taken(deployed)
+        with up.worker():
+            pass
+    finally:
+        pause(deployed, False)
     run = deployed.run_of(run_id)
     assert run["state_type"] == "CRASHED"
     assert "stopped before the run began" in run["state"]["message"]

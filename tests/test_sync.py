@@ -63,7 +63,7 @@ def one(session: Session, sql: str) -> dict[str, Any]:
 @server
 async def test_days_go_by_and_the_warehouse_follows(tmp_path: Path) -> None:
     async with loaded(tmp_path) as (tenant, session):
-        for day in range(2):
+        for day in range(3):
             tenant.live(150, seed=day)
             run_id = await daily_sync()
             await source.assert_equal(session.warehouse, tenant.company, tmp_path)
