@@ -8,7 +8,6 @@ from prefect.runtime import flow_run
 from st_kpi.build import BuildResult
 from st_kpi.session import current_session, shared_session
 from st_kpi.settings import load_settings
-from st_kpi.terminal import build_sentence
 from tasks import events
 from tasks.artifacts import bytes_table, checks_table, kpi_link, kpi_table
 from tasks.google import google_credentials
@@ -60,4 +59,4 @@ async def refresh_kpis(as_of: date | None = None, full: bool = False) -> BuildRe
             rows=rows,
             warnings=warnings,
         )
-        return completed(built, build_sentence(built))
+        return completed(built, built.sentence())

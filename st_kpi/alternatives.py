@@ -10,8 +10,8 @@ from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from st_kpi.build import BuildSettings, parameters
 from st_kpi.contributions import contributions_select
+from st_kpi.parameters import BuildSettings, parameters
 from st_kpi.published import ALL, UNASSIGNED, Cell, Kpi, Published, ratio, totals
 from st_kpi.sql.cards import Alternative
 from st_kpi.sql.inline import depending, filling, inlined, upstream

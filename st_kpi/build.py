@@ -7,21 +7,19 @@ the build's history: what changed and why, and what was reported.
 
 import datetime as dt
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from pathlib import Path
-from typing import Any, Protocol, get_args
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from st_kpi import builds, changes, contributions, differences, reported, touched
 from st_kpi.builds import Build
 from st_kpi.checks import CheckResult, record_checks, refuse_failed, run_check
 from st_kpi.descriptions import describe
-from st_kpi.errors import ConfigurationError, NothingLoaded
+from st_kpi.errors import NothingLoaded
 from st_kpi.incremental import Plan, Work
 from st_kpi.mappings import (
-    FAMILIES,
     TYPE_COLUMNS,
     TYPE_TABLE,
     UNIT_COLUMNS,
@@ -30,40 +28,14 @@ from st_kpi.mappings import (
     Mappings,
     read_mappings,
 )
+from st_kpi.parameters import BuildSettings, parameters
 from st_kpi.servicetitan.registry import REGISTRY
-from st_kpi.settings import CostSource
 from st_kpi.sql.cards import Card, Kind
 from st_kpi.sql.lint import KPI_COLUMNS, KPI_TABLE, Project, inspect, refuse
 from st_kpi.sql.statements import Statement
 from st_kpi.warehouse.base import Warehouse
 from st_kpi.warehouse.labels import labels
 from st_kpi.warehouse.operations import KNOWN_UNTIL
-
-
-class BuildSettings(Protocol):
-    """The settings that change a number; ``st_kpi.settings.Settings`` has them."""
-
-    @property
-    def timezone(self) -> str | None: ...
-    @property
-    def mappings(self) -> Path | None: ...
-    @property
-    def cost_source(self) -> str: ...
-    @property
-    def include_tax(self) -> bool: ...
-    @property
-    def ar_minimum(self) -> Decimal: ...
-    @property
-    def ar_skip_unstarted(self) -> bool: ...
-    @property
-    def produced_excludes(self) -> Sequence[str]: ...
-    @property
-    def future_bookings_excludes(self) -> Sequence[str]: ...
-    @property
-    def close_week_after_days(self) -> int: ...
-    @property
-    def keep_builds(self) -> int: ...
-
 
 #: Entities whose absence would show as something else, such as a mapping that matches nothing.
 _NEEDED = ("jobs", "business_units", "job_types")
@@ -90,6 +62,33 @@ class BuildResult:
     in_part: frozenset[str]
     measured: bool
     bytes: Mapping[str, int] = field(default_factory=dict)
+
+    def sentence(self) -> str:
+        """What the build did."""
+        in_part = f", {len(self.in_part)} of them in part" if self.in_part else ""
+        return (
+            f"Built {self.rows.get('st_kpi.contributions', 0):,} contributions"
+            f" as of {self.as_of} in {sum(self.seconds.values()):.1f} s (build {self.number},"
+            f" {len(self.recomputed)} of {len(self.seconds) - len(self.checks)} statements had to run{in_part});"
+            f" {sum(c.passed for c in self.checks)} of {len(self.checks)} checks hold."
+        )
+
+    def summary(self) -> str:
+        """What the build did, in a sentence, and each warning of a check."""
+        lines = [self.sentence()]
+        if not self.measured:
+            lines.append(
+                f"The snapshots of {self.as_of} were left as they are: a later day was measured already,"
+                " or the rows are newer than that day."
+            )
+        if self.bytes:
+            most = sorted(self.bytes.items(), key=lambda item: (-item[1], item[0]))[:5]
+            listed = ", ".join(f"{name} {count / 1e6:,.0f} MB" for name, count in most)
+            lines.append(
+                f"Billed for about {sum(self.bytes.values()) / 1e9:,.2f} GB; most for {listed}."
+            )
+        lines += [f"{c.severity}: {c.name}: {c.detail}" for c in self.checks if not c.passed]
+        return "\n".join(lines)
 
 
 def build(
@@ -127,7 +126,7 @@ def _build(
     refuse(project.findings)
     _require_loaded(warehouse)
     if not warehouse.table_exists(reported.REPORTED):  # a warehouse of an older version
-        warehouse.ensure_raw()
+        warehouse.ensure(())
     watermark = _watermark(warehouse, project.statements)
     params = parameters(settings, as_of, watermark)
     mappings = _mappings(warehouse, settings.mappings or project.root / "mappings")
@@ -349,38 +348,6 @@ def _watermark(warehouse: Warehouse, statements: Iterable[Statement]) -> dt.date
         {"entities": entities},
     )[0]["oldest"]
     return oldest
-
-
-def parameters(
-    settings: BuildSettings, as_of: dt.date, watermark: dt.datetime | None
-) -> dict[str, object]:
-    """Values of the declared parameters; raises ``ConfigurationError`` for a setting no number can be built with."""
-    if settings.timezone is None:
-        raise ConfigurationError(
-            "The tenant's time zone is not set: every day and week depends on it."
-            " Set ST_KPI_TIMEZONE, for example to America/Phoenix."
-        )
-    if settings.cost_source not in get_args(CostSource):
-        raise ConfigurationError(
-            f"cost_source {settings.cost_source!r} is not one of {', '.join(get_args(CostSource))}."
-        )
-    for name in ("produced_excludes", "future_bookings_excludes"):
-        unknown = sorted(set(getattr(settings, name)) - set(FAMILIES))
-        if unknown:
-            raise ConfigurationError(
-                f"{name} names {unknown[0]!r}, which is no job family; they are {', '.join(FAMILIES)}."
-            )
-    return {
-        "timezone": settings.timezone,
-        "as_of": as_of,
-        "cost_source": settings.cost_source,
-        "include_tax": settings.include_tax,
-        "ar_minimum": settings.ar_minimum,
-        "ar_skip_unstarted": settings.ar_skip_unstarted,
-        "produced_excludes": list(settings.produced_excludes),
-        "future_bookings_excludes": list(settings.future_bookings_excludes),
-        "input_watermark": watermark,
-    }
 
 
 def _mappings(warehouse: Warehouse, folder: Path) -> Mappings:

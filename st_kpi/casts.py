@@ -10,8 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from st_kpi.columns import Column, ColumnType
 from st_kpi.servicetitan.models.base import Nested
-from st_kpi.servicetitan.schema import Column, ColumnType, columns, known_fields, lines
+from st_kpi.servicetitan.schema import columns, known_fields, lines
+from st_kpi.sql.transpile import literal
 
 _CASTS: dict[ColumnType, str] = {
     ColumnType.INT64: (
@@ -148,11 +150,6 @@ def personal_in_disguise(model: type[Nested], unknown: Iterable[Path]) -> frozen
 def pointer(path: Path) -> str:
     """A JSON pointer (RFC 6901): safe for any field name, which a dotted path is not."""
     return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
-
-
-def literal(value: str) -> str:
-    """A SQL text literal."""
-    return "'" + value.replace("'", "''") + "'"
 
 
 def _json_columns(model: type[Nested]) -> list[Column]:

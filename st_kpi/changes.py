@@ -2,8 +2,7 @@
 
 Worked out inside the build, while the source rows are those it was made from. ``kpi_changes`` has the
 change of each weekly value by cause, in amounts that add up to it exactly; ``contribution_changes``
-has the rows that went and came, so that the rows of any build kept can be had again
-(``contributions_at``). Rules:
+has the rows that went and came, so that the rows of any build kept can be had again. Rules:
 
 - Rows are matched by KPI, part, source entity and id, and the head of their reason (the text before
   the first comma, without digits), equal ones in turn. A matched pair changes in steps: its business
@@ -46,12 +45,11 @@ from st_kpi.causes import (
     SUM_STEPS,
     WALK,
 )
-from st_kpi.contributions import CHANGED, COLUMNS
+from st_kpi.columns import ColumnType
+from st_kpi.contributions import CHANGED
 from st_kpi.servicetitan.registry import REGISTRY
-from st_kpi.servicetitan.schema import ColumnType
-from st_kpi.sql.statements import CONTRIBUTIONS
+from st_kpi.servicetitan.tables import raw_tables
 from st_kpi.warehouse.base import Warehouse
-from st_kpi.warehouse.tables import raw_tables
 
 #: Documents whose rows make up what a job costs, with the parts of the cost they are; pay lines come beside.
 _COST_DOCUMENTS = {
@@ -147,27 +145,6 @@ def forget(warehouse: Warehouse, oldest: int) -> None:
     """Let go of the changes that lead up to build ``oldest``; those after it stay."""
     for table in (KPI_CHANGES, CONTRIBUTION_CHANGES, MAPPING_CHANGES):
         warehouse.execute(f"DELETE FROM {table} WHERE build <= {oldest}")
-
-
-def contributions_at(build: int) -> str:
-    """A SELECT of the contributions as build ``build`` left them, and how many ``copies`` of each row.
-
-    Right for every build kept. Snapshot days measured first by a later build are left out.
-    """
-    listed = ", ".join(COLUMNS)
-    after = ", ".join(f"log.{name}" for name in COLUMNS)
-    return (
-        "WITH measured_later AS (SELECT as_of AS day FROM st_ops.builds WHERE measured"
-        f" GROUP BY as_of HAVING MIN(build) > {build}),"
-        " snapshots AS (SELECT kpi FROM st_ref.dim_kpis WHERE kind = 'snapshot'),"
-        f" states AS (SELECT {listed}, 1 AS copies FROM {CONTRIBUTIONS}"
-        f" UNION ALL SELECT {after}, -log.copies FROM {CONTRIBUTION_CHANGES} AS log"
-        f" WHERE log.build > {build})"
-        f" SELECT {listed}, CAST(SUM(copies) AS INT64) AS copies FROM states"
-        " WHERE NOT (kpi IN (SELECT kpi FROM snapshots)"
-        " AND COALESCE(on_date IN (SELECT day FROM measured_later), FALSE))"
-        f" GROUP BY {listed} HAVING SUM(states.copies) <> 0"
-    )
 
 
 def _look_up_sources(warehouse: Warehouse, params: Mapping[str, object]) -> None:

@@ -203,7 +203,7 @@ def _source_settings(
     from st_kpi.planning import check_days, wanted_entities
 
     settings = load_settings()
-    settings.credentials()
+    settings.require_credentials()
     wanted_entities(entities)
     check_days(settings, start, end)
     return settings
@@ -309,13 +309,13 @@ def build(
 
     async def run() -> None:
         from st_kpi.session import open_session
-        from st_kpi.terminal import build_summary, say
+        from st_kpi.terminal import say
 
         async with open_session(settings, reads_source=False):
             with _prefect():
                 from flows.refresh_kpis import refresh_kpis
 
-                say(build_summary(await refresh_kpis(day, full)))
+                say((await refresh_kpis(day, full)).summary())
 
     asyncio.run(run())
 
@@ -446,18 +446,22 @@ def copy(
 ) -> None:
     """Copy one warehouse into another, and count the rows of each table on both sides."""
     from st_kpi import copying
+    from st_kpi.servicetitan.tables import raw_tables
     from st_kpi.terminal import say
-    from st_kpi.warehouse import open_warehouse
+    from st_kpi.warehouse import bigquery_options, open_warehouse
 
     if from_ == to:
         raise ConfigurationError(f"--from and --to are both {to}: name an empty warehouse.")
-    options = load_settings().bigquery
+    options = bigquery_options(load_settings())
     with (
         open_warehouse(from_, read_only=True, bigquery=options) as source,
         open_warehouse(to, bigquery=options) as target,
     ):
         copied = copying.copy(
-            source, target, lambda one: say(f"{one.table}: {one.rows:,} rows on both sides")
+            source,
+            target,
+            raw_tables(),
+            lambda one: say(f"{one.table}: {one.rows:,} rows on both sides"),
         )
     rows = sum(one.rows for one in copied)
     print(
@@ -528,10 +532,10 @@ def lint() -> None:
 @contextmanager
 def _reading(settings: Settings) -> Iterator["Warehouse"]:
     """The warehouse of the settings, for a command that only reads it."""
-    from st_kpi.warehouse import open_warehouse
+    from st_kpi.warehouse import bigquery_options, open_warehouse
 
     with open_warehouse(
-        settings.warehouse, read_only=True, bigquery=settings.bigquery
+        settings.warehouse, read_only=True, bigquery=bigquery_options(settings)
     ) as warehouse:
         yield warehouse
 

@@ -9,8 +9,8 @@ of the build under way, ``before`` and ``after`` being the number of equal rows,
 import datetime as dt
 from collections.abc import Iterable, Mapping
 
+from st_kpi.columns import ColumnType
 from st_kpi.differences import apply, compare
-from st_kpi.servicetitan.schema import ColumnType
 from st_kpi.sql.cards import Kind
 from st_kpi.sql.lint import CONTRIBUTION_COLUMNS
 from st_kpi.sql.statements import CONTRIBUTIONS, Statement

@@ -4,13 +4,14 @@ What a build makes from other tables for itself alone is left out; the first bui
 """
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from st_kpi.columns import Columns, RawTable
 from st_kpi.errors import ConfigurationError, WarehouseError
-from st_kpi.incremental import STATES
-from st_kpi.warehouse.base import Columns, Warehouse
+from st_kpi.warehouse.base import Warehouse
+from st_kpi.warehouse.operations import STATEMENT_STATES
 
 #: Without rows here nothing counts as loaded, so they come last: a copy that was stopped is begun anew.
 _LAST = ("st_ops.watermarks", "st_ops.chunks")
@@ -25,16 +26,19 @@ class Copied:
 
 
 def copy(
-    source: Warehouse, target: Warehouse, done: Callable[[Copied], None] = lambda copied: None
+    source: Warehouse,
+    target: Warehouse,
+    layout: Sequence[RawTable] = (),
+    done: Callable[[Copied], None] = lambda copied: None,
 ) -> list[Copied]:
     """Copy every table, and count the rows of each on both sides.
 
-    ``done`` is told of each table. Raises ``ConfigurationError`` for a source without loaded rows or a target that has
+    Of the raw tables, those in ``layout`` are laid out as the target does it. ``done`` is told of each table. Raises ``ConfigurationError`` for a source without loaded rows or a target that has
     some, ``WarehouseError`` naming the table whose rows are not all there afterwards.
     """
     if not _loaded(source):
         raise ConfigurationError("There is nothing to copy: the source holds no loaded rows.")
-    target.ensure_raw()
+    target.ensure(layout)
     if _loaded(target):
         raise ConfigurationError(
             "The target already holds loaded rows, which a copy would replace: name an empty one."
@@ -50,7 +54,7 @@ def copy(
 
 
 def _in_order(tables: set[str]) -> list[str]:
-    return [*sorted(tables - {STATES, *_LAST}), *_LAST]
+    return [*sorted(tables - {STATEMENT_STATES, *_LAST}), *_LAST]
 
 
 def _copy_table(

@@ -99,7 +99,7 @@ async def _load_and_build(settings: Settings, today: date) -> None:
         async with open_session(settings, progress):
             await backfill()
     async with open_session(settings, reads_source=False):
-        say(terminal.build_summary(await refresh_kpis(today)))
+        say((await refresh_kpis(today)).summary())
 
 
 def _settings(tenant: Tenant, file: Path) -> Settings:

@@ -6,7 +6,7 @@ of differences. A row that changed is one that went and one that came.
 
 from collections.abc import Collection, Mapping
 
-from st_kpi.servicetitan.schema import ColumnType
+from st_kpi.columns import ColumnType
 from st_kpi.touched import Part
 from st_kpi.warehouse.base import Warehouse
 

@@ -17,12 +17,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from st_kpi.builds import fingerprint
-from st_kpi.servicetitan.schema import ColumnType
+from st_kpi.columns import ColumnType
 from st_kpi.sql.statements import CONTRIBUTIONS, Statement
 from st_kpi.touched import Part
 from st_kpi.warehouse.base import Warehouse
+from st_kpi.warehouse.operations import STATEMENT_STATES
 
-STATES = "st_ops.statement_states"
 _COLUMNS = (
     ("name", ColumnType.STRING),
     ("definition", ColumnType.STRING),
@@ -116,7 +116,7 @@ class Plan:
     def remember(self) -> None:
         """Write what is known for the next build."""
         rows = [(name, s.definition, s.inputs, s.output) for name, s in self._after.items()]
-        self._warehouse.write_table(STATES, _COLUMNS, rows)
+        self._warehouse.write_table(STATEMENT_STATES, _COLUMNS, rows)
 
     def _work(self, statement: Statement) -> Work | None:
         """How the statement has to run; None when its rows are as they have to be."""
@@ -180,7 +180,7 @@ class Plan:
 
 
 def _states(warehouse: Warehouse) -> dict[str, _State]:
-    if not warehouse.table_exists(STATES):
+    if not warehouse.table_exists(STATEMENT_STATES):
         return {}
-    rows = warehouse.query(f"SELECT name, definition, inputs, output FROM {STATES}")
+    rows = warehouse.query(f"SELECT name, definition, inputs, output FROM {STATEMENT_STATES}")
     return {r["name"]: _State(r["definition"], r["inputs"], r["output"]) for r in rows}

@@ -20,11 +20,11 @@ from st_kpi.manifest import Kind, Watermark
 from st_kpi.servicetitan.client import Page
 from st_kpi.servicetitan.query import Created, Filter, Modified
 from st_kpi.servicetitan.registry import Changes, Entity
+from st_kpi.servicetitan.tables import line_table, record_table
 from st_kpi.session import Session
 from st_kpi.typed import Stamp, TypedPage
 from st_kpi.warehouse.base import Merged, Reading, TypedFiles
 from st_kpi.warehouse.labels import labels
-from st_kpi.warehouse.tables import line_table, record_table
 from st_kpi.windows import Window
 
 

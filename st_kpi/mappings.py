@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from st_kpi.columns import ColumnType
 from st_kpi.errors import MappingError
-from st_kpi.servicetitan.schema import ColumnType
+from st_kpi.parameters import FAMILIES
 
 ROLES = ("SALES", "PRODUCTION")
-FAMILIES = ("estimate", "production", "warranty", "excluded", "other")
 
 UNIT_TABLE = "st_staging.business_unit_mapping"
 UNIT_COLUMNS = (

@@ -6,8 +6,8 @@ from decimal import Decimal
 
 from st_kpi.diff import Diff
 from st_kpi.explain import Explained
-from st_kpi.published import ALL
-from st_kpi.terminal import NOTHING, csv_text, exact, number, plain_table, printed
+from st_kpi.published import ALL, NOTHING
+from st_kpi.terminal import csv_text, exact, plain_table, printed
 
 
 def explained_table(explained: Explained) -> str:
@@ -24,7 +24,7 @@ def explained_table(explained: Explained) -> str:
     if explained.day:
         when = f"{explained.day} ({when})"
     where = "all rollups" if explained.rollup == ALL else explained.rollup
-    told = number(kpi, explained.value, cents=kpi.unit == "money")
+    told = kpi.format(explained.value, cents=kpi.unit == "money")
     if explained.denominator is not None:
         told = (
             f"{_amount(explained.numerator)} / {_amount(explained.denominator)} = {told}"

@@ -171,7 +171,7 @@ async def _split(session: Session, entity: Entity, gap: Window) -> list[Chunk]:
         try:
             window = steps.send(count.total)
         except StopIteration as stop:
-            return [Chunk(entity.name, plan.window, plan.rows) for plan in stop.value]
+            return [Chunk(entity.name, part, rows) for part, rows in stop.value]
 
 
 async def source_time(session: Session) -> datetime:

@@ -1,6 +1,7 @@
 """A Postgres of this machine for a Prefect server that lasts, with its data in a folder of ours."""
 
 import fcntl
+import logging
 import os
 import secrets
 import shutil
@@ -11,7 +12,8 @@ from pathlib import Path
 
 from st_kpi.errors import ConfigurationError, RunFailed
 from st_kpi.prefect_server import free_port
-from st_kpi.terminal import say
+
+_log = logging.getLogger(__name__)
 
 #: The setting of Prefect that names another database than ours.
 DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
@@ -83,7 +85,7 @@ def _program(name: str) -> str | None:
 
 def _make(data: Path, password: Path) -> None:
     """In another folder first: a half-made one would be taken for a database."""
-    say(f"Making a Postgres database in {data.parent}...")
+    _log.info(f"Making a Postgres database in {data.parent}...")
     half_made = data.with_name("postgres.new")
     shutil.rmtree(half_made, ignore_errors=True)
     password.touch(mode=0o600)

@@ -11,6 +11,8 @@ from st_kpi.warehouse.base import Warehouse
 #: The sum over all rollups; a ratio is the sum of numerators over the sum of denominators.
 ALL = "All"
 UNASSIGNED = "(unassigned)"
+#: How no value is shown.
+NOTHING = "-"
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,14 @@ class Kpi:
     kind: str
     unit: str
     version: int
+
+    def format(self, value: Decimal | None, *, cents: bool = False) -> str:
+        """A value as a person reads it: ``1,234,567``, ``53.37%``, or a dash for nothing."""
+        if value is None:
+            return NOTHING
+        if self.unit == "percent":
+            return f"{rounded(value * 100, 2)}%"
+        return f"{rounded(value, 2 if cents else 0):,}"
 
 
 @dataclass(frozen=True)
@@ -148,6 +158,11 @@ def ratio(numerator: Decimal | None, denominator: Decimal | None) -> Decimal | N
     if not denominator:
         return None
     return (numerator / denominator).quantize(Decimal("1e-9"), ROUND_HALF_UP)
+
+
+def rounded(value: Decimal, places: int) -> Decimal:
+    """Half away from zero, as people round."""
+    return value.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
 
 
 def tenant_of(warehouse: Warehouse, tenant_id: int | None) -> int:

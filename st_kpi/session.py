@@ -7,19 +7,22 @@ one rate limit and one connection to the warehouse.
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
+
 from st_kpi.errors import ConfigurationError
+from st_kpi.servicetitan.auth import Credentials
 from st_kpi.servicetitan.client import ServiceTitan
 from st_kpi.servicetitan.registry import Entity
 from st_kpi.servicetitan.registry import entity as entity_named
+from st_kpi.servicetitan.tables import fingerprint, raw_tables
 from st_kpi.settings import Settings, load_settings
 from st_kpi.typed import Typer
-from st_kpi.warehouse import open_warehouse
+from st_kpi.warehouse import bigquery_options, open_warehouse
 from st_kpi.warehouse.base import Warehouse
-from st_kpi.warehouse.tables import fingerprint
 
 #: Told of rows as they become certain: ``(entity, promised, stored)``, each a number to add.
 Progress = Callable[[str, int, int], None]
@@ -44,7 +47,7 @@ class Session:
     def source(self) -> ServiceTitan:
         """The API; raises ``ConfigurationError`` where the credentials for it are missing."""
         if self.client is None:
-            self.settings.credentials()
+            self.settings.require_credentials()
             raise ConfigurationError("This session was opened without ServiceTitan.")
         return self.client
 
@@ -55,7 +58,7 @@ class Session:
 
     @property
     def tenant_id(self) -> int:
-        return self.settings.credentials().tenant_id
+        return credentials(self.settings).tenant_id
 
 
 _current: ContextVar[Session] = ContextVar("session")
@@ -91,12 +94,10 @@ async def open_session(
             open_warehouse(
                 settings.warehouse,
                 create=creates and reads_source,
-                bigquery=settings.bigquery
-                if google is None
-                else replace(settings.bigquery, credentials=google),
+                bigquery=bigquery_options(settings, google),
             )
         )
-        warehouse.ensure_raw(settings.personal_data)
+        warehouse.ensure(raw_tables(settings.personal_data))
         spool = stack.enter_context(warehouse.spool())
         typer = stack.enter_context(closing(Typer()))
         if client is not None:
@@ -107,10 +108,20 @@ async def open_session(
         yield session
 
 
+def credentials(settings: Settings) -> Credentials:
+    """The ServiceTitan credentials; raises ``ConfigurationError`` naming each one that is missing."""
+    settings.require_credentials()
+    secrets = (settings.client_id, settings.client_secret, settings.app_key)
+    client_id, client_secret, app_key = (secret or SecretStr("") for secret in secrets)
+    return Credentials(
+        settings.tenant_id or 0, client_id.get_secret_value(), client_secret, app_key
+    )
+
+
 def _client(settings: Settings) -> ServiceTitan:
     api_url, auth_url = settings.hosts
     return ServiceTitan(
-        settings.credentials(),
+        credentials(settings),
         api_url=api_url,
         auth_url=auth_url,
         requests_per_second=settings.requests_per_second,

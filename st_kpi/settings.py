@@ -20,8 +20,7 @@ from pydantic_settings import (
 )
 
 from st_kpi.errors import ConfigurationError
-from st_kpi.servicetitan.client import Credentials
-from st_kpi.warehouse.base import BigQueryOptions
+from st_kpi.parameters import CostSource
 
 _HOSTS = {
     "production": ("https://api.servicetitan.io", "https://auth.servicetitan.io"),
@@ -30,8 +29,6 @@ _HOSTS = {
         "https://auth-integration.servicetitan.io",
     ),
 }
-
-CostSource = Literal["bill_else_po", "purchase_orders", "receipts", "inventory_bills"]
 
 
 class Settings(BaseSettings):
@@ -147,26 +144,14 @@ class Settings(BaseSettings):
             return self.chunk_rows
         return 200_000 if self.warehouse.startswith("bigquery:") else 40_000
 
-    @property
-    def bigquery(self) -> BigQueryOptions:
-        """How BigQuery is reached, should the warehouse be one."""
-        return BigQueryOptions(
-            url=self.bigquery_url,
-            load_megabytes=self.load_megabytes,
-            maximum_bytes_billed=self.maximum_bytes_billed,
-        )
-
-    def credentials(self) -> Credentials:
-        """The ServiceTitan credentials; raises ``ConfigurationError`` naming each one that is missing."""
-        tenant_id, client_id = self.tenant_id, self.client_id
-        client_secret, app_key = self.client_secret, self.app_key
-        if tenant_id is None or client_id is None or client_secret is None or app_key is None:
-            names = ("tenant_id", "client_id", "client_secret", "app_key")
-            missing = [f"ST_KPI_{n.upper()}" for n in names if getattr(self, n) is None]
+    def require_credentials(self) -> None:
+        """Raise ``ConfigurationError`` naming each ServiceTitan credential that is missing."""
+        names = ("tenant_id", "client_id", "client_secret", "app_key")
+        missing = [f"ST_KPI_{n.upper()}" for n in names if getattr(self, n) is None]
+        if missing:
             raise ConfigurationError(
                 f"ServiceTitan credentials are missing: set {', '.join(missing)}."
             )
-        return Credentials(tenant_id, client_id.get_secret_value(), client_secret, app_key)
 
 
 def load_settings(**explicit: Any) -> Settings:

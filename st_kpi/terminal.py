@@ -7,7 +7,7 @@ import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -15,25 +15,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from st_kpi.build import BuildResult
 from st_kpi.health import Health
-from st_kpi.published import ALL, UNASSIGNED, Kpi, Published
+from st_kpi.published import ALL, NOTHING, UNASSIGNED, Kpi, Published, rounded
 from st_kpi.session import Progress as Told
 
 #: More than any table needs: a number is never cut to fit, and a narrow terminal folds the line.
 _TABLE_WIDTH = 400
 _COLUMNS = 10
 _HEADING_WIDTH = 11
-NOTHING = "-"
-
-
-def number(kpi: Kpi, value: Decimal | None, *, cents: bool = False) -> str:
-    """A KPI's value as a person reads it: ``1,234,567``, ``53.37%``, or a dash for nothing."""
-    if value is None:
-        return NOTHING
-    if kpi.unit == "percent":
-        return f"{_rounded(value * 100, 2)}%"
-    return f"{_rounded(value, 2 if cents else 0):,}"
 
 
 def weekly_table(published: Published) -> str:
@@ -58,7 +47,7 @@ def _table(published: Published, kpis: Sequence[Kpi], *, cents: bool = False) ->
     for rollup in published.rollups:
         table.add_row(f"[bold]{'All rollups' if rollup == ALL else rollup}[/bold]")
         for week in published.weeks:
-            values = [number(kpi, published.value(kpi, week, rollup), cents=cents) for kpi in kpis]
+            values = [kpi.format(published.value(kpi, week, rollup), cents=cents) for kpi in kpis]
             table.add_row(f"{week}", *values, end_section=week == published.weeks[-1])
     return printed(table, markup=True)
 
@@ -84,7 +73,7 @@ def _footer(published: Published) -> str:
     )
     if loose:
         lines.append(
-            f"Not in any rollup: {_rounded(Decimal(loose), 2):,} collected in these weeks and not"
+            f"Not in any rollup: {rounded(Decimal(loose), 2):,} collected in these weeks and not"
             " applied to an invoice of a known unit."
         )
     return "\n".join(lines) + "\n"
@@ -159,40 +148,6 @@ def exact(value: Decimal | None) -> str | None:
         return None
     text = f"{value:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def _rounded(value: Decimal, places: int) -> Decimal:
-    return value.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
-
-
-def build_sentence(built: BuildResult) -> str:
-    """What a build did, in a sentence."""
-    seconds = sum(built.seconds.values())
-    in_part = f", {len(built.in_part)} of them in part" if built.in_part else ""
-    return (
-        f"Built {built.rows.get('st_kpi.contributions', 0):,} contributions"
-        f" as of {built.as_of} in {seconds:.1f} s (build {built.number},"
-        f" {len(built.recomputed)} of {len(built.seconds) - len(built.checks)} statements had to run{in_part});"
-        f" {sum(c.passed for c in built.checks)} of {len(built.checks)} checks hold."
-    )
-
-
-def build_summary(built: BuildResult) -> str:
-    """What a build did, in a sentence, and each warning of a check."""
-    lines = [build_sentence(built)]
-    if not built.measured:
-        lines.append(
-            f"The snapshots of {built.as_of} were left as they are: a later day was measured already,"
-            " or the rows are newer than that day."
-        )
-    if built.bytes:
-        most = sorted(built.bytes.items(), key=lambda item: (-item[1], item[0]))[:5]
-        told = ", ".join(f"{name} {count / 1e6:,.0f} MB" for name, count in most)
-        lines.append(
-            f"Billed for about {sum(built.bytes.values()) / 1e9:,.2f} GB; most for {told}."
-        )
-    lines += [f"{c.severity}: {c.name}: {c.detail}" for c in built.checks if not c.passed]
-    return "\n".join(lines)
 
 
 def status_table(health: Health) -> str:

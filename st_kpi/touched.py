@@ -7,7 +7,7 @@ under the table and its column. NULL and 0 are one key: the source writes either
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from st_kpi.servicetitan.schema import ColumnType
+from st_kpi.columns import ColumnType
 from st_kpi.sql.inline import cut_down
 from st_kpi.warehouse.base import Warehouse
 

@@ -15,10 +15,12 @@ import duckdb
 from pydantic import ValidationError
 
 from st_kpi import casts
+from st_kpi.columns import Column, RawTable
 from st_kpi.servicetitan.models.base import Nested
 from st_kpi.servicetitan.registry import Entity
-from st_kpi.servicetitan.schema import Column, Lines, lines
-from st_kpi.warehouse.tables import RawTable, line_table, record_table
+from st_kpi.servicetitan.schema import Lines, lines
+from st_kpi.servicetitan.tables import line_table, record_table
+from st_kpi.sql.transpile import literal
 
 _READ_AT_LEAST = 4 * 1024 * 1024
 _MEMORY_LIMIT = "400MB"
@@ -171,13 +173,13 @@ class _PageTyping:
         self.connection.execute(
             "CREATE TEMP TABLE record AS SELECT json,"
             f" json_transform(json, {casts.structure(self.entity.model)}) AS r"
-            f" FROM read_ndjson_objects({casts.literal(str(page))},"
+            f" FROM read_ndjson_objects({literal(str(page))},"
             f" maximum_object_size = {max(longest + 1, _READ_AT_LEAST)})"
         )
 
     def _read_lines(self, nested: Lines) -> None:
         """One row per element of the nested list, numbered from 1 by its place in the record."""
-        path = casts.literal(casts.pointer((nested.path,)))
+        path = literal(casts.pointer((nested.path,)))
         inherited = ", ".join(
             f'"{name}" := r."{name}"' for name in _INHERITED if name in _fields(self.entity.model)
         )
@@ -224,13 +226,13 @@ class _PageTyping:
             "tenant_id": f"CAST({self.stamp.tenant_id} AS BIGINT)",
             "_content_hash": "content_hash" if source is self.lines else self._content_hash(extra),
             "_loaded_at": f"TIMESTAMPTZ '{self.stamp.loaded_at.isoformat()}'",
-            "_run_id": casts.literal(self.stamp.run_id),
+            "_run_id": literal(self.stamp.run_id),
             "_extra": extra,
         }
         if column.name in stamped:
             return stamped[column.name]
         if column.derived:
-            pattern = casts.literal(self.stamp.test_customer_pattern)
+            pattern = literal(self.stamp.test_customer_pattern)
             return f"regexp_matches(COALESCE({casts.text(column)}, ''), {pattern}, 'i')"
         if column.path[0] in _fields(source.model):
             value = casts.typed(column)
@@ -246,14 +248,14 @@ class _PageTyping:
 
         A list and a feed may write one record in another order, and only one of them its ``active``.
         """
-        parts = [casts.literal(self.stamp.typing), f"COALESCE(CAST({extra} AS VARCHAR), '')"]
+        parts = [literal(self.stamp.typing), f"COALESCE(CAST({extra} AS VARCHAR), '')"]
         if "active" in _fields(self.entity.model):
             told = "struct_update(r, active := COALESCE(r.active, 'true'))"
         else:
             told = "r"
         parts.append(f"CAST(to_json({told}) AS VARCHAR)")
         if self.nested is not None:
-            path = casts.literal(casts.pointer((self.nested.path,)))
+            path = literal(casts.pointer((self.nested.path,)))
             parts.append(f"COALESCE(CAST(json_extract(json, {path}) AS VARCHAR), '')")
         return f"md5({' || '.join(parts)})"
 
@@ -277,7 +279,7 @@ class _PageTyping:
         if not conditions:
             return []
         cases = ", ".join(
-            f"CASE WHEN {condition} THEN {casts.literal(path)} END"
+            f"CASE WHEN {condition} THEN {literal(path)} END"
             for path, condition in conditions.items()
         )
         key = "r.id" if source is self.records else "parent.id"
@@ -299,7 +301,7 @@ class _PageTyping:
         keep = f"n NOT IN ({', '.join(str(n) for n in bad)})" if bad else "TRUE"
         self.connection.execute(
             f"COPY (SELECT {names} FROM typed_{source.name} WHERE {keep})"
-            f" TO {casts.literal(str(target))} (FORMAT parquet, COMPRESSION zstd)"
+            f" TO {literal(str(target))} (FORMAT parquet, COMPRESSION zstd)"
         )
         row = self.connection.execute(
             f"SELECT COUNT(*), MAX(modified_on) FROM typed_{source.name} WHERE {keep}"

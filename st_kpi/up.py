@@ -4,6 +4,7 @@ All of it can be run again at any time, also after it was killed: what is there 
 server is started, and with ``PREFECT_SERVER_DATABASE_CONNECTION_URL`` no Postgres.
 """
 
+import logging
 import os
 import shutil
 import signal
@@ -24,7 +25,8 @@ from st_kpi.errors import ConfigurationError, RunFailed, StKpiError
 from st_kpi.postgres import DATABASE, postgres, state_folder
 from st_kpi.prefect_server import configured_api
 from st_kpi.settings import load_settings
-from st_kpi.terminal import say
+
+_log = logging.getLogger(__name__)
 
 _HOME = Path(__file__).parent.parent
 _SERVER_STARTS_WITHIN = 180.0
@@ -35,6 +37,8 @@ _STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 def main() -> None:
     """Bring everything up and keep it so; errors are one sentence."""
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    logging.getLogger(__package__).setLevel(logging.INFO)
     for number in _STOPS:
         signal.signal(number, _stop)
     try:
@@ -43,7 +47,7 @@ def main() -> None:
         print(f"scripts/up: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        say("Stopped. What was loaded, and Prefect's own data, are kept for the next time.")
+        _log.info("Stopped. What was loaded, and Prefect's own data, are kept for the next time.")
         sys.exit(130)
 
 
@@ -53,14 +57,14 @@ def _up() -> None:
             "ps is not installed, without which runs cannot be ended in order: apt-get install procps."
         )
     settings = load_settings()
-    settings.credentials()
+    settings.require_credentials()
     settings.zone  # noqa: B018  fails here rather than in the first run
     with api() as url:
         os.environ["PREFECT_API_URL"] = url
-        say(f"Prefect answers at {url}.")
+        _log.info(f"Prefect answers at {url}.")
         prepare()
         with worker() as process:
-            say(
+            _log.info(
                 "Ready. In another terminal:\n"
                 f"  . .venv/bin/activate && export PREFECT_API_URL={url}\n"
                 """  prefect deployment run 'backfill/manual' -p entities='["invoices"]'"""
@@ -101,7 +105,7 @@ def prepare() -> None:
         )
         if done.returncode:
             raise RunFailed(f"`python -m {command}` failed:\n{done.stdout.strip()}")
-    say("Applied the bootstrap and deployed prefect.yaml.")
+    _log.info("Applied the bootstrap and deployed prefect.yaml.")
 
 
 @contextmanager
@@ -152,7 +156,9 @@ def _end_what_never_began(api: str) -> None:
             for run in taken:
                 client.post(f"{api}/flow_runs/{run['id']}/set_state", json=state).raise_for_status()
     except httpx.HTTPError as error:
-        say(f"Runs that did not begin are ended a quarter of an hour after the next start: {error}")
+        _log.info(
+            f"Runs that did not begin are ended a quarter of an hour after the next start: {error}"
+        )
 
 
 def _children(parent: int) -> list[int]:
@@ -173,7 +179,7 @@ def server(database: str, port: int) -> Iterator[str]:
             f"Something answers at {url} already: to use it set PREFECT_API_URL={url}, to start another server"
             " set PREFECT_SERVER_API_PORT to a free port."
         )
-    say("Starting a Prefect server...")
+    _log.info("Starting a Prefect server...")
     environment = os.environ | {
         # Both names of one setting.
         DATABASE: database,

@@ -118,24 +118,18 @@ def differing(window: Window, zone: ZoneInfo) -> Generator[Window, bool, list[Wi
     return earlier + later
 
 
-@dataclass(frozen=True)
-class Plan:
-    """A window that is small enough to be one chunk, and how many rows it was said to hold."""
-
-    window: Window
-    rows: int
-
-
-def split(window: Window, zone: ZoneInfo, limit: int) -> Generator[Window, int, list[Plan]]:
+def split(
+    window: Window, zone: ZoneInfo, limit: int
+) -> Generator[Window, int, list[tuple[Window, int]]]:
     """Cut ``window`` at local midnights until no part holds more than ``limit`` rows.
 
     Yields each window whose rows it needs to know and is sent the count, so that it asks nobody itself; returns the
-    chunks in order. A single day is never cut, however full it is, and empty windows are kept: that nothing is there
+    parts in order, each with its rows. A single day is never cut, however full it is, and empty windows are kept: that nothing is there
     is also a fact to record.
     """
     rows = yield window
     if rows <= limit or (middle := _middle(window, zone)) is None:
-        return [Plan(window, rows)]
+        return [(window, rows)]
     earlier = yield from split(Window(window.start, middle), zone, limit)
     later = yield from split(Window(middle, window.end), zone, limit)
     return earlier + later

@@ -7,7 +7,7 @@ from prefect import task
 from prefect.assets import Asset, materialize
 from prefect.cache_policies import NO_CACHE
 
-from st_kpi import published, terminal
+from st_kpi import published
 from st_kpi.build import BuildResult, build
 from st_kpi.checks import results_of
 from st_kpi.reported import Restated, restated
@@ -72,7 +72,7 @@ async def weekly_kpis() -> list[dict[str, str]]:
     return [
         {"KPI": kpi.title}
         | {
-            str(week): terminal.number(kpi, found.value(kpi, week, published.ALL))
+            str(week): kpi.format(found.value(kpi, week, published.ALL))
             for week in sorted(found.weeks, reverse=True)  # the newest is in sight
         }
         for kpi in found.kpis

@@ -9,10 +9,12 @@ from pathlib import Path
 import httpx
 
 from st_kpi.prefect_server import free_port
+from st_kpi.servicetitan.tables import raw_tables
 from st_kpi.warehouse.base import BigQueryOptions
 from st_kpi.warehouse.bigquery import BigQueryWarehouse
 from st_kpi.warehouse.bigquery_client import Jobs
-from st_kpi.warehouse.bigquery_schema import PUBLICATIONS, known_columns
+from st_kpi.warehouse.bigquery_schema import PUBLICATIONS
+from st_kpi.warehouse.operations import SYSTEM_TABLES
 
 HOME = Path(__file__).parent.parent / ".emulator"
 PROJECT = "local"
@@ -74,9 +76,9 @@ def emptied(url: str | None, project: str = PROJECT, location: str = "US") -> Bi
     jobs = Jobs(project, location, options(url))
     warehouse = BigQueryWarehouse(project, location, options(url))
     if jobs.table(PUBLICATIONS) is None:
-        warehouse.ensure_raw()
+        warehouse.ensure(raw_tables())
         return warehouse
-    lasting = {*known_columns(), PUBLICATIONS}
+    lasting = {t.qualified for t in raw_tables()} | {*SYSTEM_TABLES, PUBLICATIONS}
     statements = []
     for dataset in ("st_raw", "st_staging", "st_ref", "st_dim", "st_kpi", "st_ops"):
         rows = jobs.rows(f"SELECT table_id, row_count FROM {dataset}.__TABLES__")

@@ -10,7 +10,8 @@ import pytest
 
 from st_kpi.sandbox import Company, Credentials, create_app, generate_company
 from st_kpi.servicetitan.client import ServiceTitan
-from st_kpi.session import Session
+from st_kpi.servicetitan.tables import raw_tables
+from st_kpi.session import Session, credentials
 from st_kpi.settings import Settings, load_settings
 from st_kpi.typed import Typer
 from st_kpi.warehouse.duckdb import DuckDBWarehouse
@@ -52,9 +53,9 @@ async def tenant_session(
     settings = tenant_settings(**more)
     api_url, auth_url = settings.hosts
     warehouse, typer = DuckDBWarehouse(":memory:"), Typer()
-    warehouse.ensure_raw(settings.personal_data)
+    warehouse.ensure(raw_tables(settings.personal_data))
     source = ServiceTitan(
-        settings.credentials(), api_url=api_url, auth_url=auth_url, transport=transport
+        credentials(settings), api_url=api_url, auth_url=auth_url, transport=transport
     )
     async with source:
         yield Session(settings, warehouse, typer, folder, source)

@@ -11,10 +11,11 @@ from uuid import uuid4
 import httpx
 
 from st_kpi import ingest
+from st_kpi.columns import Columns
 from st_kpi.planning import plan, source_time, wanted_window
 from st_kpi.sandbox import Company, create_app
 from st_kpi.servicetitan.registry import REGISTRY
-from st_kpi.warehouse.base import Columns, Warehouse
+from st_kpi.warehouse.base import Warehouse
 from tests.conftest import tenant_session
 
 #: Raw tables of lines, with the table and column of the record they are part of.

@@ -21,7 +21,8 @@ from st_kpi.sandbox import Company, create_app, generate_company
 from st_kpi.sandbox.life import live
 from st_kpi.servicetitan.client import ServiceTitan
 from st_kpi.servicetitan.registry import REGISTRY, Changes
-from st_kpi.session import Session
+from st_kpi.servicetitan.tables import raw_tables
+from st_kpi.session import Session, credentials
 from st_kpi.typed import Typer
 from st_kpi.warehouse.base import Warehouse
 from st_kpi.warehouse.duckdb import DuckDBWarehouse
@@ -52,11 +53,11 @@ async def session_on(
     warehouse: Warehouse, company: Company, folder: Path
 ) -> AsyncIterator[Session]:
     settings = tenant_settings()
-    warehouse.ensure_raw()
+    warehouse.ensure(raw_tables())
     transport = httpx.ASGITransport(create_app(company, requests_per_second=100_000))
     api_url, auth_url = settings.hosts
     source = ServiceTitan(
-        settings.credentials(), api_url=api_url, auth_url=auth_url, transport=transport
+        credentials(settings), api_url=api_url, auth_url=auth_url, transport=transport
     )
     folder.mkdir()
     async with source:

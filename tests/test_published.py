@@ -6,7 +6,8 @@ from decimal import Decimal
 import pytest
 
 from st_kpi import published
-from st_kpi.servicetitan.schema import ColumnType as T
+from st_kpi.columns import ColumnType as T
+from st_kpi.servicetitan.tables import raw_tables
 from st_kpi.warehouse.duckdb import DuckDBWarehouse
 
 MONDAY = date(2025, 1, 6)
@@ -20,7 +21,7 @@ WEEKLY = (
 @pytest.fixture
 def warehouse() -> DuckDBWarehouse:
     found = DuckDBWarehouse(":memory:")
-    found.ensure_raw()
+    found.ensure(raw_tables())
     rows = [
         ("produced", "East", "PRODUCTION", 150, None),
         ("produced", "East", "SALES", 50, None),

@@ -4,12 +4,13 @@ from datetime import date
 from decimal import Decimal
 
 from st_kpi.reported import Restated, restated
+from st_kpi.servicetitan.tables import raw_tables
 from st_kpi.warehouse.duckdb import DuckDBWarehouse
 
 
 def test_a_week_is_told_once_with_its_kpis_and_causes() -> None:
     warehouse = DuckDBWarehouse(":memory:")
-    warehouse.ensure_raw()
+    warehouse.ensure(raw_tables())
     rows = [
         (7, "leads", date(2025, 10, 6), "restatement", "edited, late"),
         (7, "leads", date(2025, 10, 6), "restatement", "late"),

@@ -17,13 +17,15 @@ import pytest
 
 from flows.backfill import backfill
 from st_kpi import manifest
+from st_kpi.columns import Column, ColumnType
 from st_kpi.errors import ConfigurationError
 from st_kpi.mappings import UNIT_COLUMNS, UNIT_TABLE, Known, read_units
 from st_kpi.sandbox import Credentials, generate_company
 from st_kpi.servicetitan.client import ServiceTitan
 from st_kpi.servicetitan.registry import REGISTRY
-from st_kpi.servicetitan.schema import Column, ColumnType, columns, lines
-from st_kpi.session import Session, open_session
+from st_kpi.servicetitan.schema import columns, lines
+from st_kpi.servicetitan.tables import raw_tables
+from st_kpi.session import Session, credentials, open_session
 from st_kpi.settings import load_settings
 from st_kpi.typed import Stamp, Typer
 from st_kpi.warehouse import open_warehouse
@@ -407,7 +409,7 @@ async def test_a_token_arrives_as_it_was_given(token: str) -> None:
         asked.append(request)
         return httpx.Response(200, json={"hasMore": False, "continueFrom": token, "data": []})
 
-    keys = tenant_settings().credentials()
+    keys = credentials(tenant_settings())
     source = ServiceTitan(
         keys, api_url="http://t.test", auth_url="http://t.test",
         transport=httpx.MockTransport(answer),
@@ -458,7 +460,7 @@ def test_mapping_names_may_have_quotes(tmp_path: Path) -> None:
         )  # fmt: skip
     (row,) = read_units(file, [Known(77, 1, name)])
     with open_warehouse("duckdb:///:memory:") as warehouse:
-        warehouse.ensure_raw(frozenset())
+        warehouse.ensure(raw_tables())
         values = [row.tenant_id, row.business_unit_id, row.rollup, row.role, None, None]
         warehouse.write_table(UNIT_TABLE, UNIT_COLUMNS, [values])
         (found,) = warehouse.query(

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from st_kpi.errors import ConfigurationError
+from st_kpi.session import credentials
 from st_kpi.settings import load_settings
 
 
@@ -35,7 +36,7 @@ def test_precedence_is_argument_environment_dotenv_file(monkeypatch: pytest.Monk
 def test_missing_credentials_are_all_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ST_KPI_CLIENT_ID", "someone")
     with pytest.raises(ConfigurationError) as error:
-        load_settings().credentials()
+        load_settings().require_credentials()
     assert "ST_KPI_TENANT_ID, ST_KPI_CLIENT_SECRET, ST_KPI_APP_KEY" in str(error.value)
     assert error.value.exit_code == 2
 
@@ -45,7 +46,7 @@ def test_empty_credentials_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(f"ST_KPI_{name}", "")
     Path("st-kpi.toml").write_text('app_key = " "\n')
     with pytest.raises(ConfigurationError, match="ST_KPI_TENANT_ID, ST_KPI_CLIENT_ID"):
-        load_settings().credentials()
+        load_settings().require_credentials()
 
 
 def test_a_missing_zone_is_an_error_and_no_guess() -> None:
@@ -93,7 +94,7 @@ def test_secrets_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("CLIENT_ID", "CLIENT_SECRET", "APP_KEY"):
         monkeypatch.setenv(f"ST_KPI_{name}", "planted-secret")
     settings = load_settings()
-    shown = f"{settings!r} {settings} {settings.credentials()!r} {settings.model_dump_json()}"
+    shown = f"{settings!r} {settings} {credentials(settings)!r} {settings.model_dump_json()}"
     assert "planted-secret" not in shown
     monkeypatch.setenv("ST_KPI_TENANT_ID", "planted-secret")
     with pytest.raises(ConfigurationError) as error:

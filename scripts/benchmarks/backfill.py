@@ -27,6 +27,7 @@ from st_kpi.prefect_server import prefect_api
 from st_kpi.sandbox.company import Credentials
 from st_kpi.servicetitan.client import ServiceTitan
 from st_kpi.servicetitan.registry import REGISTRY
+from st_kpi.session import credentials
 from st_kpi.settings import load_settings
 
 BIG = ("jobs", "estimates", "invoices", "payments")
@@ -111,7 +112,7 @@ async def download(names: tuple[str, ...]) -> None:
     settings = load_settings()
     api_url, auth_url = settings.hosts
     rows = size = 0
-    source = ServiceTitan(settings.credentials(), api_url=api_url, auth_url=auth_url)
+    source = ServiceTitan(credentials(settings), api_url=api_url, auth_url=auth_url)
     async with source:
         for name in names:
             entity = REGISTRY[name]

@@ -25,6 +25,7 @@ import duckdb
 from st_kpi.build import BuildResult, build
 from st_kpi.diff import diff
 from st_kpi.explain import explain
+from st_kpi.servicetitan.tables import raw_tables
 from st_kpi.settings import Settings
 from st_kpi.warehouse import Warehouse, open_warehouse
 from st_kpi.warehouse.operations import HISTORY
@@ -64,7 +65,7 @@ def main() -> None:
 
 
 def measure(warehouse: Warehouse, as_of: dt.date, nights: int) -> None:
-    warehouse.ensure_raw()
+    warehouse.ensure(raw_tables())
     made(warehouse, as_of, "first")  # one that runs nothing, where the file was built before
     for full in (False, True):
         took = [timed(warehouse, as_of, f"repeated {n}", full=full) for n in range(3)]

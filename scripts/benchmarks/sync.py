@@ -32,6 +32,7 @@ from st_kpi.prefect_server import prefect_api
 from st_kpi.sandbox.company import Credentials
 from st_kpi.servicetitan.client import ServiceTitan
 from st_kpi.servicetitan.registry import REGISTRY
+from st_kpi.session import credentials
 from st_kpi.settings import load_settings
 
 ST_KPI = [sys.executable, "-m", "st_kpi"]
@@ -132,7 +133,7 @@ async def download(requests: int) -> None:
     """As many requests as a sync made, for one row each, eight at a time."""
     settings = load_settings()
     api_url, auth_url = settings.hosts
-    source = ServiceTitan(settings.credentials(), api_url=api_url, auth_url=auth_url)
+    source = ServiceTitan(credentials(settings), api_url=api_url, auth_url=auth_url)
     async with source:
         await asyncio.gather(*(source.count(REGISTRY["campaigns"]) for _ in range(requests)))
 

@@ -78,7 +78,6 @@ class _Metered(httpx.AsyncBaseTransport):
 class ServiceTitan:
     """One tenant's API; failures are ``SourceError``s that name entity, URL, status and traceId.
 
-    ``limiter`` replaces the client's own where several clients share one tenant's allowance.
     ``timeout`` is in seconds without a byte; a body may take three times as long in all.
     """
 
@@ -92,7 +91,6 @@ class ServiceTitan:
         max_concurrency: int = 8,
         transport: httpx.AsyncBaseTransport | None = None,
         timeout: float = 100.0,
-        limiter: Limiter | None = None,
         retry: RetryPolicy | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         rng: random.Random | None = None,
@@ -107,9 +105,7 @@ class ServiceTitan:
         self._in_flight = asyncio.Semaphore(max_concurrency)
         auth = ClientCredentials(credentials, auth_url)
         inner = transport or _network(api_url, max_concurrency)
-        self._metered = _Metered(
-            inner, limiter or RollingWindow(requests_per_second), auth.token_url
-        )
+        self._metered = _Metered(inner, RollingWindow(requests_per_second), auth.token_url)
         self._http = httpx.AsyncClient(
             auth=auth,
             transport=self._metered,
@@ -166,16 +162,11 @@ class ServiceTitan:
         )
 
     async def pages(
-        self,
-        entity: Entity,
-        window: Filter | None = None,
-        page_size: int = 5000,
-        *,
-        ahead: int | None = None,
+        self, entity: Entity, window: Filter | None = None, page_size: int = 5000
     ) -> AsyncGenerator[Page, None]:
         """Every page of a list: the first, with the total, then the others as they arrive.
 
-        At most ``ahead`` pages (by default ``max_concurrency``) are on their way or waiting to be
+        At most ``max_concurrency`` pages are on their way or waiting to be
         taken, so a slow taker does not fill the memory. An entity whose order cannot be pinned is
         read page after page.
         """
@@ -184,7 +175,7 @@ class ServiceTitan:
         last = first
         if first.has_more and first.total is not None and entity.sort:
             numbers = iter(range(2, -(-first.total // page_size) + 1))
-            others = self._side_by_side(entity, window, page_size, numbers, ahead or self._ahead)
+            others = self._side_by_side(entity, window, page_size, numbers)
             async with aclosing(others):  # so that leaving early stops the requests at once
                 async for page in others:
                     last = max(last, page, key=lambda p: p.number)
@@ -238,12 +229,11 @@ class ServiceTitan:
         window: Filter | None,
         size: int,
         numbers: Iterator[int],
-        ahead: int,
     ) -> AsyncGenerator[Page, None]:
         running: set[asyncio.Task[Page]] = set()
 
         def top_up() -> None:
-            for number in itertools.islice(numbers, ahead - len(running)):
+            for number in itertools.islice(numbers, self._ahead - len(running)):
                 running.add(asyncio.create_task(self.page(entity, window, number, size)))
 
         top_up()

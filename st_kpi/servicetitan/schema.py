@@ -5,26 +5,12 @@ import types
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from enum import StrEnum
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
+from st_kpi.columns import Column, ColumnType
 from st_kpi.servicetitan.models.base import JSON, PERSONAL, DerivedFrom, Line, Nested
-
-
-class ColumnType(StrEnum):
-    """Column types by their BigQuery names; each engine maps them to its own."""
-
-    INT64 = "INT64"
-    STRING = "STRING"
-    BOOL = "BOOL"
-    NUMERIC = "NUMERIC"
-    FLOAT64 = "FLOAT64"
-    TIMESTAMP = "TIMESTAMP"
-    DATE = "DATE"
-    JSON = "JSON"
-
 
 _SCALARS: dict[type, ColumnType] = {
     int: ColumnType.INT64,
@@ -35,21 +21,6 @@ _SCALARS: dict[type, ColumnType] = {
     dt.datetime: ColumnType.TIMESTAMP,
     dt.date: ColumnType.DATE,
 }
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column: its name, its type and where its value stands in the source's JSON.
-
-    ``path`` is empty for a column the loader fills itself. ``derived`` marks a flag computed from
-    the field at ``path`` instead of a copy of it.
-    """
-
-    name: str
-    type: ColumnType
-    path: tuple[str, ...] = ()
-    personal: bool = False
-    derived: bool = False
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.annotate_types import annotate_types
 from sqlglot.optimizer.qualify import qualify
 
+from st_kpi.columns import ColumnType
 from st_kpi.mappings import TYPE_COLUMNS, TYPE_TABLE, UNIT_COLUMNS, UNIT_TABLE
-from st_kpi.servicetitan.schema import ColumnType
+from st_kpi.parameters import PARAMETERS
+from st_kpi.servicetitan.tables import raw_tables
 from st_kpi.sql.findings import Finding, line_of
-from st_kpi.sql.rules import PARAMETERS
 from st_kpi.sql.statements import CONTRIBUTIONS, Statement
 from st_kpi.warehouse.operations import OPERATIONS
-from st_kpi.warehouse.tables import raw_tables
 
 Columns = dict[str, str]
 

@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from st_kpi.errors import SqlError
+from st_kpi.parameters import PARAMETERS
 from st_kpi.sql.cards import Card, Kind, read_card
 from st_kpi.sql.columns import (
     CONTRIBUTION_COLUMNS,
@@ -18,7 +19,7 @@ from st_kpi.sql.columns import (
 )
 from st_kpi.sql.findings import Finding
 from st_kpi.sql.grain import by_key
-from st_kpi.sql.rules import PARAMETERS, check_statement
+from st_kpi.sql.rules import check_statement
 from st_kpi.sql.statements import (
     CONTRIBUTIONS,
     Statement,

@@ -4,31 +4,12 @@ Two kinds: what would make a number depend on chance or multiply rows, and what 
 read differently and ``st_kpi.sql.transpile`` does not put right (each with a way around).
 """
 
-from collections.abc import Mapping
-
 from sqlglot import exp
-from sqlglot.optimizer.scope import traverse_scope
 
+from st_kpi.parameters import PARAMETERS
 from st_kpi.sql.findings import Finding, Found, Rule, function_name, line_of
 from st_kpi.sql.portable import casts, portable
 from st_kpi.sql.statements import CONTRIBUTIONS, Statement, qualified
-
-#: Parameters a file may use, with their BigQuery types.
-PARAMETERS: dict[str, str] = {
-    "timezone": "STRING",
-    "as_of": "DATE",
-    "cost_source": "STRING",
-    "include_tax": "BOOL",
-    "ar_minimum": "NUMERIC",
-    "ar_skip_unstarted": "BOOL",
-    "produced_excludes": "ARRAY<STRING>",
-    "future_bookings_excludes": "ARRAY<STRING>",
-    "input_watermark": "TIMESTAMP",
-}
-
-#: Tables kept in partitions, with the column they are kept by: every read has to say which it wants.
-#: DuckDB has none.
-PARTITIONED: dict[str, str] = {}
 
 #: Schemas a file may read (checks also how the load went), and those it may fill.
 READABLE = ("st_raw", "st_staging", "st_ref", "st_dim", "st_kpi")
@@ -153,29 +134,6 @@ def _tenant(statement: Statement) -> Found:
             )
 
 
-def partition_filter(statement: Statement, partitioned: Mapping[str, str] = PARTITIONED) -> Found:
-    """Reads of a partitioned table that do not compare its partition column: they pay for all of it."""
-    for scope in traverse_scope(statement.tree) if partitioned else ():
-        conditions = [scope.expression.args.get("where")]
-        conditions += [join.args.get("on") for join in scope.expression.args.get("joins") or ()]
-        compared = {
-            (column.table, column.name)
-            for condition in conditions
-            if condition is not None
-            for node in condition.find_all(exp.Predicate)
-            for column in (node.this, node.args.get("expression"))
-            if isinstance(column, exp.Column)
-        }
-        for alias, source in scope.sources.items():
-            table = qualified(source) if isinstance(source, exp.Table) else ""
-            column = partitioned.get(table)
-            if column and not compared & {(alias, column), ("", column)}:
-                yield (
-                    line_of(scope.expression),
-                    f"{table} is kept by {column}: compare {column} bare in WHERE or ON.",
-                )
-
-
 def _tables(statement: Statement) -> Found:
     readable = READABLE_BY_CHECKS if statement.severity else READABLE
     defined = {cte.alias for cte in statement.tree.find_all(exp.CTE)}
@@ -227,7 +185,6 @@ RULES: dict[str, Rule] = {
     "cross-join": _cross_join,
     "tenant": _tenant,
     "known-table": _tables,
-    "partition-filter": partition_filter,
     "declared-parameter": _parameters,
     "portable": portable,
     "cast": casts,

@@ -117,11 +117,6 @@ def read_file(path: Path, root: Path) -> list[Statement]:
     return claims
 
 
-def read_statements(root: Path) -> list[Statement]:
-    """Read every file; raises ``SqlError`` for the first that cannot be used."""
-    return [statement for path in sql_files(root) for statement in read_file(path, root)]
-
-
 def _blocks(text: str) -> list[tuple[int, str]]:
     """The claims of a file with the line each starts on; a ``;`` at the end of a line ends one."""
     blocks = []

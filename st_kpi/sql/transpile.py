@@ -60,6 +60,11 @@ def parameters_of(tree: exp.Expr) -> frozenset[str]:
     return frozenset(p.name for p in tree.find_all(exp.Parameter))
 
 
+def literal(value: str) -> str:
+    """A SQL text literal."""
+    return "'" + value.replace("'", "''") + "'"
+
+
 def _fix(node: exp.Expr) -> exp.Expr:
     """One node as DuckDB needs it; nodes without a rule come back as they are."""
     for kind, rule in _RULES:

@@ -3,16 +3,28 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import parse_qs
 
 from st_kpi.errors import ConfigurationError
+from st_kpi.settings import Settings
 from st_kpi.warehouse.base import BigQueryOptions, Warehouse
 from st_kpi.warehouse.duckdb import DuckDBWarehouse
 
-__all__ = ["BigQueryOptions", "Warehouse", "open_warehouse"]
+__all__ = ["BigQueryOptions", "Warehouse", "bigquery_options", "open_warehouse"]
 
 _DUCKDB = "duckdb:///"
 _BIGQUERY = "bigquery://"
+
+
+def bigquery_options(settings: Settings, credentials: Any = None) -> BigQueryOptions:
+    """How BigQuery is reached, should the warehouse be one; ``credentials`` are those of google-auth."""
+    return BigQueryOptions(
+        url=settings.bigquery_url,
+        load_megabytes=settings.load_megabytes,
+        maximum_bytes_billed=settings.maximum_bytes_billed,
+        credentials=credentials,
+    )
 
 
 @contextmanager

@@ -7,8 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from st_kpi.servicetitan.schema import ColumnType
-from st_kpi.warehouse.tables import RawTable
+from st_kpi.columns import ColumnType, RawTable
 from st_kpi.windows import Window
 
 Params = Mapping[str, object]
@@ -65,8 +64,8 @@ class BigQueryOptions:
 class Warehouse(Protocol):
     """A place that holds the raw tables, runs the KPI SQL and keeps the manifest."""
 
-    def ensure_raw(self, personal: frozenset[str] = frozenset()) -> None:
-        """Create the schemas and the raw and operations tables, and add columns that are new."""
+    def ensure(self, tables: Sequence[RawTable]) -> None:
+        """Create the schemas, these raw tables and the operations tables, and add columns that are new."""
 
     def query(self, sql: str, params: Params | None = None) -> list[dict[str, Any]]:
         """Run one SELECT and return its rows; NUMERIC as Decimal, TIMESTAMP as aware UTC datetime."""

@@ -13,10 +13,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from st_kpi.columns import Columns, ColumnType, RawTable
 from st_kpi.errors import NothingLoaded, WarehouseError
-from st_kpi.servicetitan.schema import ColumnType
 from st_kpi.warehouse import bigquery_export, bigquery_load, bigquery_schema
-from st_kpi.warehouse.base import BigQueryOptions, Columns, Merged, Params, Reading, TypedFiles
+from st_kpi.warehouse.base import BigQueryOptions, Merged, Params, Reading, TypedFiles
 from st_kpi.warehouse.bigquery_client import Jobs
 from st_kpi.warehouse.bigquery_sql import (
     joinable,
@@ -27,7 +27,7 @@ from st_kpi.warehouse.bigquery_sql import (
     written_table,
 )
 from st_kpi.warehouse.bigquery_transaction import Transaction, expiration
-from st_kpi.warehouse.operations import OPERATIONS
+from st_kpi.warehouse.operations import OPERATIONS, SYSTEM_TABLES
 from st_kpi.windows import Window
 
 #: BigQuery lets a table be changed by so many jobs in 24 hours, and raises that for nobody.
@@ -60,8 +60,8 @@ class BigQueryWarehouse:
                 f"There is no warehouse in project {project} yet: run `st-kpi backfill` first."
             )
 
-    def ensure_raw(self, personal: frozenset[str] = frozenset()) -> None:
-        bigquery_schema.ensure(self._jobs, personal)
+    def ensure(self, tables: Sequence[RawTable]) -> None:
+        bigquery_schema.ensure(self._jobs, tables)
 
     def query(self, sql: str, params: Params | None = None) -> list[dict[str, Any]]:
         return self._jobs.rows(self._seen(sql), query_parameters(sql, params))
@@ -141,7 +141,7 @@ class BigQueryWarehouse:
     def insert(self, table: str, rows: Sequence[Mapping[str, object]]) -> None:
         if not rows:
             return
-        known = dict(bigquery_schema.known_columns()[table])
+        known = dict(SYSTEM_TABLES[table])
         columns = [(name, known[name]) for name in rows[0]]
         self._append(table, columns, [[row[name] for name, _ in columns] for row in rows])
 

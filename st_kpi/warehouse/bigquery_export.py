@@ -8,8 +8,8 @@ from typing import Any
 import duckdb
 import orjson
 
-from st_kpi.casts import literal
-from st_kpi.warehouse.base import Columns
+from st_kpi.columns import Columns
+from st_kpi.sql.transpile import literal
 from st_kpi.warehouse.bigquery_client import Jobs
 from st_kpi.warehouse.bigquery_sql import each_row
 from st_kpi.warehouse.duckdb import TYPES

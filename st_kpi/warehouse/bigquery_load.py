@@ -15,8 +15,8 @@ from uuid import uuid4
 import duckdb
 from google.cloud import bigquery
 
-from st_kpi.servicetitan.schema import ColumnType
-from st_kpi.warehouse.base import Columns, Merged, Reading, TypedFiles
+from st_kpi.columns import Columns, ColumnType
+from st_kpi.warehouse.base import Merged, Reading, TypedFiles
 from st_kpi.warehouse.bigquery_client import Jobs
 from st_kpi.warehouse.bigquery_merge import newest_script, parsed, window_script
 from st_kpi.warehouse.bigquery_schema import create

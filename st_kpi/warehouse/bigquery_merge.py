@@ -4,9 +4,7 @@ A table is kept by the month of ``created_on``; a merge first finds out which mo
 others are neither read nor written.
 """
 
-from st_kpi.servicetitan.schema import ColumnType
-from st_kpi.warehouse.base import Columns
-from st_kpi.warehouse.tables import RawTable
+from st_kpi.columns import Columns, ColumnType, RawTable
 
 #: When a version was written: modified_on may be null in the source, and a null version is the oldest.
 _VERSION = "COALESCE({0}.modified_on, {0}.created_on, TIMESTAMP '1970-01-01 00:00:00+00')"

@@ -5,13 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 from google.cloud import bigquery
 
+from st_kpi.columns import Column, Columns, ColumnType, RawTable
 from st_kpi.errors import WarehouseError
-from st_kpi.servicetitan.registry import REGISTRY
-from st_kpi.servicetitan.schema import Column, ColumnType
-from st_kpi.warehouse.base import Columns
 from st_kpi.warehouse.bigquery_client import Jobs
-from st_kpi.warehouse.operations import HISTORY, OPERATIONS
-from st_kpi.warehouse.tables import SCHEMAS, RawTable, raw_tables
+from st_kpi.warehouse.operations import SCHEMAS, SYSTEM_TABLES
 
 #: One row whose token every publishing run replaces, so that no two publish over each other without noticing.
 PUBLICATIONS = "st_ops.publications"
@@ -39,21 +36,14 @@ _CLUSTERED = ("tenant_id", "kpi", "rollup", "job_id")
 _AT_ONCE = 8
 
 
-def known_columns() -> dict[str, tuple[tuple[str, ColumnType], ...]]:
-    """The columns of every table that no SQL file fills, personal ones too."""
-    everyone = frozenset(REGISTRY)
-    raw = {t.qualified: tuple((c.name, c.type) for c in t.columns) for t in raw_tables(everyone)}
-    return raw | OPERATIONS | HISTORY
-
-
-def ensure(jobs: Jobs, personal: frozenset[str]) -> None:
+def ensure(jobs: Jobs, tables: Sequence[RawTable]) -> None:
     """Create what is not there and add columns that are new; one query where all is as it should be.
 
     Raises ``WarehouseError`` before anything is written for a dataset in another location and for a column whose type
     somebody changed.
     """
-    wanted = [_raw_table(jobs, table) for table in raw_tables(personal)]
-    wanted += [_plain_table(jobs, name, c) for name, c in (OPERATIONS | HISTORY).items()]
+    wanted = [_raw_table(jobs, table) for table in tables]
+    wanted += [_plain_table(jobs, name, c) for name, c in SYSTEM_TABLES.items()]
     there = _datasets(jobs)
     found = _columns(jobs, there & {"st_raw", "st_kpi", "st_ops"})
     for table in wanted:
@@ -166,9 +156,7 @@ def _raw_table(jobs: Jobs, table: RawTable) -> bigquery.Table:
     fields = [_field(column) for column in table.columns]
     made = laid_out(jobs, table.qualified, fields)
     made.clustering_fields = ["tenant_id", *([table.key] if table.key else [])]
-    of = next(e for e in REGISTRY.values() if table.name in (e.name, e.lines))
-    kind = "One record of" if table.name == of.name else "One line within a record of"
-    made.description = f"{kind} the ServiceTitan entity {of.name}, in its newest version."
+    made.description = table.description
     return made
 
 

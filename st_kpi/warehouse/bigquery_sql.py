@@ -14,10 +14,10 @@ from google.cloud.bigquery.table import RowIterator
 from sqlglot import exp
 from sqlglot.tokenizer_core import Token, TokenType
 
-from st_kpi.servicetitan.schema import ColumnType
-from st_kpi.sql.rules import PARAMETERS
-from st_kpi.warehouse.base import Columns, Params
-from st_kpi.warehouse.tables import SCHEMAS
+from st_kpi.columns import Columns, ColumnType
+from st_kpi.parameters import PARAMETERS
+from st_kpi.warehouse.base import Params
+from st_kpi.warehouse.operations import SCHEMAS
 
 Parameter = ScalarQueryParameter | ArrayQueryParameter
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import duckdb
 
-from st_kpi.casts import literal
+from st_kpi.columns import Columns, ColumnType, RawTable
 from st_kpi.errors import (
     ConfigurationError,
     NothingLoaded,
@@ -26,12 +26,10 @@ from st_kpi.errors import (
     WarehouseLocked,
     room_needed,
 )
-from st_kpi.servicetitan.schema import ColumnType
 from st_kpi.sql import transpile
-from st_kpi.sql.transpile import parameters, to_duckdb
-from st_kpi.warehouse.base import Columns, Merged, Params, Reading, TypedFiles
-from st_kpi.warehouse.operations import HISTORY, OPERATIONS
-from st_kpi.warehouse.tables import SCHEMAS, RawTable, raw_tables
+from st_kpi.sql.transpile import literal, parameters, to_duckdb
+from st_kpi.warehouse.base import Merged, Params, Reading, TypedFiles
+from st_kpi.warehouse.operations import SCHEMAS, SYSTEM_TABLES
 from st_kpi.windows import Window
 
 #: As DuckDB itself spells them.
@@ -71,13 +69,13 @@ class DuckDBWarehouse:
         self._lock = threading.RLock()
         self._in_transaction = False
 
-    def ensure_raw(self, personal: frozenset[str] = frozenset()) -> None:
+    def ensure(self, tables: Sequence[RawTable]) -> None:
         with self.transaction():
             for schema in SCHEMAS:
                 self._execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-            for table in raw_tables(personal):
+            for table in tables:
                 self._ensure_table(table.qualified, [(c.name, c.type) for c in table.columns])
-            for name, columns in (OPERATIONS | HISTORY).items():
+            for name, columns in SYSTEM_TABLES.items():
                 self._ensure_table(name, columns)
 
     def query(self, sql: str, params: Params | None = None) -> list[dict[str, Any]]:

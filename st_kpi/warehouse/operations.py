@@ -1,6 +1,11 @@
 """Tables no SQL file fills: what was promised, fetched and stored, and the history of the builds."""
 
-from st_kpi.servicetitan.schema import ColumnType as T
+from st_kpi.columns import ColumnType as T
+
+#: The schemas of a warehouse; datasets, as BigQuery calls them.
+SCHEMAS = ("st_raw", "st_staging", "st_ref", "st_dim", "st_kpi", "st_ops")
+#: What each statement of a build read and made when it ran last: of use only where it was written.
+STATEMENT_STATES = "st_ops.statement_states"
 
 #: Until when each entity is known, by the source's clock. Later loads of an entity read by windows only add windows, so
 #: what is known of all of it dates from the first of them, until a sync brings it forward; an entity read whole is known
@@ -120,7 +125,7 @@ HISTORY: dict[str, tuple[tuple[str, T], ...]] = {
         ("mappings", T.STRING),
         ("pay_known_until", T.TIMESTAMP),
     ),
-    "st_ops.statement_states": (
+    STATEMENT_STATES: (
         ("name", T.STRING),
         ("definition", T.STRING),
         ("inputs", T.STRING),
@@ -171,6 +176,9 @@ HISTORY: dict[str, tuple[tuple[str, T], ...]] = {
         ("build", T.INT64),
     ),
 }
+
+#: Every table that no SQL file fills and no entity becomes.
+SYSTEM_TABLES = OPERATIONS | HISTORY
 
 #: Tables that hold something only while a build is under way.
 SCRATCH = frozenset(

@@ -13,9 +13,9 @@ import pytest
 import yaml
 
 from st_kpi.build import BuildResult, build
-from st_kpi.servicetitan.schema import ColumnType
+from st_kpi.columns import ColumnType
+from st_kpi.servicetitan.tables import raw_tables
 from st_kpi.warehouse.duckdb import DuckDBWarehouse
-from st_kpi.warehouse.tables import raw_tables
 
 Rows = Mapping[str, list[dict[str, Any]]]
 
@@ -64,7 +64,7 @@ class Tenant:
     def __init__(self, folder: Path, database: str = ":memory:") -> None:
         self.warehouse = DuckDBWarehouse(database)
         if database == ":memory:" or not self.warehouse.table_exists("st_raw.jobs"):
-            self.warehouse.ensure_raw()
+            self.warehouse.ensure(raw_tables())
         self.folder = folder
         self.rows: dict[str, list[dict[str, Any]]] = {}
         self.sql_root: Path | None = None

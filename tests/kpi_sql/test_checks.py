@@ -10,10 +10,10 @@ from sqlglot.optimizer.scope import traverse_scope
 from st_kpi.checks import results_of, run_check
 from st_kpi.errors import CheckFailed
 from st_kpi.servicetitan.registry import REGISTRY
+from st_kpi.servicetitan.tables import raw_tables
 from st_kpi.sql.columns import typed
 from st_kpi.sql.lint import inspect
 from st_kpi.sql.statements import Severity, Statement
-from st_kpi.warehouse.tables import raw_tables
 
 TUESDAY = dt.date(2025, 1, 14)
 PROJECT = inspect()

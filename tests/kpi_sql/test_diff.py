@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from st_kpi.builds import builds
-from st_kpi.changes import contributions_at
 from st_kpi.diff import Change, diff
 from st_kpi.errors import ConfigurationError, NothingLoaded
 from st_kpi.opened import diff_csv, diff_json, diff_table
+from tests.support.history import contributions_at
 
 TUESDAY = dt.date(2025, 1, 14)
 WEDNESDAY = dt.date(2025, 1, 15)

@@ -43,9 +43,9 @@ def test_an_estimate_sold_later_changes_the_current_value_and_not_the_reported_o
     ]
     shown = published.read(built.warehouse, kpi="success_rate", week=WEEK, as_reported=True)
     (kpi,) = shown.kpis
-    assert terminal.number(kpi, shown.value(kpi, WEEK, "East")) == "66.67%"
+    assert kpi.format(shown.value(kpi, WEEK, "East")) == "66.67%"
     now = published.read(built.warehouse, kpi="success_rate", week=WEEK)
-    assert terminal.number(kpi, now.value(kpi, WEEK, "East")) == "100.00%"
+    assert kpi.format(now.value(kpi, WEEK, "East")) == "100.00%"
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_a_rebuild_of_a_past_day_measures_nothing(built: Any) -> None:
     past = dt.date(2025, 1, 15)
     result = built.build(past, full=True)
     assert not result.measured
-    assert f"The snapshots of {past} were left as they are" in terminal.build_summary(result)
+    assert f"The snapshots of {past} were left as they are" in result.summary()
     days = built.query("SELECT DISTINCT day FROM st_kpi.snapshot_days ORDER BY day")
     assert [r["day"] for r in days] == [TUESDAY, THURSDAY]
     bookings = built.query(

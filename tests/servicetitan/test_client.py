@@ -596,7 +596,8 @@ async def test_every_request_takes_a_slot_but_those_for_tokens() -> None:
     ledger = Ledger()
     answers = in_turn(httpx.Response(401), httpx.Response(500), httpx.ReadError("cut"), ok())
     server = Server(answers)
-    async with client(server, limiter=ledger) as source:
+    async with client(server) as source:
+        source.share(lambda own: ledger)
         await source.page(JOBS, None, 1)
     assert server.tokens == 2
     assert ledger.taken == len(server.requests) == 4
@@ -616,7 +617,8 @@ async def test_the_slot_is_held_until_the_headers_and_not_during_the_body() -> N
         held.append(("headers", ledger.held))
         return httpx.Response(200, stream=Body())
 
-    async with client(Server(app), limiter=ledger) as source:
+    async with client(Server(app)) as source:
+        source.share(lambda own: ledger)
         await source.page(JOBS, None, 1)
     assert held == [("headers", 1), ("body", 0)]
 
@@ -633,7 +635,8 @@ async def test_a_cancelled_request_gives_everything_back() -> None:
         return ok()
 
     ledger = Ledger()
-    async with client(Server(app), limiter=ledger, max_concurrency=2) as source:
+    async with client(Server(app), max_concurrency=2) as source:
+        source.share(lambda own: ledger)
         for _ in range(5):
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.01):

@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
+from st_kpi.columns import Column, ColumnType
 from st_kpi.servicetitan.models.base import Nested
 from st_kpi.servicetitan.query import Created, Modified, export_query, list_query
 from st_kpi.servicetitan.registry import REGISTRY, Entity, History
-from st_kpi.servicetitan.schema import Column, ColumnType, columns, known_fields, lines
+from st_kpi.servicetitan.schema import columns, known_fields, lines
 
 OPENAPI = Path(__file__).resolve().parents[3] / "shared" / "openapi"
 

@@ -10,7 +10,8 @@ import yaml
 from st_kpi.sql import document
 from st_kpi.sql.definition import changed, fingerprint
 from st_kpi.sql.lint import inspect, lint
-from st_kpi.sql.statements import default_root, in_order, read_statements
+from st_kpi.sql.statements import default_root, in_order
+from tests.support.statements import read_statements
 
 PROJECT = inspect()
 DOCUMENT = default_root().parent / document.DOCUMENT

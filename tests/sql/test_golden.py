@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from st_kpi.sql.statements import default_root, read_statements
+from st_kpi.sql.statements import default_root
 from st_kpi.sql.transpile import to_duckdb
+from tests.support.statements import read_statements
 
 GOLDEN = Path(__file__).parent / "golden"
 STATEMENTS = {f"{s.name}.sql": s.sql for s in read_statements(default_root())}

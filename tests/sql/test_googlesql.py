@@ -15,12 +15,12 @@ import pytest
 
 from st_kpi.contributions import contributions_select
 from st_kpi.mappings import TYPE_COLUMNS, TYPE_TABLE, UNIT_COLUMNS, UNIT_TABLE
+from st_kpi.parameters import PARAMETERS
+from st_kpi.servicetitan.tables import raw_tables
 from st_kpi.sql.inline import filling, inlined, upstream
 from st_kpi.sql.lint import KPI_COLUMNS, KPI_TABLE, inspect
-from st_kpi.sql.rules import PARAMETERS
 from st_kpi.sql.statements import CONTRIBUTIONS, Adds, Statement
 from st_kpi.warehouse.duckdb import DuckDBWarehouse
-from st_kpi.warehouse.tables import raw_tables
 from tests.sql import googlesql, seeded
 
 PROJECT = inspect()
@@ -61,7 +61,7 @@ class Built:
         self.params = PARAMETER_SETS[settings]
         self.rows = seeded.rows(seed)
         self.warehouse = DuckDBWarehouse(":memory:")
-        self.warehouse.ensure_raw()
+        self.warehouse.ensure(raw_tables())
         self.raw: dict[str, str] = {}
         for table in raw_tables():
             kinds = {c.name: c.type for c in table.columns}

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from st_kpi.errors import SqlError
+from st_kpi.parameters import PARAMETERS
 from st_kpi.sql.lint import inspect, lint, refuse
-from st_kpi.sql.rules import PARAMETERS, partition_filter
-from st_kpi.sql.statements import default_root, in_order, read_statements
+from st_kpi.sql.statements import default_root, in_order
+from tests.support.statements import read_statements
 
 #: A card without the parts that may be left out.
 CARD = (default_root() / "kpis" / "leads" / "card.yaml").read_text(encoding="utf-8")
@@ -205,35 +206,6 @@ def test_what_is_allowed(tmp_path: Path, body: str) -> None:
 )
 def test_header(tmp_path: Path, text: str, rule: str) -> None:
     assert ("made.sql", 1, rule) in found(project(tmp_path, {"made.sql": text}))
-
-
-PARTITIONED = {"st_staging.a": "d"}
-
-
-@pytest.mark.parametrize(
-    ("body", "lines"),
-    [
-        pytest.param("SELECT x FROM st_staging.a", [3], id="no condition"),
-        pytest.param("SELECT x\nFROM st_staging.a\nWHERE x > 1", [3], id="another column"),
-        pytest.param("SELECT x FROM st_staging.a WHERE EXTRACT(YEAR FROM d) = 2025", [3], id="not bare"),
-        pytest.param(
-            "WITH one AS (\n  SELECT x FROM st_staging.a\n)\nSELECT x FROM one WHERE d = @as_of", [4], id="outside the CTE"
-        ),
-        pytest.param("SELECT x FROM st_staging.a WHERE d = @as_of", [], id="a day"),
-        pytest.param("SELECT a.x FROM st_staging.a AS a WHERE a.d BETWEEN @as_of AND @as_of", [], id="days"),
-        pytest.param(
-            "SELECT b.x FROM st_staging.b AS b JOIN st_staging.a AS a ON a.x = b.x AND a.d >= @as_of", [], id="in ON"
-        ),
-        pytest.param("SELECT x FROM st_staging.b", [], id="a table without partitions"),
-    ],
-)  # fmt: skip
-def test_a_partitioned_table_is_read_by_its_partitions(
-    tmp_path: Path, body: str, lines: list[int]
-) -> None:
-    root = project(tmp_path, {"made.sql": HEADER + body})
-    (statement,) = read_statements(root)
-    assert [line for line, _ in partition_filter(statement, PARTITIONED)] == lines
-    assert not list(partition_filter(statement, {}))
 
 
 CHECKED = """\

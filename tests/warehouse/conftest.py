@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from st_kpi.servicetitan.tables import raw_tables
 from st_kpi.warehouse.base import Warehouse
 from st_kpi.warehouse.duckdb import DuckDBWarehouse
 from tests.bigquery_emulator import emptied
@@ -20,7 +21,7 @@ def loader(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Loader]:
     warehouse: Warehouse
     if request.param == "duckdb":
         warehouse = DuckDBWarehouse(":memory:")
-        warehouse.ensure_raw()
+        warehouse.ensure(raw_tables())
     elif request.param == "bigquery":
         warehouse = emptied(request.getfixturevalue("bigquery_url"))
     else:

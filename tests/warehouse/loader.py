@@ -7,9 +7,9 @@ from typing import Any
 from uuid import uuid4
 
 from st_kpi.servicetitan.registry import REGISTRY
+from st_kpi.servicetitan.tables import line_table, record_table
 from st_kpi.typed import Stamp, TypedPage, Typer
 from st_kpi.warehouse.base import Merged, Reading, TypedFiles, Warehouse
-from st_kpi.warehouse.tables import line_table, record_table
 from st_kpi.windows import Window
 
 

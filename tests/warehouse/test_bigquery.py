@@ -11,16 +11,16 @@ import pytest
 from google.api_core.exceptions import BadRequest
 from google.cloud import bigquery
 
+from st_kpi.columns import ColumnType
 from st_kpi.errors import ConfigurationError, NothingLoaded, StKpiError, WarehouseError
 from st_kpi.servicetitan.registry import REGISTRY
-from st_kpi.servicetitan.schema import ColumnType
+from st_kpi.servicetitan.tables import raw_tables, record_table
 from st_kpi.warehouse import open_warehouse
 from st_kpi.warehouse.base import BigQueryOptions, Merged, TypedFiles
 from st_kpi.warehouse.bigquery import BigQueryWarehouse
 from st_kpi.warehouse.bigquery_client import Jobs, parquet_schema
 from st_kpi.warehouse.bigquery_load import combine
 from st_kpi.warehouse.labels import labels
-from st_kpi.warehouse.tables import record_table
 from tests.bigquery_emulator import PROJECT, emptied, opened, options
 from tests.warehouse.faulty import Fault, Faulty, faulty
 from tests.warehouse.loader import Loader, invoice
@@ -95,7 +95,7 @@ def test_nothing_is_asked_twice_where_all_is_as_it_should_be(loader: Loader, pro
         return None
 
     proxy.fault = note
-    opened(proxy.url).ensure_raw()
+    opened(proxy.url).ensure(raw_tables())
     assert len(asked) <= 5
 
 
@@ -104,14 +104,14 @@ def test_a_column_that_somebody_changed_is_named_before_anything_is_written(url:
     jobs.client.create_dataset("st_raw")
     jobs.run("CREATE TABLE st_raw.invoices (tenant_id INT64, id STRING)")
     with pytest.raises(WarehouseError, match=r"Column id of st_raw\.invoices is STRING.* INT64"):
-        opened(url, "retyped").ensure_raw()
+        opened(url, "retyped").ensure(raw_tables())
     assert [d.dataset_id for d in jobs.client.list_datasets()] == ["st_raw"]
     assert [t.table_id for t in jobs.client.list_tables("st_raw")] == ["invoices"]
 
 
 def test_datasets_elsewhere_are_named(loader: Loader, url: str) -> None:
     with pytest.raises(WarehouseError, match=r"lies in US.* says EU: write location=US"):
-        opened(url, location="EU").ensure_raw()
+        opened(url, location="EU").ensure(raw_tables())
 
 
 def test_reading_before_the_first_load_says_what_to_do(url: str) -> None:

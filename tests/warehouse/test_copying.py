@@ -10,6 +10,7 @@ import pytest
 
 from st_kpi.copying import copy
 from st_kpi.errors import ConfigurationError
+from st_kpi.servicetitan.tables import raw_tables
 from st_kpi.warehouse.base import Warehouse
 from st_kpi.warehouse.duckdb import DuckDBWarehouse
 from tests.bigquery_emulator import emptied
@@ -23,7 +24,7 @@ CONTRIBUTION = (77, "leads", Decimal("0.123456789"), datetime(2025, 1, 2, tzinfo
 def source(tmp_path: Path) -> Iterator[DuckDBWarehouse]:
     """A file's worth of raw rows with lines, unknown fields and odd words, and a published table."""
     warehouse = DuckDBWarehouse(":memory:")
-    warehouse.ensure_raw()
+    warehouse.ensure(raw_tables())
     loader = Loader(tmp_path, warehouse)
     odd = invoice(2, 0, "-0.01") | {"summary": 'Ünïcode "quoted"\n', "brandNew": {"a": [1, None]}}
     loader.load("invoices", [invoice(1, 5, "100.5", "7", "7"), odd, invoice(3, 7, "3")])

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from st_kpi.errors import ConfigurationError, NothingLoaded, WarehouseLocked
+from st_kpi.servicetitan.tables import raw_tables
 from st_kpi.warehouse import open_warehouse
 from st_kpi.warehouse.duckdb import DuckDBWarehouse
 from tests.warehouse.loader import Loader, invoice
@@ -15,7 +16,7 @@ from tests.warehouse.loader import Loader, invoice
 
 def test_a_merge_is_part_of_the_transaction_around_it(tmp_path: Path) -> None:
     warehouse = DuckDBWarehouse(":memory:")
-    warehouse.ensure_raw()
+    warehouse.ensure(raw_tables())
     loader = Loader(tmp_path, warehouse)
 
     class Stop(Exception):
@@ -36,7 +37,7 @@ def test_any_file_name_will_do(tmp_path: Path, name: str) -> None:
     """DuckDB names a database after its file, and the default one shares its name with a schema."""
     url = f"duckdb:///{tmp_path}/{name}.duckdb"
     with open_warehouse(url) as warehouse:
-        warehouse.ensure_raw()
+        warehouse.ensure(raw_tables())
         warehouse.replace_table("st_kpi.kpi_weekly", "SELECT 1 AS n")
     with open_warehouse(url, read_only=True) as warehouse:
         assert warehouse.table_exists("st_kpi.kpi_weekly")

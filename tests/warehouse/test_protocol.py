@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from st_kpi.columns import ColumnType
 from st_kpi.servicetitan.registry import REGISTRY
-from st_kpi.servicetitan.schema import ColumnType
+from st_kpi.servicetitan.tables import raw_tables, record_table
 from st_kpi.warehouse.base import Merged, Reading, TypedFiles
-from st_kpi.warehouse.tables import record_table
 from st_kpi.windows import Window
 from tests.warehouse.loader import Loader, invoice
 
@@ -279,7 +279,7 @@ def test_a_fingerprint_tells_rows_apart_but_not_their_order(loader: Loader) -> N
 
 def test_new_columns_are_added_and_rows_kept(loader: Loader) -> None:
     loader.warehouse.insert("st_raw.customers", [{"tenant_id": 77, "id": 1}])
-    loader.warehouse.ensure_raw(frozenset({"customers"}))
+    loader.warehouse.ensure(raw_tables(frozenset({"customers"})))
     found = loader.warehouse.query("SELECT id, name FROM st_raw.customers")
     assert found == [{"id": 1, "name": None}]
 

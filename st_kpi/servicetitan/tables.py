@@ -1,39 +1,17 @@
 """The raw tables an entity becomes, derived from its model."""
 
 import hashlib
-from dataclasses import dataclass
 
+from st_kpi.columns import Column, ColumnType, RawTable
 from st_kpi.servicetitan.registry import REGISTRY, Entity
-from st_kpi.servicetitan.schema import COMMON, Column, ColumnType, columns, lines
-
-#: The schemas of a warehouse; datasets, as BigQuery calls them.
-SCHEMAS = ("st_raw", "st_staging", "st_ref", "st_dim", "st_kpi", "st_ops")
-
-
-@dataclass(frozen=True)
-class RawTable:
-    """A table of ``st_raw``: one row per record, or per line nested in one.
-
-    ``key`` identifies a row of the source within a tenant, and is None where the source has no such thing.
-    """
-
-    name: str
-    columns: tuple[Column, ...]
-    key: str | None
-
-    @property
-    def qualified(self) -> str:
-        return f"st_raw.{self.name}"
-
-    @property
-    def column_names(self) -> tuple[str, ...]:
-        return tuple(column.name for column in self.columns)
+from st_kpi.servicetitan.schema import COMMON, columns, lines
 
 
 def record_table(entity: Entity, personal: frozenset[str] = frozenset()) -> RawTable:
     """The table of the entity's records; ``personal`` names the entities whose personal fields are loaded."""
     own = columns(entity.model, personal=entity.name in personal)
-    return RawTable(entity.name, _with_common((), own), entity.key)
+    description = f"One record of the ServiceTitan entity {entity.name}, in its newest version."
+    return RawTable(entity.name, _with_common((), own), entity.key, description)
 
 
 def line_table(entity: Entity, personal: frozenset[str] = frozenset()) -> RawTable | None:
@@ -43,7 +21,10 @@ def line_table(entity: Entity, personal: frozenset[str] = frozenset()) -> RawTab
         return None
     head = (Column(entity.parent_key, ColumnType.INT64), Column("line", ColumnType.INT64))
     own = columns(nested.model, personal=entity.name in personal)
-    return RawTable(entity.lines, _with_common(head, own), entity.parent_key)
+    description = (
+        f"One line within a record of the ServiceTitan entity {entity.name}, in its newest version."
+    )
+    return RawTable(entity.lines, _with_common(head, own), entity.parent_key, description)
 
 
 def fingerprint(entity: Entity, personal: frozenset[str], test_customer_pattern: str) -> str:
