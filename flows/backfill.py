@@ -10,18 +10,18 @@ from prefect.runtime import flow_run
 from flows.daily_sync import daily_sync
 from flows.ingest_chunk import run_here
 from flows.parameters import EntityName, days_in_a_name
-from st_kpi import manifest, problems
 from st_kpi.errors import DiskFull, RunFailed
-from st_kpi.planning import Chunk, source_time, wanted_entities, wanted_window
+from st_kpi.ingest import manifest, problems
+from st_kpi.ingest.plan import Chunk, source_time, wanted_entities, wanted_window
+from st_kpi.ingest.session import Session, shared_session
 from st_kpi.servicetitan.registry import Changes
 from st_kpi.servicetitan.registry import entity as entity_named
-from st_kpi.session import Session, shared_session
 from st_kpi.windows import Window
 from tasks import events
 from tasks.artifacts import ProgressBar, completeness_table
 from tasks.chunks import plan_chunks
 from tasks.fan_out import FanOut, hand_over, require_room_for
-from tasks.google import google_credentials
+from tasks.gcp_credentials import google_credentials
 from tasks.limits import ensure_limits, release_limits
 from tasks.states import completed
 from tasks.watermarks import save_watermarks

@@ -8,14 +8,14 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from flows.parameters import EntityName
-from st_kpi import manifest, problems
 from st_kpi.errors import DiskFull, NothingLoaded, RunFailed
-from st_kpi.ingest import advanced
-from st_kpi.manifest import Kind, Watermark
-from st_kpi.planning import Chunk, source_time, wanted_entities
+from st_kpi.ingest import manifest, problems
+from st_kpi.ingest.changes import sweep_due
+from st_kpi.ingest.chunk import advanced
+from st_kpi.ingest.manifest import Kind, Watermark
+from st_kpi.ingest.plan import Chunk, source_time, wanted_entities
+from st_kpi.ingest.session import Session, shared_session
 from st_kpi.servicetitan.registry import Changes, Entity, History
-from st_kpi.session import Session, shared_session
-from st_kpi.sync import sweep_due
 from tasks import events
 from tasks.artifacts import changes_table
 from tasks.chunks import (
@@ -27,7 +27,7 @@ from tasks.chunks import (
     store_chunk,
     touched_windows,
 )
-from tasks.google import google_credentials
+from tasks.gcp_credentials import google_credentials
 from tasks.limits import ensure_limits, release_limits
 from tasks.states import completed
 from tasks.watermarks import move_watermark, read_watermarks, save_watermarks

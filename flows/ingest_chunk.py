@@ -6,12 +6,12 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from flows.parameters import EntityName
-from st_kpi.planning import Chunk
-from st_kpi.session import current_session, shared_session
+from st_kpi.ingest.plan import Chunk
+from st_kpi.ingest.session import current_session, shared_session
 from st_kpi.settings import load_settings
 from st_kpi.windows import Window
 from tasks.chunks import fetch_chunk, store_chunk
-from tasks.google import google_credentials
+from tasks.gcp_credentials import google_credentials
 from tasks.limits import ensure_limits
 from tasks.states import completed
 

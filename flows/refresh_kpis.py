@@ -5,12 +5,12 @@ from datetime import date, datetime
 from prefect import flow
 from prefect.runtime import flow_run
 
-from st_kpi.build import BuildResult
-from st_kpi.session import current_session, shared_session
+from st_kpi.ingest.session import current_session, shared_session
+from st_kpi.kpis.build import BuildResult
 from st_kpi.settings import load_settings
 from tasks import events
 from tasks.artifacts import bytes_table, checks_table, kpi_link, kpi_table
-from tasks.google import google_credentials
+from tasks.gcp_credentials import google_credentials
 from tasks.kpis import build_kpis, check_results, lint_sql, restated_weeks, weekly_kpis
 from tasks.limits import ensure_caps
 from tasks.states import completed

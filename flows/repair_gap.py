@@ -8,14 +8,14 @@ from prefect.runtime import flow_run
 
 from flows.ingest_chunk import run_here
 from flows.parameters import EntityName, days_in_a_name
-from st_kpi import manifest, problems
 from st_kpi.errors import RunFailed
-from st_kpi.planning import Chunk, source_time, wanted_entities, wanted_window
-from st_kpi.session import Session, shared_session
+from st_kpi.ingest import manifest, problems
+from st_kpi.ingest.plan import Chunk, source_time, wanted_entities, wanted_window
+from st_kpi.ingest.session import Session, shared_session
 from tasks import events
 from tasks.artifacts import completeness_table
 from tasks.chunks import find_gaps
-from tasks.google import google_credentials
+from tasks.gcp_credentials import google_credentials
 from tasks.limits import ensure_limits
 from tasks.states import completed
 

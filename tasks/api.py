@@ -7,7 +7,7 @@ import httpx
 from prefect.exceptions import PrefectException
 
 from st_kpi.errors import RunFailed
-from st_kpi.prefect_server import KEPT
+from st_kpi.local.private_server import KEPT
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from prefect.artifacts import (
     aupdate_progress_artifact,
 )
 
-from st_kpi.published import NOTHING
+from st_kpi.reporting.published import NOTHING
 
 
 async def completeness_table(rows: list[dict[str, Any]]) -> None:

@@ -10,7 +10,7 @@ from prefect.events.filters import AutomationFilter, AutomationFilterName
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.events.schemas.events import ResourceSpecification
 
-from st_kpi.prefect_server import HEARTBEAT_SECONDS
+from st_kpi.local.private_server import HEARTBEAT_SECONDS
 
 #: After how long a silence a run is dead.
 DEAD_AFTER = timedelta(seconds=4 * HEARTBEAT_SECONDS)

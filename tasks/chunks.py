@@ -9,12 +9,12 @@ from prefect.assets import materialize
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 
-from st_kpi import ingest, planning, sync
 from st_kpi.errors import IncompleteChunk
-from st_kpi.manifest import Kind, Watermark
-from st_kpi.planning import Chunk, Gap
+from st_kpi.ingest import changes, chunk, plan
+from st_kpi.ingest.manifest import Kind, Watermark
+from st_kpi.ingest.plan import Chunk, Gap
+from st_kpi.ingest.session import shared_session
 from st_kpi.servicetitan.registry import entity as entity_named
-from st_kpi.session import shared_session
 from st_kpi.warehouse.base import Merged
 from st_kpi.windows import Window
 from tasks import SERVICETITAN_API, WAREHOUSE_WRITE, raw_asset
@@ -34,7 +34,7 @@ def _moved_while_read(task: Task[..., Any], run: TaskRun, state: State[Any]) -> 
 async def plan_chunks(entity: str, start: datetime, end: datetime) -> list[Chunk]:
     """The chunks of an entity that are still to be fetched for ``createdOn`` in ``[start, end)``."""
     async with shared_session() as session:
-        return await planning.plan(session, entity_named(entity), Window(start, end))
+        return await plan.plan(session, entity_named(entity), Window(start, end))
 
 
 @task(
@@ -46,7 +46,7 @@ async def plan_chunks(entity: str, start: datetime, end: datetime) -> list[Chunk
 async def find_gaps(entity: str, start: datetime, end: datetime) -> list[Chunk]:
     """The chunks in which source and warehouse hold different numbers of rows for ``createdOn`` in ``[start, end)``."""
     async with shared_session() as session:
-        return await planning.gaps(session, entity_named(entity), Window(start, end))
+        return await plan.gaps(session, entity_named(entity), Window(start, end))
 
 
 @task(
@@ -58,7 +58,7 @@ async def find_gaps(entity: str, start: datetime, end: datetime) -> list[Chunk]:
 async def compare_history(entity: str, until: datetime) -> Gap | None:
     """The days in which the source holds another number of rows than what was loaded of it, if any."""
     async with shared_session() as session:
-        return await planning.gap_in_history(session, entity_named(entity), until)
+        return await plan.gap_in_history(session, entity_named(entity), until)
 
 
 @task(
@@ -70,7 +70,7 @@ async def compare_history(entity: str, until: datetime) -> Gap | None:
 async def new_windows(entity: str, now: datetime) -> list[Chunk]:
     """The windows of what was created since the history was last read."""
     async with shared_session() as session:
-        return await sync.new_windows(session, entity_named(entity), now)
+        return await changes.new_windows(session, entity_named(entity), now)
 
 
 @task(
@@ -84,7 +84,7 @@ async def touched_windows(
 ) -> tuple[list[Chunk], Watermark]:
     """The windows of an entity without a key to read anew, and the watermark that then holds."""
     async with shared_session() as session:
-        return await sync.touched_windows(session, entity_named(entity), mark, now, run_id)
+        return await changes.touched_windows(session, entity_named(entity), mark, now, run_id)
 
 
 @task(
@@ -98,10 +98,10 @@ async def touched_windows(
 )
 async def fetch_chunk(
     entity: str, window: Window | None, run_id: str, kind: Kind | None = None
-) -> ingest.Fetched:
+) -> chunk.Fetched:
     """Every page of a chunk, typed on disk."""
     async with shared_session() as session:
-        return await ingest.fetch(session, entity_named(entity), window, run_id, kind)
+        return await chunk.fetch(session, entity_named(entity), window, run_id, kind)
 
 
 @task(
@@ -113,10 +113,10 @@ async def fetch_chunk(
     retry_condition_fn=_moved_while_read,
     cache_policy=NO_CACHE,
 )
-async def fetch_changes(entity: str, mark: Watermark, run_id: str) -> ingest.Fetched:
+async def fetch_changes(entity: str, mark: Watermark, run_id: str) -> chunk.Fetched:
     """What changed since the watermark, or the next stretch of it, typed on disk."""
     async with shared_session() as session:
-        return await sync.fetch_changes(session, entity_named(entity), mark, run_id)
+        return await changes.fetch_changes(session, entity_named(entity), mark, run_id)
 
 
 @task(
@@ -128,15 +128,13 @@ async def fetch_changes(entity: str, mark: Watermark, run_id: str) -> ingest.Fet
     retry_condition_fn=_moved_while_read,
     cache_policy=NO_CACHE,
 )
-async def fetch_sweep(entity: str, now: datetime, run_id: str) -> ingest.Fetched:
+async def fetch_sweep(entity: str, now: datetime, run_id: str) -> chunk.Fetched:
     """What the list says was modified within the lookback, typed on disk."""
     async with shared_session() as session:
-        return await sync.fetch_sweep(session, entity_named(entity), now, run_id)
+        return await changes.fetch_sweep(session, entity_named(entity), now, run_id)
 
 
-async def store_chunk(
-    fetched: ingest.Fetched, run_id: str, mark: Watermark | None = None
-) -> Merged:
+async def store_chunk(fetched: chunk.Fetched, run_id: str, mark: Watermark | None = None) -> Merged:
     """A fetched chunk merged and recorded in one transaction, with the watermark it brings forward."""
     task = _store.with_options(assets=[raw_asset(fetched.entity.name)])
     return await task(fetched, run_id, mark)
@@ -149,6 +147,6 @@ async def store_chunk(
     tags={WAREHOUSE_WRITE},
     cache_policy=NO_CACHE,
 )
-async def _store(fetched: ingest.Fetched, run_id: str, mark: Watermark | None) -> Merged:
+async def _store(fetched: chunk.Fetched, run_id: str, mark: Watermark | None) -> Merged:
     async with shared_session() as session:
-        return await asyncio.to_thread(ingest.store, session, fetched, run_id, mark)
+        return await asyncio.to_thread(chunk.store, session, fetched, run_id, mark)

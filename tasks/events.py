@@ -10,8 +10,8 @@ from uuid import NAMESPACE_URL, uuid5
 
 from prefect.events import emit_event
 
-from st_kpi.planning import Gap
-from st_kpi.reported import Restated
+from st_kpi.ingest.plan import Gap
+from st_kpi.kpis.history.restatements import Restated
 
 ENTITY_LOADED = "st-kpi.entity.loaded"
 SYNC_COMPLETED = "st-kpi.sync.completed"

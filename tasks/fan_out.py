@@ -7,7 +7,7 @@ from prefect.deployments import arun_deployment
 from prefect.exceptions import PrefectException
 
 from st_kpi.errors import ConfigurationError, RunFailed
-from st_kpi.planning import Chunk
+from st_kpi.ingest.plan import Chunk
 from st_kpi.settings import Settings
 
 #: The deployment that runs one chunk.

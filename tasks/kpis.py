@@ -7,13 +7,13 @@ from prefect import task
 from prefect.assets import Asset, materialize
 from prefect.cache_policies import NO_CACHE
 
-from st_kpi import published
-from st_kpi.build import BuildResult, build
-from st_kpi.checks import results_of
-from st_kpi.reported import Restated, restated
+from st_kpi.ingest.session import shared_session
+from st_kpi.kpis.build import BuildResult, build
+from st_kpi.kpis.checks import results_of
+from st_kpi.kpis.definitions.lint import lint, refuse
+from st_kpi.kpis.history.restatements import Restated, restated
+from st_kpi.reporting import published
 from st_kpi.servicetitan.registry import REGISTRY
-from st_kpi.session import shared_session
-from st_kpi.sql.lint import lint, refuse
 from tasks import WAREHOUSE_WRITE, raw_asset
 
 

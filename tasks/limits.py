@@ -21,9 +21,9 @@ from prefect.concurrency.services import ConcurrencySlotAcquisitionService
 from prefect.exceptions import ObjectAlreadyExists, PrefectHTTPStatusError
 
 from st_kpi.errors import ConfigurationError
-from st_kpi.prefect_server import is_private
+from st_kpi.ingest.session import shared_session
+from st_kpi.local.private_server import is_private
 from st_kpi.servicetitan.rate import Limiter
-from st_kpi.session import shared_session
 from tasks import SERVICETITAN_API, WAREHOUSE_WRITE
 from tasks.automations import create_absent
 

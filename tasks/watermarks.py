@@ -14,9 +14,9 @@ from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectHTTPStatusError
 from pydantic import Field
 
-from st_kpi import manifest, sync
-from st_kpi.manifest import Watermark
-from st_kpi.session import shared_session
+from st_kpi.ingest import changes, manifest
+from st_kpi.ingest.manifest import Watermark
+from st_kpi.ingest.session import shared_session
 
 
 class EntityWatermark(Block):
@@ -51,7 +51,7 @@ async def read_watermarks() -> dict[str, Watermark]:
         known = await asyncio.to_thread(manifest.watermarks, session)
         blocks = await _blocks(session.tenant_id)
     return {
-        entity: sync.earlier(entity, mark, blocks.get(entity)) for entity, mark in known.items()
+        entity: changes.earlier(entity, mark, blocks.get(entity)) for entity, mark in known.items()
     }
 
 

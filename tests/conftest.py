@@ -8,13 +8,16 @@ from pathlib import Path
 import httpx
 import pytest
 
+from st_kpi.ingest.normalize import Typer
+from st_kpi.ingest.session import Session, credentials
 from st_kpi.sandbox import Company, Credentials, create_app, generate_company
 from st_kpi.servicetitan.client import ServiceTitan
 from st_kpi.servicetitan.tables import raw_tables
-from st_kpi.session import Session, credentials
 from st_kpi.settings import Settings, load_settings
-from st_kpi.typed import Typer
-from st_kpi.warehouse.duckdb import DuckDBWarehouse
+from st_kpi.warehouse.duckdb.engine import DuckDBWarehouse
+
+#: Fixtures of tests that write their raw rows out.
+pytest_plugins = ["tests.support.raw_rows"]
 
 
 @pytest.fixture(autouse=True)
@@ -76,7 +79,7 @@ def prefect_server() -> Iterator[str]:
     """A real Prefect server for the tests of flows."""
     from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 
-    from st_kpi.prefect_server import prefect_api
+    from st_kpi.local.private_server import prefect_api
 
     # Prefect read its settings when the test modules were imported.
     with (
@@ -89,7 +92,7 @@ def prefect_server() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def bigquery_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of an emulated BigQuery of this worker, which its tests empty in turn."""
-    from tests.bigquery_emulator import HOME, emulator
+    from tests.support.bigquery_emulator import HOME, emulator
 
     if not (HOME / "installed").is_file():
         pytest.skip("there is no BigQuery emulator here: run scripts/emulator")

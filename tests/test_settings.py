@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from st_kpi.errors import ConfigurationError
-from st_kpi.session import credentials
+from st_kpi.ingest.session import credentials
 from st_kpi.settings import load_settings
 
 

@@ -22,12 +22,12 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from st_kpi.demo import sandbox
-from st_kpi.prefect_server import prefect_api
+from st_kpi.cli.demo import sandbox
+from st_kpi.ingest.session import credentials
+from st_kpi.local.private_server import prefect_api
 from st_kpi.sandbox.company import Credentials
 from st_kpi.servicetitan.client import ServiceTitan
 from st_kpi.servicetitan.registry import REGISTRY
-from st_kpi.session import credentials
 from st_kpi.settings import load_settings
 
 BIG = ("jobs", "estimates", "invoices", "payments")

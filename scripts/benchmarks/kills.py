@@ -17,9 +17,9 @@ from random import Random
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from st_kpi.demo import sandbox
-from st_kpi.prefect_server import prefect_api
-from tests.killing import Ordeal
+from st_kpi.cli.demo import sandbox
+from st_kpi.local.private_server import prefect_api
+from tests.support.killing import Ordeal
 
 #: As a bad day of the real API, all at once.
 ROUGH = ("rate-limit=0.02", "server-error=0.03", "cut-connection=0.02", "truncated-json=0.02",

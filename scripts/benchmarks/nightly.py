@@ -22,13 +22,13 @@ from typing import NamedTuple
 
 import duckdb
 
-from st_kpi.build import BuildResult, build
-from st_kpi.diff import diff
-from st_kpi.explain import explain
+from st_kpi.kpis.build import BuildResult, build
+from st_kpi.reporting.diff import diff
+from st_kpi.reporting.explain import explain
 from st_kpi.servicetitan.tables import raw_tables
 from st_kpi.settings import Settings
 from st_kpi.warehouse import Warehouse, open_warehouse
-from st_kpi.warehouse.operations import HISTORY
+from st_kpi.warehouse.system_tables import HISTORY
 
 #: Of the newest so many rows of each table, most changes are made.
 RECENT = 20_000

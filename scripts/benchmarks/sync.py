@@ -26,13 +26,13 @@ from typing import Any
 import httpx
 from backfill import run
 
-from st_kpi import child
-from st_kpi.demo import sandbox
-from st_kpi.prefect_server import prefect_api
+from st_kpi.cli.demo import sandbox
+from st_kpi.ingest.session import credentials
+from st_kpi.local.private_server import prefect_api
+from st_kpi.local.process import start_process
 from st_kpi.sandbox.company import Credentials
 from st_kpi.servicetitan.client import ServiceTitan
 from st_kpi.servicetitan.registry import REGISTRY
-from st_kpi.session import credentials
 from st_kpi.settings import load_settings
 
 ST_KPI = [sys.executable, "-m", "st_kpi"]
@@ -121,7 +121,7 @@ def told(url: str) -> dict[str, Any]:
 def rough(scale: float, seed: int) -> Iterator[str]:
     """A tenant with records of 6 MB; its address."""
     arguments = ["--scale", str(scale), "--seed", str(seed), "--fault", "huge-record=1"]
-    with child.start("st_kpi.sandbox", arguments, stdout=subprocess.PIPE) as process:
+    with start_process("st_kpi.sandbox", arguments, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
             yield process.stdout.readline().rsplit(" ", 1)[1].strip()

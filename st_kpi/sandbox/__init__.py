@@ -6,9 +6,9 @@ Nothing here imports the rest of the product.
 from st_kpi.sandbox.app import create_app
 from st_kpi.sandbox.books import Books, BookValue
 from st_kpi.sandbox.company import Company, Credentials
-from st_kpi.sandbox.faults import Fault, Faults, misbehave
+from st_kpi.sandbox.faults.app import Fault, Faults, misbehave
 from st_kpi.sandbox.generate import generate_company
-from st_kpi.sandbox.life import live
+from st_kpi.sandbox.life.day import live
 from st_kpi.sandbox.serve import serve
 
 __all__ = [

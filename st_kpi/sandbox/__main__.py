@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from st_kpi.sandbox.faults import Faults
+from st_kpi.sandbox.faults.app import Faults
 from st_kpi.sandbox.serve import serve
 
 

@@ -23,7 +23,7 @@ from starlette.routing import Route
 from st_kpi.sandbox.books import Books
 from st_kpi.sandbox.clock import iso, ticks
 from st_kpi.sandbox.company import Company
-from st_kpi.sandbox.life import live
+from st_kpi.sandbox.life.day import live
 
 
 def about_routes(company: Company, counters: Callable[[], Mapping[str, Any]]) -> list[Route]:

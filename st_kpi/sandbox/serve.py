@@ -10,7 +10,7 @@ import uvicorn
 
 from st_kpi.sandbox.app import create_app
 from st_kpi.sandbox.company import Company
-from st_kpi.sandbox.faults import Faults, misbehave
+from st_kpi.sandbox.faults.app import Faults, misbehave
 from st_kpi.sandbox.generate import generate_company
 
 

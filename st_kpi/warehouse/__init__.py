@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 from st_kpi.errors import ConfigurationError
 from st_kpi.settings import Settings
 from st_kpi.warehouse.base import BigQueryOptions, Warehouse
-from st_kpi.warehouse.duckdb import DuckDBWarehouse
+from st_kpi.warehouse.duckdb.engine import DuckDBWarehouse
 
 __all__ = ["BigQueryOptions", "Warehouse", "bigquery_options", "open_warehouse"]
 
@@ -52,7 +52,7 @@ def open_warehouse(
 def _opened(url: str, read_only: bool, create: bool, options: BigQueryOptions | None) -> Warehouse:
     if url.startswith(_BIGQUERY):
         # A second that only those wait for who use it.
-        from st_kpi.warehouse.bigquery import BigQueryWarehouse
+        from st_kpi.warehouse.bigquery.engine import BigQueryWarehouse
 
         project, location = _place(url)
         return BigQueryWarehouse(project, location, options, create=create and not read_only)

@@ -19,8 +19,8 @@ import uvicorn
 
 from st_kpi.sandbox import Company, Credentials, Fault, Faults, create_app, misbehave
 from st_kpi.sandbox.clock import ticks
-from st_kpi.sandbox.fault_names import CATALOGUE
-from st_kpi.sandbox.faults import Misbehaving
+from st_kpi.sandbox.faults.app import Misbehaving
+from st_kpi.sandbox.faults.names import CATALOGUE
 from tests.sandbox.conftest import FORM, Client
 
 ROOT = Path(__file__).resolve().parents[2]

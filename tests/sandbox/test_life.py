@@ -14,7 +14,7 @@ from st_kpi.sandbox import Books, Company, create_app
 from st_kpi.sandbox.clock import DAY, SECOND, iso, ticks
 from st_kpi.sandbox.diary import ADDED, CHANGED, DEACTIVATED, REMOVED, Diary
 from st_kpi.sandbox.endpoints import ENDPOINTS, Active, Endpoint
-from st_kpi.sandbox.life import live
+from st_kpi.sandbox.life.day import live
 from st_kpi.sandbox.reference import NOW
 from st_kpi.sandbox.wire.base import Names
 from tests.sandbox.conftest import Client

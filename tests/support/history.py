@@ -1,8 +1,8 @@
 """The contributions of a build that is past, from those of the last one and the log of what changed since."""
 
-from st_kpi.causes import CONTRIBUTION_CHANGES
-from st_kpi.contributions import COLUMNS
-from st_kpi.sql.statements import CONTRIBUTIONS
+from st_kpi.kpis.contributions import COLUMNS
+from st_kpi.kpis.definitions.statements import CONTRIBUTIONS
+from st_kpi.kpis.history.attribution_sql import CONTRIBUTION_CHANGES
 
 
 def contributions_at(build: int) -> str:

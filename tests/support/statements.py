@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from st_kpi.sql.statements import Statement, read_file, sql_files
+from st_kpi.kpis.definitions.statements import Statement, read_file, sql_files
 
 
 def read_statements(root: Path) -> list[Statement]:

@@ -7,10 +7,10 @@ import pytest
 
 from st_kpi.servicetitan.tables import raw_tables
 from st_kpi.warehouse.base import Warehouse
-from st_kpi.warehouse.duckdb import DuckDBWarehouse
-from tests.bigquery_emulator import emptied
-from tests.warehouse.live import live_warehouse
-from tests.warehouse.loader import Loader
+from st_kpi.warehouse.duckdb.engine import DuckDBWarehouse
+from tests.support.bigquery_emulator import emptied
+from tests.support.live import live_warehouse
+from tests.support.loader import Loader
 
 
 @pytest.fixture(

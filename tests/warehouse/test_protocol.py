@@ -13,7 +13,7 @@ from st_kpi.servicetitan.registry import REGISTRY
 from st_kpi.servicetitan.tables import raw_tables, record_table
 from st_kpi.warehouse.base import Merged, Reading, TypedFiles
 from st_kpi.windows import Window
-from tests.warehouse.loader import Loader, invoice
+from tests.support.loader import Loader, invoice
 
 INVOICES = "SELECT id, sub_total FROM st_raw.invoices ORDER BY id"
 ITEMS = "SELECT invoice_id, line, total_cost FROM st_raw.invoice_items ORDER BY invoice_id, line"

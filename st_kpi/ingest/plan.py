@@ -1,0 +1,187 @@
+"""Which chunks a backfill has to fetch: what is wanted, less what is complete, cut by count."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from st_kpi.errors import ConfigurationError, SourceError
+from st_kpi.ingest import manifest
+from st_kpi.ingest.session import Session
+from st_kpi.servicetitan.query import Created
+from st_kpi.servicetitan.registry import REGISTRY, Entity, History, entity
+from st_kpi.settings import Settings
+from st_kpi.windows import Window, days, differing, joined, missing, months, split
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A window of an entity, or the whole of it, and how many rows it was said to hold."""
+
+    entity: str
+    window: Window | None
+    rows: int
+
+
+@dataclass(frozen=True)
+class Gap:
+    """The tenant's days ``first`` to ``last``, in which source and warehouse do not hold equally many rows."""
+
+    entity: str
+    first: date
+    last: date
+    promised: int
+    stored: int
+
+
+def wanted_entities(names: Iterable[str] | None) -> list[Entity]:
+    """The entities named, or all; raises ``UnknownEntity`` for a name the registry does not have."""
+    return [entity(name) for name in names] if names else list(REGISTRY.values())
+
+
+def check_days(settings: Settings, start: date | None, end: date | None) -> None:
+    """Raise ``ConfigurationError`` for days that leave nothing to load, before anything is started."""
+    first = start or settings.history_start
+    last = end or datetime.now(settings.zone).date()
+    if first > last:
+        raise ConfigurationError(f"The first day {first} is after the last day {last}.")
+
+
+def wanted_window(
+    settings: Settings, start: date | None, end: date | None, now: datetime
+) -> Window:
+    """The window of the local days ``start`` to ``end``; by default from ``history_start`` up to now.
+
+    It never reaches past ``now``, the source's clock, because what is still being created has no fixed membership.
+    Raises ``ConfigurationError`` when it would be empty.
+    """
+    first = start or settings.history_start
+    last = end or now.astimezone(settings.zone).date()
+    check_days(settings, start, end)
+    window = days(first, last, settings.zone)
+    if window.start >= now:
+        raise ConfigurationError(f"The first day {first} is in the future.")
+    return Window(window.start, min(window.end, now))
+
+
+async def plan(session: Session, entity: Entity, wanted: Window) -> list[Chunk]:
+    """The chunks of ``entity`` that ``wanted`` still needs; an entity read whole is always one chunk.
+
+    Asks the source for totals and splits until a chunk holds at most ``rows_per_chunk`` rows. Raises ``SourceError``.
+    """
+    if entity.history is History.WHOLE:
+        count = await session.source.count(entity)
+        return [Chunk(entity.name, None, count.total)]
+    done = await asyncio.to_thread(
+        manifest.complete_windows, session, entity.name, session.typing(entity)
+    )
+    return await cut(session, entity, missing(wanted, done))
+
+
+async def cut(session: Session, entity: Entity, windows: Iterable[Window]) -> list[Chunk]:
+    """Chunks that hold the windows, whatever was fetched before; asks the source for totals. Raises ``SourceError``."""
+    return [chunk for window in windows for chunk in await _split(session, entity, window)]
+
+
+async def gaps(session: Session, entity: Entity, wanted: Window) -> list[Chunk]:
+    """The chunks, of whole days where one differs, in which source and warehouse do not hold equally many rows.
+
+    Compares month by month and then halves what differs. An entity read whole is one chunk or none. Raises
+    ``SourceError``.
+    """
+    if entity.history is History.WHOLE:
+        count = await session.source.count(entity)
+        same = count.total == await asyncio.to_thread(_stored, session, entity, None)
+        return [] if same else [Chunk(entity.name, None, count.total)]
+    found = []
+    for month in months(wanted, session.settings.zone):
+        found += await _differing(session, entity, month)
+    return await cut(session, entity, joined(found))
+
+
+async def gap_in_history(session: Session, entity: Entity, until: datetime) -> Gap | None:
+    """Whether source and warehouse hold equally many rows of what is loaded, created before ``until``.
+
+    One question for each stretch that is loaded, and only where it differs those that narrow the days down: a row too many
+    in one month and one too few in another is left to ``gaps``. Raises ``SourceError``.
+    """
+    done = await asyncio.to_thread(
+        manifest.complete_windows, session, entity.name, session.typing(entity)
+    )
+    found: list[Window] = []
+    for part in joined(done):
+        window = Window(part.start, min(part.end, until))
+        if window.start >= window.end:
+            continue
+        count = await session.source.count(entity, Created(window.start, window.end))
+        if count.total != await asyncio.to_thread(_stored, session, entity, window):
+            for month in months(window, session.settings.zone):
+                found += await _differing(session, entity, month)
+    if not found:
+        return None
+    span = Window(found[0].start, found[-1].end)
+    count = await session.source.count(entity, Created(span.start, span.end))
+    stored = await asyncio.to_thread(_stored, session, entity, span)
+    first, last = span.local_days(session.settings.zone)
+    return Gap(entity.name, first, last, count.total, stored)
+
+
+async def _differing(session: Session, entity: Entity, month: Window) -> list[Window]:
+    """Drive the pure narrowing with the counts of both sides; a month of which nothing is here differs as a whole."""
+    steps = differing(month, session.settings.zone)
+    window = next(steps)
+    while True:
+        count = await session.source.count(entity, Created(window.start, window.end))
+        stored = await asyncio.to_thread(_stored, session, entity, window)
+        if window == month and count.total and not stored:
+            return [month]
+        try:
+            window = steps.send(count.total == stored)
+        except StopIteration as stop:
+            found: list[Window] = stop.value
+            return found
+
+
+def _stored(session: Session, entity: Entity, window: Window | None) -> int:
+    """The rows there are of those that a list of the window shows."""
+    where = "tenant_id = @tenant_id"
+    if entity.all_rows is None:  # the list has no inactive rows, the feed brought them
+        where += " AND COALESCE(active, TRUE)"
+    else:  # what the source no longer has at all
+        where += " AND COALESCE(_content_hash, '') <> 'vanished'"
+    if window is not None:
+        where += " AND created_on >= @start AND created_on < @end"
+    (row,) = session.warehouse.query(
+        f"SELECT COUNT(*) AS n FROM st_raw.{entity.name} WHERE {where}",
+        {
+            "tenant_id": session.tenant_id,
+            "start": window.start if window else None,
+            "end": window.end if window else None,
+        },
+    )
+    return int(row["n"])
+
+
+async def _split(session: Session, entity: Entity, gap: Window) -> list[Chunk]:
+    """Drive the pure splitting with the source's counts."""
+    steps = split(gap, session.settings.zone, session.settings.rows_per_chunk)
+    window = next(steps)
+    while True:
+        count = await session.source.count(entity, Created(window.start, window.end))
+        try:
+            window = steps.send(count.total)
+        except StopIteration as stop:
+            return [Chunk(entity.name, part, rows) for part, rows in stop.value]
+
+
+async def source_time(session: Session) -> datetime:
+    """The source's clock, which the API sends with every answer: ours may be wrong, in UTC."""
+    probe = entity("business_units")
+    count = await session.source.count(probe)
+    if count.server_time is None:
+        raise SourceError(
+            "The answer has no Date header, so it is not known until when rows are there",
+            entity=probe.name,
+            url=session.settings.hosts[0],
+        )
+    return count.server_time

@@ -1,0 +1,1 @@
+"""From raw rows to published numbers: the build, its checks and its history."""

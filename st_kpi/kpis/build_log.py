@@ -1,0 +1,174 @@
+"""The builds there were: one row each in ``st_ops.builds``, and what a KPI's definition was in each.
+
+A build has a number that rises by one; people name it by its number or by the id of its run. What
+changed with each build stands in the logs of ``st_kpi.kpis.history.attribution``, for the last ``keep_builds``.
+"""
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import sqlglot
+
+from st_kpi.errors import ConfigurationError, NothingLoaded
+from st_kpi.kpis.definitions.cards import Card
+from st_kpi.kpis.definitions.statements import Statement
+from st_kpi.warehouse.base import Warehouse
+
+BUILDS = "st_ops.builds"
+
+#: Which day it is and how fresh the rows are belong to a build, not to a definition.
+_NOT_DEFINITION = frozenset({"as_of", "input_watermark"})
+_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Build:
+    """One good build. ``as_of`` is its local day; the other times are UTC.
+
+    ``definitions`` has, per KPI, the version on its card and a fingerprint of its SQL and settings.
+    ``pay_known_until`` is the newest ``createdOn`` of the pay lines, which have no id to know them by.
+    """
+
+    number: int
+    run_id: str
+    as_of: dt.date
+    built_at: dt.datetime
+    input_watermark: dt.datetime | None
+    measured: bool
+    definitions: Mapping[str, str]
+    settings: str
+    mappings: str
+    pay_known_until: dt.datetime | None
+
+    def __str__(self) -> str:
+        return f"{self.number} (run {self.run_id}, as of {self.as_of})"
+
+
+def builds(warehouse: Warehouse) -> list[Build]:
+    """Every build that is kept, oldest first."""
+    if not warehouse.table_exists(BUILDS):
+        return []
+    rows = warehouse.query(
+        "SELECT build, run_id, as_of, built_at, input_watermark, measured, definitions, settings,"
+        f" mappings, pay_known_until FROM {BUILDS} ORDER BY build"
+    )
+    return [
+        Build(
+            int(r["build"]),
+            r["run_id"],
+            r["as_of"],
+            r["built_at"],
+            r["input_watermark"],
+            r["measured"],
+            json.loads(r["definitions"]),
+            r["settings"],
+            r["mappings"],
+            r["pay_known_until"],
+        )
+        for r in rows
+    ]
+
+
+def find(kept: Sequence[Build], wanted: str) -> Build:
+    """The build with this run id, else with this number; the newest where runs share an id.
+
+    Raises ``ConfigurationError`` naming the newest ones there are.
+    """
+    found = [b for b in kept if b.run_id == wanted] or [b for b in kept if str(b.number) == wanted]
+    if found:
+        return found[-1]
+    listed = ", ".join(str(b) for b in kept[-_SHOWN:])
+    more = f"the last {_SHOWN} of {len(kept)}" if len(kept) > _SHOWN else "the builds kept"
+    raise ConfigurationError(f"There is no build {wanted!r}; {more} are: {listed}.")
+
+
+def pair(warehouse: Warehouse, first: str | None, second: str | None) -> tuple[Build, Build]:
+    """The two builds to compare, by default the one before the last and the last.
+
+    Raises ``NothingLoaded`` before the second build, ``ConfigurationError`` for a build that is not
+    kept and for a pair in the wrong order.
+    """
+    kept = builds(warehouse)
+    if not kept:
+        raise NothingLoaded("Nothing is built yet: run `st-kpi backfill`, then `st-kpi build`.")
+    to = find(kept, second) if second else kept[-1]
+    earlier = [b for b in kept if b.number < to.number]
+    if first is None and not earlier:
+        raise NothingLoaded(
+            f"Build {to} is the oldest one kept: there is nothing to compare it with yet."
+            " Run `st-kpi build` again after the next sync."
+        )
+    start = find(kept, first) if first else earlier[-1]
+    if start.number > to.number:
+        raise ConfigurationError(
+            f"Build {start} came after build {to}: name the earlier one with --from."
+        )
+    return start, to
+
+
+def record(warehouse: Warehouse, build: Build, *, keep: int) -> None:
+    """Add the build and let go of all but the last ``keep``."""
+    row = {
+        "build": build.number,
+        "run_id": build.run_id,
+        "as_of": build.as_of,
+        "built_at": build.built_at,
+        "input_watermark": build.input_watermark,
+        "measured": build.measured,
+        "definitions": json.dumps(build.definitions, sort_keys=True),
+        "settings": build.settings,
+        "mappings": build.mappings,
+        "pay_known_until": build.pay_known_until,
+    }
+    warehouse.insert(BUILDS, [row])
+    warehouse.execute(f"DELETE FROM {BUILDS} WHERE build <= {build.number - keep}")
+
+
+def definitions(
+    statements: Sequence[Statement], cards: Mapping[str, Card], params: Mapping[str, object]
+) -> dict[str, str]:
+    """Per KPI, its version and a fingerprint of all SQL behind its numbers and the settings that SQL uses.
+
+    Comments and layout do not count.
+    """
+    by_table: dict[str, list[Statement]] = {}
+    for statement in statements:
+        if statement.table and statement.kpi is None:
+            by_table.setdefault(statement.table, []).append(statement)
+    found = {}
+    for statement in (s for s in statements if s.kpi):
+        parts: dict[str, str] = {}
+        _collect(statement, by_table, params, parts)
+        told = fingerprint(sorted(parts.items()))
+        found[statement.kpi or ""] = f"{cards[statement.kpi or ''].version}:{told}"
+    return found
+
+
+def _collect(
+    statement: Statement,
+    by_table: Mapping[str, Sequence[Statement]],
+    params: Mapping[str, object],
+    parts: dict[str, str],
+) -> None:
+    if statement.name in parts:
+        return
+    used = sorted(statement.parameters - _NOT_DEFINITION)
+    values = [(name, str(params.get(name))) for name in used]
+    parts[statement.name] = f"{_plain(statement.sql)} {values}"
+    for table in statement.reads:
+        for upstream in by_table.get(table, ()):
+            _collect(upstream, by_table, params, parts)
+
+
+@lru_cache(maxsize=256)
+def _plain(sql: str) -> str:
+    return sqlglot.parse_one(sql, read="bigquery").sql("bigquery", comments=False)
+
+
+def fingerprint(parts: Iterable[object]) -> str:
+    """A short text that differs when any part does."""
+    return hashlib.sha256(repr(list(parts)).encode()).hexdigest()[:16]

@@ -1,0 +1,209 @@
+"""Everything that can be known to be wrong with ``kpi_sql`` before any of it runs."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+from st_kpi.errors import SqlError
+from st_kpi.kpis.definitions.cards import Card, Kind, read_card
+from st_kpi.kpis.definitions.columns import (
+    CONTRIBUTION_COLUMNS,
+    KPI_COLUMNS,
+    KPI_TABLE,
+    Columns,
+    check_columns,
+    provided_tables,
+)
+from st_kpi.kpis.definitions.findings import Finding
+from st_kpi.kpis.definitions.grain import by_key
+from st_kpi.kpis.definitions.rules import check_statement
+from st_kpi.kpis.definitions.statements import (
+    CONTRIBUTIONS,
+    Statement,
+    default_root,
+    in_order,
+    read_file,
+    sql_files,
+)
+from st_kpi.parameters import PARAMETERS
+
+__all__ = [
+    "CONTRIBUTION_COLUMNS",
+    "KPI_COLUMNS",
+    "KPI_TABLE",
+    "Finding",
+    "Project",
+    "inspect",
+    "lint",
+    "provided_tables",
+    "refuse",
+]
+
+_KPI_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_WIDE = "st_kpi.kpi_weekly_wide"
+
+
+@dataclass(frozen=True)
+class Project:
+    """All of ``kpi_sql``: statements in the order they run, cards, and what is wrong with them.
+
+    With findings, statements and cards are only those that could be read and ordered. ``alternatives``
+    are the contributions of other readings of a KPI, which a build leaves alone. ``tables`` are all
+    tables that can be read, with the types of their columns; ``by_key`` has, per statement with a key,
+    those that can be cut down to some keys for it.
+    """
+
+    root: Path
+    statements: tuple[Statement, ...]
+    cards: Mapping[str, Card]
+    findings: tuple[Finding, ...]
+    alternatives: tuple[Statement, ...] = ()
+    tables: Mapping[str, Columns] = field(default_factory=dict)
+    by_key: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+def lint(root: Path | None = None) -> list[Finding]:
+    """Every finding under ``root`` (by default the product's own SQL); empty is clean."""
+    return list(inspect(root).findings)
+
+
+def inspect(root: Path | None = None) -> Project:
+    """Read and check everything under ``root``; remembered until a file there changes."""
+    root = root or default_root()
+    paths = [*sql_files(root), *sorted(root.glob("kpis/*")), *sorted(root.glob("kpis/*/card.yaml"))]
+    stats = [(path, path.stat()) for path in paths]
+    return _inspect(root, tuple((path, s.st_mtime_ns, s.st_size) for path, s in stats))
+
+
+@lru_cache(maxsize=8)
+def _inspect(root: Path, _state: tuple[tuple[Path, int, int], ...]) -> Project:
+    findings: list[Finding] = []
+    statements: list[Statement] = []
+    for path in sql_files(root):
+        try:
+            statements += read_file(path, root)
+        except SqlError as error:
+            findings.append(Finding(error.file, error.line, "statement", error.reason))
+    unread = bool(findings)
+    for statement in statements:
+        findings += check_statement(statement)
+    cards, wrong = _cards(root)
+    findings += [*wrong, *_folders(root), *_targets(statements), *_wide(cards, statements)]
+    findings += _alternatives(root, cards)
+    tables = dict(provided_tables())
+    try:
+        statements = in_order(statements)
+    except SqlError as error:
+        findings.append(Finding(error.file, error.line, "cycle", error.reason))
+    else:
+        findings += check_columns(statements, tables, complete=not unread)
+    proved, wrong = by_key(statements, tables)
+    findings += wrong
+    return Project(
+        root,
+        tuple(s for s in statements if s.adds is None),
+        cards,
+        tuple(sorted(findings)),
+        tuple(s for s in statements if s.adds is not None),
+        tables,
+        proved,
+    )
+
+
+def refuse(findings: Iterable[Finding]) -> None:
+    """Raise the first finding as ``SqlError``, saying how many more there are."""
+    found = list(findings)
+    if found:
+        first, more = found[0], len(found) - 1
+        rest = f" ({more} more: run st-kpi lint)" if more else ""
+        raise SqlError(first.file, first.line, f"{first.rule}: {first.message}{rest}")
+
+
+def _cards(root: Path) -> tuple[dict[str, Card], list[Finding]]:
+    """The cards in the order they are shown, and those that cannot be read."""
+    cards: dict[str, Card] = {}
+    findings = []
+    for path in sorted(root.glob("kpis/*/card.yaml")):
+        try:
+            cards[path.parent.name] = read_card(path)
+        except SqlError as error:
+            findings.append(Finding(error.file, error.line, "card", error.reason))
+    return dict(sorted(cards.items(), key=lambda item: (item[1].order, item[0]))), findings
+
+
+def _folders(root: Path) -> list[Finding]:
+    """A KPI is a folder with a card and its contributions, named as a column can be."""
+    findings = []
+    for folder in sorted(p for p in root.glob("kpis/*") if p.is_dir() and p.name != "__pycache__"):
+        if not _KPI_NAME.fullmatch(folder.name):
+            message = f"{folder.name!r} cannot be a KPI's name: use small letters, digits and _."
+            findings.append(Finding(folder, 1, "kpi-folder", message))
+        for name in ("card.yaml", "contributions.sql"):
+            if not (folder / name).is_file():
+                findings.append(
+                    Finding(
+                        folder, 1, "kpi-folder", f"The KPI {folder.name} has no {name}: add it."
+                    )
+                )
+    return findings
+
+
+def _alternatives(root: Path, cards: Mapping[str, Card]) -> list[Finding]:
+    """An alternative on the card is settings the SQL knows or a file, and a file is on the card."""
+    findings = []
+    for kpi, card in cards.items():
+        folder = root / "kpis" / kpi
+        files = {path.stem: path for path in sorted(folder.glob("alternatives/*.sql"))}
+        for alternative in card.alternatives:
+            unknown = sorted(set(alternative.settings) - set(PARAMETERS))
+            has_file = files.pop(alternative.name, None) is not None
+            if unknown:
+                message = (
+                    f"{unknown[0]} is no setting of the SQL; there are {', '.join(PARAMETERS)}."
+                )
+            elif has_file == bool(alternative.settings):
+                message = (
+                    f"The alternative {alternative.name} is either settings on the card or the file"
+                    f" alternatives/{alternative.name}.sql: {'not both' if has_file else 'add one'}."
+                )
+            else:
+                continue
+            findings.append(Finding(folder / "card.yaml", 1, "alternative", message))
+        for name, path in files.items():
+            message = f"The card of {kpi} does not name the alternative {name}: say what it means."
+            findings.append(Finding(path, 1, "alternative", message))
+    return findings
+
+
+def _targets(statements: list[Statement]) -> list[Finding]:
+    """Each table is filled by one file."""
+    seen: dict[str, Statement] = {}
+    findings = []
+    for statement in statements:
+        if statement.table is None or statement.table == CONTRIBUTIONS:
+            continue
+        if statement.table in seen:
+            message = f"{statement.table} is filled by {seen[statement.table].path} already: one file, one table."
+            findings.append(Finding(statement.path, 1, "target", message))
+        elif statement.table in provided_tables():
+            message = f"{statement.table} is filled by the product itself: choose another name."
+            findings.append(Finding(statement.path, 1, "target", message))
+        seen.setdefault(statement.table, statement)
+    return findings
+
+
+def _wide(cards: Mapping[str, Card], statements: list[Statement]) -> list[Finding]:
+    """The wide table has a column for every KPI, and the sums behind it for a ratio."""
+    findings = []
+    for statement in (s for s in statements if s.table == _WIDE):
+        present = set(statement.tree.named_selects)
+        for kpi, card in cards.items():
+            parts = ("_numerator", "_denominator") if card.kind is Kind.RATIO else ()
+            for name in (kpi, *(kpi + part for part in parts)):
+                if name not in present:
+                    findings.append(
+                        Finding(statement.path, 1, "wide", f"There is no column {name}: add it.")
+                    )
+    return findings

@@ -1,0 +1,191 @@
+"""The rules a statement of ``kpi_sql`` has to keep, each a function to what is wrong.
+
+Two kinds: what would make a number depend on chance or multiply rows, and what the two engines
+read differently and ``st_kpi.warehouse.duckdb.dialect`` does not put right (each with a way around).
+"""
+
+from sqlglot import exp
+
+from st_kpi.kpis.definitions.findings import Finding, Found, Rule, function_name, line_of
+from st_kpi.kpis.definitions.portable import casts, portable
+from st_kpi.kpis.definitions.statements import CONTRIBUTIONS, Statement, qualified
+from st_kpi.parameters import PARAMETERS
+
+#: Schemas a file may read (checks also how the load went), and those it may fill.
+READABLE = ("st_raw", "st_staging", "st_ref", "st_dim", "st_kpi")
+READABLE_BY_CHECKS = (*READABLE, "st_ops")
+FILLABLE = ("st_staging", "st_ref", "st_dim", "st_kpi")
+
+
+def check_statement(statement: Statement) -> list[Finding]:
+    """Every finding of every rule on one statement."""
+    return [
+        Finding(statement.path, line, name, message)
+        for name, rule in RULES.items()
+        for line, message in rule(statement)
+    ]
+
+
+def _star(statement: Statement) -> Found:
+    for star in statement.tree.find_all(exp.Star):
+        if not isinstance(star.parent, exp.Count):
+            yield line_of(star), "SELECT * hides which columns are used: name them."
+
+
+def _division(statement: Statement) -> Found:
+    for node in statement.tree.find_all(exp.Div, exp.IntDiv, exp.Mod):
+        yield (
+            line_of(node),
+            "A bare division by zero is an error or infinity: write SAFE_DIVIDE(a, b).",
+        )
+
+
+def _target(statement: Statement) -> Found:
+    table, folder = statement.table, statement.path.parent
+    if statement.adds and (folder.name != "alternatives" or folder.parent.parent.name != "kpis"):
+        yield statement.line, "An alternative stands in kpis/<kpi>/alternatives: move it there."
+    if (table == CONTRIBUTIONS) != (statement.kpi is not None):
+        yield (
+            statement.line,
+            f"{CONTRIBUTIONS} is filled by kpis/<kpi>/contributions.sql, and those fill nothing else.",
+        )
+    elif table and (table.count(".") != 1 or table.split(".")[0] not in FILLABLE):
+        yield 1, f"The target {table} has to be schema.name with a schema of {', '.join(FILLABLE)}."
+
+
+_CHANCE = (
+    exp.CurrentDate, exp.CurrentDatetime, exp.CurrentTime, exp.CurrentTimestamp, exp.Rand, exp.Uuid,
+    exp.AnyValue, exp.SessionUser, exp.TableSample,
+)  # fmt: skip
+
+_BY_ORDER = (
+    exp.RowNumber, exp.Lag, exp.Lead, exp.FirstValue, exp.LastValue, exp.NthValue, exp.Ntile,
+)  # fmt: skip
+
+
+def _deterministic(statement: Statement) -> Found:
+    for node in statement.tree.find_all(*_CHANCE):
+        yield (
+            line_of(node),
+            (
+                f"{function_name(node)} gives another answer on another run: use a parameter such as @as_of,"
+                " or an aggregate with an order."
+            ),
+        )
+    for node in statement.tree.find_all(exp.Limit):
+        if not node.parent or not node.parent.args.get("order"):
+            yield line_of(node), "LIMIT without ORDER BY keeps rows by chance: add an order."
+    for node in statement.tree.find_all(exp.Window):
+        if isinstance(_plain(node.this), _BY_ORDER) and not node.args.get("order"):
+            yield (
+                line_of(node),
+                "A window that numbers or picks rows does so by chance without ORDER BY: add an order.",
+            )
+    for node in statement.tree.find_all(exp.GroupConcat):
+        if not node.find(exp.Order):
+            yield line_of(node), "STRING_AGG without ORDER BY joins in any order: add an order."
+
+
+def _plain(node: exp.Expr) -> exp.Expr:
+    """A window's function without IGNORE NULLS around it."""
+    return node.this if isinstance(node, (exp.IgnoreNulls, exp.RespectNulls)) else node
+
+
+def _null_comparison(statement: Statement) -> Found:
+    for node in statement.tree.find_all(exp.EQ, exp.NEQ):
+        if isinstance(node.this, exp.Null) or isinstance(node.expression, exp.Null):
+            yield (
+                line_of(node),
+                "A comparison with NULL is never true: write IS NULL or IS NOT NULL.",
+            )
+
+
+def _cross_join(statement: Statement) -> Found:
+    lines = statement.sql.splitlines()
+    for join in statement.tree.find_all(exp.Join):
+        if isinstance(join.this, exp.Unnest) or join.args.get("using"):
+            continue
+        on = join.args.get("on")
+        if (on is None or isinstance(on, exp.Boolean)) and "-- cross join:" not in _text(
+            lines, join
+        ):
+            yield (
+                line_of(join),
+                (
+                    "A join without a condition multiplies rows: add ON, or say why on its line with `-- cross join: ...`."
+                ),
+            )
+
+
+def _tenant(statement: Statement) -> Found:
+    lines = statement.sql.splitlines()
+    for join in statement.tree.find_all(exp.Join):
+        on = join.args.get("on")
+        if on is None or isinstance(on, exp.Boolean) or isinstance(join.this, exp.Unnest):
+            continue
+        equal = any({e.this.name, e.expression.name} == {"tenant_id"} for e in on.find_all(exp.EQ))
+        if not equal and "-- no tenant:" not in _text(lines, join):
+            yield (
+                line_of(join),
+                (
+                    "A join has to compare tenant_id, or rows of one company meet another's:"
+                    " add it, or say why not on its line with `-- no tenant: ...`."
+                ),
+            )
+
+
+def _tables(statement: Statement) -> Found:
+    readable = READABLE_BY_CHECKS if statement.severity else READABLE
+    defined = {cte.alias for cte in statement.tree.find_all(exp.CTE)}
+    for table in statement.tree.find_all(exp.Table):
+        if not table.db and table.name not in defined:
+            yield line_of(table), f"Table {table.name} has no schema: write schema.{table.name}."
+        elif table.catalog:
+            yield (
+                line_of(table),
+                f"Table {qualified(table)} names a project: write schema.name only.",
+            )
+        elif table.db and table.db not in readable:
+            yield line_of(table), f"Schema {table.db} is not one of {', '.join(readable)}."
+        elif table.db == "st_raw" and not statement.severity and not _near_source(statement):
+            yield (
+                line_of(table),
+                (
+                    f"{qualified(table)} holds inactive rows: read the table of st_staging that leaves them out."
+                ),
+            )
+
+
+def _near_source(statement: Statement) -> bool:
+    return (statement.table or "").split(".")[0] in ("st_staging", "st_ref")
+
+
+def _parameters(statement: Statement) -> Found:
+    for parameter in statement.tree.find_all(exp.Parameter, exp.Placeholder):
+        if parameter.name not in PARAMETERS:
+            yield (
+                line_of(parameter),
+                (
+                    f"Parameter @{parameter.name} is not declared; there are @{', @'.join(PARAMETERS)}."
+                ),
+            )
+
+
+def _text(lines: list[str], node: exp.Expr) -> str:
+    line = line_of(node)
+    return lines[line - 1] if line <= len(lines) else ""
+
+
+RULES: dict[str, Rule] = {
+    "select-star": _star,
+    "bare-division": _division,
+    "target": _target,
+    "deterministic": _deterministic,
+    "null-comparison": _null_comparison,
+    "cross-join": _cross_join,
+    "tenant": _tenant,
+    "known-table": _tables,
+    "declared-parameter": _parameters,
+    "portable": portable,
+    "cast": casts,
+}

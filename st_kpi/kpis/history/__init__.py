@@ -1,0 +1,1 @@
+"""Why numbers changed, and what was reported before they did."""

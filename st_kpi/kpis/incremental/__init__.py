@@ -1,0 +1,1 @@
+"""Which statements a build has to run, and for which keys."""

@@ -1,0 +1,53 @@
+"""Processes that a command starts for itself, and that end with it, however it ends.
+
+A child holds the reading end of a pipe whose writing end only the parent has: when the parent is gone, killed included,
+the pipe closes and the child leaves.
+"""
+
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from typing import IO
+
+
+def start_process(
+    module: str,
+    arguments: Sequence[str],
+    *,
+    stdout: int | IO[bytes],
+    environment: Mapping[str, str] | None = None,
+) -> subprocess.Popen[str]:
+    """Run ``python -m module arguments`` until it ends, is terminated, or this process is gone."""
+    return subprocess.Popen(
+        [sys.executable, "-m", __name__, module, *arguments],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=stdout,
+        stderr=None if stdout is subprocess.PIPE else subprocess.STDOUT,
+        text=True,
+        start_new_session=True,  # Ctrl-C is for the command, which then ends its children itself
+    )
+
+
+def _leave_with_the_parent() -> None:
+    os.read(0, 1)
+    os._exit(1)
+
+
+def _main() -> None:
+    module, *arguments = sys.argv[1:]
+    # The command waits for this signal in a thread and blocks it elsewhere, which a child inherits.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    # A shell that starts a command in the background lets it ignore this one, and a Prefect worker ends by it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    threading.Thread(target=_leave_with_the_parent, daemon=True).start()
+    sys.argv = [module, *arguments]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    _main()

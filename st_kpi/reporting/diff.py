@@ -1,0 +1,133 @@
+"""Why the weekly numbers of two builds differ: each changed value with causes that add up to its change.
+
+Every build writes its own changes by cause (``st_kpi.kpis.history.attribution``), so two builds that are not
+neighbours are compared by adding up what lies between them, and the causes are those found while the
+source rows were as the build met them.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from st_kpi.kpis import build_log
+from st_kpi.kpis.build_log import Build
+from st_kpi.kpis.history.attribution_sql import KPI_CHANGES
+from st_kpi.reporting import published
+from st_kpi.reporting.published import Kpi
+from st_kpi.warehouse.base import Warehouse
+
+
+@dataclass(frozen=True)
+class CauseAmount:
+    """How much of a change has this cause, and how many source rows took part in it."""
+
+    cause: str
+    amount: Decimal
+    source_rows: int
+
+
+@dataclass(frozen=True)
+class Change:
+    """One weekly value that is not as it was: ``after - before`` is the sum of the causes, exactly."""
+
+    kpi: Kpi
+    week_start: date
+    rollup: str
+    role: str | None
+    part: str
+    before: Decimal
+    after: Decimal
+    causes: tuple[CauseAmount, ...]
+
+    @property
+    def change(self) -> Decimal:
+        return self.after - self.before
+
+
+@dataclass(frozen=True)
+class Diff:
+    """Everything that changed after build ``start`` up to build ``to``."""
+
+    start: Build
+    to: Build
+    changes: tuple[Change, ...]
+
+
+def diff(
+    warehouse: Warehouse,
+    *,
+    start: str | None = None,
+    to: str | None = None,
+    kpi: str | None = None,
+    tenant_id: int | None = None,
+) -> Diff:
+    """Compare two builds, by run id or number; by default the one before the last with the last.
+
+    Usage: ``diff(warehouse, kpi="leads").changes``. A value without rows counts as zero. Raises
+    ``NothingLoaded`` with fewer than two builds, ``ConfigurationError`` naming what there is for a
+    build or KPI that does not exist.
+    """
+    first, last = build_log.pair(warehouse, start, to)
+    published.require_build(warehouse)
+    tenant = published.tenant_of(warehouse, tenant_id)
+    kpis = {k.name: k for k in published.kpis_of(warehouse, kpi)}
+    rows = warehouse.query(
+        _CHANGES, {"tenant_id": tenant, "after": first.number, "until": last.number}
+    )
+    grouped: dict[tuple[str, date, str, str | None, str], list[CauseAmount]] = {}
+    for r in rows:
+        cell = (r["kpi"], r["week_start"], r["rollup_name"], r["role"], r["part"])
+        told = CauseAmount(r["cause"], r["amount"], int(r["source_rows"]))
+        grouped.setdefault(cell, []).append(told)
+    now = _values(warehouse, tenant, last)
+    changes = []
+    for cell, causes in grouped.items():
+        total = sum((c.amount for c in causes), Decimal(0))
+        if cell[0] in kpis and total:
+            after = now.get(cell, Decimal(0))
+            kept = tuple(c for c in causes if c.amount)
+            changes.append(Change(kpis[cell[0]], *cell[1:], after - total, after, kept))
+    order = list(kpis)
+    changes.sort(key=lambda c: (order.index(c.kpi.name), c.week_start, c.rollup, c.part))
+    return Diff(first, last, tuple(changes))
+
+
+def _values(
+    warehouse: Warehouse, tenant: int, build: Build
+) -> dict[tuple[str, date, str, str | None, str], Decimal]:
+    """Every weekly value as build ``build`` left it: today's less what changed after it."""
+    rows = warehouse.query(_VALUES, {"tenant_id": tenant, "until": build.number})
+    return {
+        (r["kpi"], r["week_start"], r["rollup_name"], r["role"], r["part"]): r["amount"]
+        for r in rows
+    }
+
+
+_CHANGES = f"""
+SELECT kpi, week_start, `rollup` AS rollup_name, role, part, cause,
+  SUM(amount) AS amount, SUM(source_rows) AS source_rows
+FROM {KPI_CHANGES}
+WHERE tenant_id = @tenant_id AND build > @after AND build <= @until
+GROUP BY kpi, week_start, `rollup`, role, part, cause
+ORDER BY cause
+"""
+
+_VALUES = f"""
+WITH parts AS (
+  SELECT cell.kpi, cell.week_start, cell.`rollup`, cell.role,
+    IF(kpi.kind = 'ratio', 'numerator', 'value') AS part, cell.numerator AS amount
+  FROM st_kpi.kpi_weekly AS cell JOIN st_ref.dim_kpis AS kpi ON kpi.kpi = cell.kpi
+  WHERE cell.tenant_id = @tenant_id
+  UNION ALL
+  SELECT kpi, week_start, `rollup`, role, 'denominator' AS part, denominator AS amount
+  FROM st_kpi.kpi_weekly
+  WHERE tenant_id = @tenant_id AND denominator IS NOT NULL
+  UNION ALL
+  SELECT kpi, week_start, `rollup`, role, part, -amount AS amount
+  FROM {KPI_CHANGES}
+  WHERE tenant_id = @tenant_id AND build > @until
+)
+SELECT kpi, week_start, `rollup` AS rollup_name, role, part, SUM(amount) AS amount
+FROM parts
+GROUP BY kpi, week_start, `rollup`, role, part
+"""

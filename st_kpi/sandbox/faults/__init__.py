@@ -1,0 +1,1 @@
+"""How the tenant misbehaves when it is asked to."""

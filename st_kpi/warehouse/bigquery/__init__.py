@@ -1,0 +1,1 @@
+"""The engine of production, through Google's client and over REST alone."""

@@ -1,0 +1,213 @@
+"""Statements on their way to BigQuery: values as typed parameters, tables under other names, rows on their way back."""
+
+import datetime as dt
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Context, Decimal
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any
+
+import sqlglot
+from google.cloud.bigquery import ArrayQueryParameter, ScalarQueryParameter, StructQueryParameter
+from google.cloud.bigquery.table import RowIterator
+from sqlglot import exp
+from sqlglot.tokenizer_core import Token, TokenType
+
+from st_kpi.columns import Columns, ColumnType
+from st_kpi.parameters import PARAMETERS
+from st_kpi.warehouse.base import Params
+from st_kpi.warehouse.system_tables import SCHEMAS
+
+Parameter = ScalarQueryParameter | ArrayQueryParameter
+
+_NINE = Decimal("1e-9")
+_EXACT = Context(prec=38)
+
+
+def query_parameters(sql: str, params: Params | None) -> list[Parameter]:
+    """The parameters that the statement or script names, each of the type of its value.
+
+    A None or an empty list has the type that the KPI SQL declares for a parameter of this name, else STRING.
+    """
+    return [_parameter(name, (params or {})[name]) for name in _parameters_in(sql)]
+
+
+def rows_parameter(columns: Columns, rows: Iterable[Sequence[Any]]) -> ArrayQueryParameter:
+    """The rows as one parameter ``@rows``, an array of structs; JSON travels as text."""
+    structs = [
+        StructQueryParameter(
+            None,
+            *(
+                ScalarQueryParameter(name, _sent(kind), value)
+                for (name, kind), value in zip(columns, row, strict=True)
+            ),
+        )
+        for row in rows
+    ]
+    return ArrayQueryParameter("rows", "STRUCT", structs)
+
+
+def rows_select(columns: Columns) -> str:
+    """The SELECT of the columns from ``@rows``."""
+    listed = ", ".join(
+        f"PARSE_JSON(given.`{name}`, wide_number_mode=>'round') AS `{name}`"
+        if kind is ColumnType.JSON
+        else f"given.`{name}`"
+        for name, kind in columns
+    )
+    return f"SELECT {listed} FROM UNNEST(@rows) AS given"
+
+
+def row_values(found: RowIterator) -> list[dict[str, Any]]:
+    """The rows as every engine gives them; see ``each_row``."""
+    return list(each_row(found))
+
+
+def each_row(found: RowIterator) -> Iterator[dict[str, Any]]:
+    """The rows page by page: NUMERIC with nine decimals, TIMESTAMP in UTC, JSON as its text."""
+    numbers = [field.name for field in found.schema if field.field_type == "NUMERIC"]
+    documents = [field.name for field in found.schema if field.field_type == "JSON"]
+    for row in found:
+        values: dict[str, Any] = dict(row.items())
+        for name in numbers:
+            if values[name] is not None:
+                values[name] = values[name].quantize(_NINE, context=_EXACT)
+        for name in documents:
+            if values[name] is not None:
+                values[name] = json.dumps(values[name], ensure_ascii=False, separators=(",", ":"))
+        yield values
+
+
+def renamed(sql: str, names: Mapping[str, str]) -> str:
+    """The statement with tables exchanged, by their ``schema.name``; their rows are still called as before."""
+    pieces, position = [], 0
+    for start, end, table, alias in _tables(sql):
+        if table in names:
+            as_before = f" AS {table.split('.')[1]}" if alias else ""
+            pieces += [sql[position:start], names[table], as_before]
+            position = end
+    return "".join([*pieces, sql[position:]])
+
+
+def tables_in(sql: str) -> set[str]:
+    """Every table of our schemas that the text names, as ``schema.name``."""
+    return {table for _, _, table, _ in _tables(sql)}
+
+
+def numbered(sql: str, number: int) -> str:
+    """The statement with a number on each of its parameters, so that it can stand beside others in one script."""
+    pieces, position = [], 0
+    for name in _marked(sql):
+        pieces += [sql[position : name.end + 1], f"_{number}"]
+        position = name.end + 1
+    return "".join([*pieces, sql[position:]])
+
+
+def joinable(sql: str) -> str:
+    """The statement with comparisons that know NULL as BigQuery can join by them.
+
+    It joins by equalities alone, and ``IS NOT DISTINCT FROM`` is none to it; as JSON, NULL is a text like others.
+    """
+    if "IS NOT DISTINCT FROM" not in sql:
+        return sql
+    tree = sqlglot.parse_one(sql, read="bigquery")
+
+    def compared(node: exp.Expr) -> exp.Expr:
+        if isinstance(node, exp.NullSafeEQ):
+            sides = (
+                exp.func("TO_JSON_STRING", side.copy()) for side in (node.this, node.expression)
+            )
+            return exp.EQ(this=next(sides), expression=next(sides))
+        return node
+
+    return tree.transform(compared).sql(dialect="bigquery")
+
+
+@lru_cache(maxsize=1024)
+def written_table(sql: str) -> str:
+    """The table that an INSERT, UPDATE or DELETE writes; raises ``ValueError`` for any other statement."""
+    tree = sqlglot.parse_one(sql, read="bigquery")
+    if not isinstance(tree, exp.Insert | exp.Update | exp.Delete):
+        raise ValueError(f"not an INSERT, UPDATE or DELETE: {sql[:60]}")
+    table = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
+    return f"{table.db}.{table.name}"
+
+
+@lru_cache(maxsize=256)
+def selected_columns(select: str) -> tuple[str, ...]:
+    """The names that a SELECT gives its columns, which it has to list."""
+    tree = sqlglot.parse_one(select, read="bigquery")
+    assert isinstance(tree, exp.Query)
+    names = tuple(tree.named_selects)
+    if "*" in names:
+        raise ValueError("the SELECT has to name its columns")
+    return names
+
+
+def _tables(sql: str) -> list[tuple[int, int, str, bool]]:
+    """Where the text names a table of ours: start, end, name, and whether its rows have no other name yet."""
+    tokens = sqlglot.tokenize(sql, read="bigquery")
+    found = []
+    for at in range(len(tokens) - 2):
+        schema, dot, name = tokens[at : at + 3]
+        if schema.text not in SCHEMAS or dot.token_type is not TokenType.DOT:
+            continue
+        before = tokens[at - 1].token_type if at else None
+        after = tokens[at + 3] if at + 3 < len(tokens) else None
+        alone = before in _READS and not _is_alias(after)
+        found.append((schema.start, name.end + 1, f"{schema.text}.{name.text}", alone))
+    return found
+
+
+@lru_cache(maxsize=1024)
+def _parameters_in(sql: str) -> tuple[str, ...]:
+    return tuple(sorted({token.text for token in _marked(sql)}))
+
+
+def _marked(sql: str) -> list[Token]:
+    """The names after an @."""
+    tokens = sqlglot.tokenize(sql, read="bigquery")
+    return [name for mark, name in pairwise(tokens) if mark.token_type is TokenType.PARAMETER]
+
+
+_READS = (TokenType.FROM, TokenType.JOIN, TokenType.COMMA)
+
+
+def _is_alias(token: Token | None) -> bool:
+    return token is not None and token.token_type in (
+        TokenType.ALIAS,
+        TokenType.VAR,
+        TokenType.IDENTIFIER,
+    )
+
+
+def _parameter(name: str, value: Any) -> Parameter:
+    declared = PARAMETERS.get(name, "STRING").removeprefix("ARRAY<").removesuffix(">")
+    if isinstance(value, list | tuple):
+        kind = _kind(value[0]) if value else declared
+        return ArrayQueryParameter(name, kind, list(value))
+    return ScalarQueryParameter(name, declared if value is None else _kind(value), value)
+
+
+def _kind(value: object) -> str:
+    for python, kind in _KINDS:
+        if isinstance(value, python):
+            return kind
+    raise TypeError(f"a {type(value).__name__} cannot be a parameter")
+
+
+#: In this order: True is an int too, and a datetime a date.
+_KINDS: tuple[tuple[type, str], ...] = (
+    (bool, "BOOL"),
+    (int, "INT64"),
+    (str, "STRING"),
+    (Decimal, "NUMERIC"),
+    (float, "FLOAT64"),
+    (dt.datetime, "TIMESTAMP"),
+    (dt.date, "DATE"),
+)
+
+
+def _sent(kind: ColumnType) -> str:
+    return "STRING" if kind is ColumnType.JSON else str(kind)

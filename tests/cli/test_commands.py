@@ -1,0 +1,319 @@
+"""The command line as a person meets it: one clear sentence, the right exit code, nothing written."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from st_kpi.cli.demo import Tenant, sandbox
+from st_kpi.sandbox.company import Credentials
+
+
+def st_kpi(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in the test's folder with only these settings."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("ST_KPI_")}
+    environment |= {f"ST_KPI_{name.upper()}": value for name, value in settings.items()}
+    if settings.get("prefect") == "unreachable":
+        environment["PREFECT_API_URL"] = "http://127.0.0.1:9/api"
+    return subprocess.run(
+        [sys.executable, "-m", "st_kpi", *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+
+
+SANDBOX = {
+    "tenant_id": str(Credentials.TENANT_ID),
+    "client_id": Credentials.CLIENT_ID,
+    "client_secret": Credentials.CLIENT_SECRET,
+    "app_key": Credentials.APP_KEY,
+    "timezone": "America/Phoenix",
+    "api_url": "http://127.0.0.1:9",
+    "auth_url": "http://127.0.0.1:9",
+}
+
+
+def without(*names: str) -> dict[str, str]:
+    return {name: value for name, value in SANDBOX.items() if name not in names}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "said"),
+    [
+        pytest.param(["backfill"], without("client_secret", "app_key"),
+                     "ServiceTitan credentials are missing: set ST_KPI_CLIENT_SECRET, ST_KPI_APP_KEY.",
+                     id="credentials missing"),
+        pytest.param(["backfill"], without("timezone"), "Set ST_KPI_TIMEZONE", id="zone missing"),
+        pytest.param(["build"], {}, "Set ST_KPI_TIMEZONE", id="zone missing for a build"),
+        pytest.param(["backfill", "--from", "2025-02-01", "--to", "2025-01-01"], SANDBOX,
+                     "The first day 2025-02-01 is after the last day 2025-01-01.", id="days reversed"),
+        pytest.param(["backfill", "--from", "yesterday"], SANDBOX,
+                     "'yesterday' is not a day: write it as 2025-01-31.", id="no day"),
+        pytest.param(["backfill", "--entity", "job"], SANDBOX,
+                     "There is no entity 'job'. The entities are: business_units, job_types,",
+                     id="unknown entity"),
+        pytest.param(["backfill"], SANDBOX | {"warehouse": "duckdb:///nowhere/a.duckdb"},
+                     "the folder nowhere does not exist", id="no such folder"),
+        pytest.param(["backfill"], SANDBOX | {"warehouse": "oracle://x"},
+                     "The warehouse 'oracle://x' is not understood", id="unknown warehouse"),
+        pytest.param(["build"], SANDBOX, "There is no warehouse at st_kpi.duckdb yet",
+                     id="nothing to build from"),
+        pytest.param(["sync"], SANDBOX, "There is no warehouse at st_kpi.duckdb yet",
+                     id="nothing to sync"),
+        pytest.param(["repair"], SANDBOX, "There is no warehouse at st_kpi.duckdb yet",
+                     id="nothing to repair"),
+        pytest.param(["backfill"], SANDBOX | {"prefect": "unreachable"},
+                     "The Prefect API at http://127.0.0.1:9/api does not answer", id="no Prefect API"),
+        pytest.param(["show"], {}, "There is no warehouse at st_kpi.duckdb yet: run `st-kpi backfill`",
+                     id="nothing to show"),
+        pytest.param(["status"], {}, "There is no warehouse at st_kpi.duckdb yet", id="no status yet"),
+        pytest.param(["show", "--format", "xml"], {}, "'xml' is not one of", id="unknown format"),
+        pytest.param(["sandbox", "serve", "--scale", "99"], {}, "--scale", id="scale out of range"),
+        pytest.param(["explode"], {}, "No such command 'explode'", id="unknown command"),
+    ],
+)  # fmt: skip
+def test_wrong_use_is_one_sentence_and_writes_nothing(
+    arguments: list[str], settings: dict[str, str], said: str, tmp_path: Path
+) -> None:
+    done = st_kpi(*arguments, **settings)
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.returncode == (1 if "yet" in said or "does not answer" in said else 2)
+    assert done.stdout == ""
+    assert list(tmp_path.glob("*.duckdb")) == [] or "does not answer" in said
+
+
+def test_every_command_has_help() -> None:
+    listed = st_kpi("--help").stdout
+    for command in ("demo", "sandbox serve", "backfill", "build", "show", "status", "copy", "lint"):
+        done = st_kpi(*command.split(), "--help")
+        assert done.returncode == 0
+        assert command.split()[0] in listed
+        assert len(done.stdout.splitlines()) > 5
+
+
+def test_lint_is_clean() -> None:
+    done = st_kpi("lint")
+    assert (done.returncode, done.stdout) == (0, "The KPI SQL is clean.\n")
+
+
+@pytest.fixture(scope="module")
+def tenant() -> Iterator[Tenant]:
+    with sandbox(0.004, 7) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def built(
+    tenant: Tenant, prefect_server: str, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
+    """Settings of a warehouse that the command line has filled and built."""
+    settings = SANDBOX | {
+        "api_url": tenant.url,
+        "auth_url": tenant.url,
+        "warehouse": f"duckdb:///{tmp_path_factory.mktemp('built')}/a.duckdb",
+    }
+    done = st_kpi("backfill", **settings)
+    assert done.returncode == 0, done.stderr
+    done = st_kpi("build", "--as-of", str(tenant.today), **settings)
+    assert done.returncode == 0, done.stderr
+    return settings
+
+
+def test_show_as_table_csv_and_json(built: dict[str, str], tenant: Tenant) -> None:
+    table = st_kpi("show", **built).stdout
+    assert "All rollups" in table
+    assert "2025-10-20" in table
+    assert f"As of {tenant.today}" in table
+    lines = st_kpi("show", "--format", "csv", "--kpi", "leads", **built).stdout.splitlines()
+    assert lines[0] == "kpi,week_start,rollup,numerator,denominator,value"
+    assert len(lines) == 1 + 8 * 9
+    document = json.loads(st_kpi("show", "--format", "json", "--weeks", "2", **built).stdout)
+    assert document["as_of"] == str(tenant.today)
+    assert {row["week_start"] for row in document["values"]} == {"2025-10-13", "2025-10-20"}
+    csv_leads = {tuple(line.split(",")) for line in lines[1:]}
+    for row in document["values"]:
+        if row["kpi"] == "leads":
+            cells = (row["kpi"], row["week_start"], row["rollup"], row["numerator"] or "",
+                     row["denominator"] or "", row["value"] or "")  # fmt: skip
+            assert cells in csv_leads
+
+
+def test_one_week_one_rollup(built: dict[str, str]) -> None:
+    done = st_kpi(
+        "show",
+        "--kpi",
+        "leads",
+        "--week",
+        "2025-10-16",
+        "--rollup",
+        "phx",
+        "--format",
+        "csv",
+        **built,
+    )
+    (row,) = done.stdout.splitlines()[1:]
+    assert row.startswith("leads,2025-10-13,PHX,")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--kpi", "lead"], "There is no KPI 'lead'. The KPIs are: leads, total_booked,"),
+        (["--rollup", "Mars"], "There is no rollup 'Mars'. The rollups are: ABQ, DEN,"),
+        (["--week", "1999-01-01"], "There is no week of 1998-12-28: the weeks go from 20"),
+    ],
+    ids=["kpi", "rollup", "week"],
+)
+def test_what_does_not_exist_names_what_does(
+    built: dict[str, str], arguments: list[str], said: str
+) -> None:
+    done = st_kpi("show", *arguments, **built)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_status_says_what_is_there(built: dict[str, str]) -> None:
+    done = st_kpi("status", **built)
+    assert done.returncode == 0
+    assert "Last run: backfill" in done.stdout
+    document = json.loads(st_kpi("status", "--json", **built).stdout)
+    jobs = next(row for row in document["entities"] if row["entity"] == "jobs")
+    assert jobs["promised"] == jobs["fetched"] == jobs["stored"] > 0
+    assert jobs["rows"] >= jobs["stored"]  # the feed also brings deleted ones
+    assert jobs["gaps"] == []
+    assert document["last_run"]["status"] == "completed"
+
+
+def test_a_copy_has_every_row_and_goes_on_from_there(
+    built: dict[str, str], tenant: Tenant, tmp_path: Path
+) -> None:
+    there = built | {"warehouse": f"duckdb:///{tmp_path}/copy.duckdb"}
+    ways = ["copy", "--from", built["warehouse"], "--to", there["warehouse"]]
+    done = st_kpi(*ways)
+    assert done.returncode == 0, done.stderr
+    assert "st_raw.jobs: " in done.stderr
+    assert f"Set ST_KPI_WAREHOUSE={there['warehouse']} to go on there." in done.stdout
+    assert different_tables(built["warehouse"], there["warehouse"]) == ["st_ops.statement_states"]
+
+    before = st_kpi("show", "--format", "json", **built).stdout
+    done = st_kpi("build", "--as-of", str(tenant.today), **there)
+    assert done.returncode == 0, done.stderr
+    assert st_kpi("show", "--format", "json", **there).stdout == before
+    done = st_kpi("sync", **there)
+    assert done.returncode == 0, done.stderr
+
+    done = st_kpi(*ways)
+    assert done.returncode == 2
+    assert "The target already holds loaded rows" in done.stderr
+
+
+def different_tables(one: str, other: str) -> list[str]:
+    """The tables whose rows are not the same in two warehouse files, without the scratch ones."""
+    with duckdb.connect() as connection:
+        for name, url in (("one", one), ("other", other)):
+            connection.execute(f"ATTACH '{url.removeprefix('duckdb:///')}' AS {name} (READ_ONLY)")
+        tables = connection.execute(
+            "SELECT schema_name || '.' || table_name FROM duckdb_tables()"
+            " WHERE database_name = 'one' AND schema_name <> 'st_staging' ORDER BY 1"
+        ).fetchall()
+        assert len(tables) > 40
+        return [
+            table
+            for (table,) in tables
+            if connection.execute(
+                f"(FROM one.{table} EXCEPT ALL FROM other.{table})"
+                f" UNION ALL (FROM other.{table} EXCEPT ALL FROM one.{table}) LIMIT 1"
+            ).fetchall()
+        ]
+
+
+@pytest.mark.parametrize(
+    ("ways", "said", "code"),
+    [
+        (("duckdb:///a.duckdb", "duckdb:///a.duckdb"), "name an empty warehouse", 2),
+        (("duckdb:///absent.duckdb", "duckdb:///b.duckdb"), "There is no warehouse at absent", 1),
+        (("oracle://x", "duckdb:///b.duckdb"), "The warehouse 'oracle://x' is not understood", 2),
+    ],
+    ids=["the same", "no source", "unknown"],
+)
+def test_a_copy_that_makes_no_sense(ways: tuple[str, str], said: str, code: int) -> None:
+    done = st_kpi("copy", "--from", ways[0], "--to", ways[1])
+    assert (done.returncode, said in done.stderr) == (code, True), done.stderr
+    assert not Path("b.duckdb").exists()
+
+
+def test_a_copy_goes_by_the_settings_of_bigquery(built: dict[str, str]) -> None:
+    """An address to which no credentials may be sent is refused before anything is."""
+    settings = built | {"bigquery_url": "http://bigquery.test"}
+    done = st_kpi("copy", "--from", built["warehouse"], "--to", "bigquery://made-up", **settings)
+    assert done.returncode == 2
+    assert "ST_KPI_BIGQUERY_URL is 'http://bigquery.test'" in done.stderr
+
+
+def test_a_partial_backfill_shows_its_gaps(
+    built: dict[str, str], tenant: Tenant, tmp_path: Path
+) -> None:
+    settings = built | {
+        "warehouse": f"duckdb:///{tmp_path}/part.duckdb",
+        "history_start": "2024-11-01",
+    }
+    done = st_kpi(
+        "backfill", "--entity", "jobs", "--from", "2025-01-01", "--to", "2025-01-31", **settings
+    )
+    assert done.returncode == 0, done.stderr
+    document = json.loads(st_kpi("status", "--json", **settings).stdout)
+    gaps = {row["entity"]: row["gaps"] for row in document["entities"]}
+    assert gaps["jobs"] == ["2024-11", "2024-12"]
+    assert gaps["job_types"] == ["all"]
+
+
+def test_a_malformed_mapping_stops_the_build_before_anything_is_written(
+    built: dict[str, str], tmp_path: Path
+) -> None:
+    before = st_kpi("show", "--format", "json", **built).stdout
+    folder = tmp_path / "mappings"
+    folder.mkdir()
+    (folder / "business_units.csv").write_text(
+        "business_unit,rollup,role,valid_from,valid_to\nPhoenix Sales,PHX,SELLING,,\n"
+    )
+    (folder / "job_types.csv").write_text("job_type,family\n")
+    done = st_kpi("build", **built | {"mappings": str(folder)})
+    assert done.returncode == 2
+    assert "business_units.csv:2" in done.stderr
+    assert "SELLING" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert st_kpi("show", "--format", "json", **built).stdout == before
+
+
+def test_a_file_that_another_process_holds(built: dict[str, str]) -> None:
+    file = built["warehouse"].removeprefix("duckdb:///")
+    with duckdb.connect(file):
+        done = st_kpi("show", **built)
+    assert done.returncode == 1
+    assert "is held by another process" in done.stderr
+
+
+def test_a_source_that_refuses_the_credentials(built: dict[str, str], tmp_path: Path) -> None:
+    settings = built | {"client_secret": "wrong-one", "warehouse": f"duckdb:///{tmp_path}/a.duckdb"}
+    done = st_kpi("backfill", **settings)
+    assert done.returncode == 2
+    assert "ST_KPI_CLIENT_SECRET" in done.stderr
+    assert "wrong-one" not in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_the_demo_proves_itself(prefect_server: str, tmp_path: Path) -> None:
+    done = st_kpi("demo", "--scale", "0.004", "--seed", "3", "--home", str(tmp_path / "demo"))
+    assert done.returncode == 0, done.stderr
+    assert "are equal to the cent." in done.stdout
+    assert str(tmp_path / "demo" / "demo.duckdb") in done.stdout
+    assert date.today().isoformat() not in done.stdout.split("All rollups")[0]

@@ -1,0 +1,113 @@
+"""The mapping files: what is read, and what is refused with file, line and reason."""
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+
+from st_kpi.errors import MappingError
+from st_kpi.kpis.mappings import Known, TypeRow, UnitRow, read_mappings, read_types, read_units
+
+UNITS = [Known(1, 10, "East Sales"), Known(1, 11, "East Production "), Known(1, 12, "Z-DO NOT USE")]
+TYPES = [Known(1, 20, "ESTIMATE -RES-EXT-PRE 1960"), Known(1, 21, "Warranty")]
+
+HEADER = "business_unit,rollup,role,valid_from,valid_to\n"
+
+
+def units(tmp_path: Path, text: str) -> Path:
+    file = tmp_path / "business_units.csv"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_a_unit_is_named_by_id_or_by_name_trimmed_in_any_case(tmp_path: Path) -> None:
+    file = units(
+        tmp_path,
+        HEADER
+        + "10,East,SALES,,\n  east PRODUCTION,East , production,2025-01-01,2025-12-31\n\n,,,,\n",
+    )
+    assert read_units(file, UNITS) == (
+        UnitRow(1, 10, "East", "SALES", None, None),
+        UnitRow(1, 11, "East", "PRODUCTION", dt.date(2025, 1, 1), dt.date(2025, 12, 31)),
+    )
+
+
+def test_what_a_spreadsheet_writes(tmp_path: Path) -> None:
+    file = tmp_path / "job_types.csv"
+    text = 'Family,Job_Type\r\nestimate,"ESTIMATE -RES-EXT-PRE 1960"\r\nWarranty,warranty\r\n'
+    file.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert read_types(file, TYPES) == (TypeRow(1, 20, "estimate"), TypeRow(1, 21, "warranty"))
+
+
+def test_one_unit_on_different_days(tmp_path: Path) -> None:
+    file = units(tmp_path, HEADER + "10,East,SALES,,2025-01-08\n10,West,SALES,2025-01-09,\n")
+    assert [row.rollup for row in read_units(file, UNITS)] == ["East", "West"]
+
+
+def test_a_name_two_units_share_maps_both(tmp_path: Path) -> None:
+    shared = [Known(1, 10, "Old"), Known(1, 11, "OLD"), Known(2, 10, "Old")]
+    rows = read_units(units(tmp_path, HEADER + "Old,East,SALES,,\n"), shared)
+    assert [(row.tenant_id, row.business_unit_id) for row in rows] == [(1, 10), (1, 11), (2, 10)]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "reason"),
+    [
+        pytest.param("business_unit,rollup,role,valid_from,until\n", 1, "Unknown column 'until'", id="unknown column"),
+        pytest.param("business_unit,rollup,role,valid_from\n", 1, "The column 'valid_to' is missing", id="missing column"),
+        pytest.param("business_unit,business_unit,rollup,role,valid_from,valid_to\n", 1, "twice in the header", id="twice"),
+        pytest.param("", 1, "is missing", id="empty file"),
+        pytest.param(HEADER + "10,East,BOSS,,\n", 2, "Unknown role 'BOSS'", id="unknown role"),
+        pytest.param(HEADER + "10,,SALES,,\n", 2, "The rollup is empty", id="no rollup"),
+        pytest.param(HEADER + ",East,SALES,,\n", 2, "The business unit is empty", id="no unit"),
+        pytest.param(HEADER + "\nNowhere,East,SALES,,\n", 3, "has the id or name 'Nowhere'", id="matches nothing"),
+        pytest.param(HEADER + "10,East,SALES,01/02/2025,\n", 2, "valid_from '01/02/2025' is not a date", id="bad date"),
+        pytest.param(HEADER + "10,East,SALES,,2025-02-30\n", 2, "valid_to '2025-02-30' is not a date", id="no such day"),
+        pytest.param(
+            HEADER + "10,East,SALES,2025-02-01,2025-01-31\n", 2, "lies before valid_from", id="ends before it starts"
+        ),
+        pytest.param(
+            HEADER + "10,East,SALES,,\nEast Sales,West,SALES,,\n", 3, "mapped for all days by line 2", id="twice, always"
+        ),
+        pytest.param(
+            HEADER + "10,East,SALES,,2025-01-08\n10,West,SALES,2025-01-08,\n", 3, "mapped on 2025-01-08 by line 2", id="one day"
+        ),
+        pytest.param(HEADER + "10,East,SALES,\n", 2, "4 cells, the header 5", id="too few cells"),
+        pytest.param(HEADER + '10,"East,SALES,,\n', 2, "The line is not CSV", id="open quote"),
+    ],
+)  # fmt: skip
+def test_a_malformed_file_is_refused(tmp_path: Path, text: str, line: int, reason: str) -> None:
+    file = units(tmp_path, text)
+    with pytest.raises(MappingError) as caught:
+        read_units(file, UNITS)
+    assert (caught.value.file, caught.value.line) == (file, line)
+    assert reason in caught.value.reason
+
+
+@pytest.mark.parametrize(
+    ("rows", "line", "reason"),
+    [
+        pytest.param("20,sales\n", 2, "Unknown family 'sales'", id="unknown family"),
+        pytest.param("20,estimate\n20,other\n", 3, "mapped on line 2 already", id="twice"),
+        pytest.param("Nothing,other\n", 2, "No job type in ServiceTitan", id="matches nothing"),
+    ],
+)
+def test_malformed_job_types(tmp_path: Path, rows: str, line: int, reason: str) -> None:
+    file = tmp_path / "job_types.csv"
+    file.write_text("job_type,family\n" + rows, encoding="utf-8")
+    with pytest.raises(MappingError, match=reason) as caught:
+        read_types(file, TYPES)
+    assert caught.value.line == line
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(MappingError, match=r"business_units\.csv:1: There is no such file"):
+        read_mappings(tmp_path, units=UNITS, types=TYPES)
+
+
+def test_a_file_in_another_encoding_is_named_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "business_units.csv"
+    file.write_bytes(HEADER.encode() + "Büro,East,SALES,,\n".encode("latin-1"))
+    with pytest.raises(MappingError, match="not UTF-8") as caught:
+        read_units(file, UNITS)
+    assert caught.value.line == 2

@@ -1,0 +1,63 @@
+"""Records typed and merged as a chunk would be, into whatever warehouse a test gives."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from st_kpi.ingest.normalize import Stamp, TypedPage, Typer
+from st_kpi.servicetitan.registry import REGISTRY
+from st_kpi.servicetitan.tables import line_table, record_table
+from st_kpi.warehouse.base import Merged, Reading, TypedFiles, Warehouse
+from st_kpi.windows import Window
+
+
+class Loader:
+    """Types records and merges them, as a chunk would; each is read by a run of its own."""
+
+    def __init__(self, folder: Path, warehouse: Warehouse) -> None:
+        self.folder = folder
+        self.warehouse = warehouse
+        self.typer = Typer()
+        self.run = uuid4().hex
+        self.pages = 0
+        self.read_at = datetime(2025, 10, 21, tzinfo=UTC)
+
+    def page(self, entity: str, rows: list[dict[str, Any]]) -> TypedPage:
+        self.pages += 1
+        raw = self.folder / f"{self.pages}.ndjson"
+        raw.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        stamp = Stamp(77, f"{self.run}-{self.pages}", self.read_at)
+        return self.typer.type_page(
+            REGISTRY[entity], stamp, raw, raw.with_suffix(".parquet"), 10_000
+        )
+
+    def load(
+        self,
+        entity: str,
+        *pages: list[dict[str, Any]],
+        window: Window | None = None,
+        everything: Reading | None = None,
+    ) -> Merged:
+        typed = [self.page(entity, rows) for rows in pages if rows]
+        records = TypedFiles(record_table(REGISTRY[entity]), tuple(p.records for p in typed))
+        table = line_table(REGISTRY[entity])
+        nested = TypedFiles(table, tuple(p.lines for p in typed if p.lines)) if table else None
+        return self.warehouse.merge(
+            records, nested, tenant_id=77, window=window, everything=everything
+        )
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        return [tuple(row.values()) for row in self.warehouse.query(sql)]
+
+
+def invoice(number: int, modified: int, total: str, *items: str) -> dict[str, Any]:
+    """An invoice modified in January's day ``modified``, with an item per cost."""
+    return {
+        "id": number,
+        "createdOn": "2025-01-01T00:00:00Z",
+        "modifiedOn": f"2025-01-{modified:02}T00:00:00Z" if modified else None,
+        "subTotal": total,
+        "items": [{"id": 10 * number + n, "totalCost": cost} for n, cost in enumerate(items)],
+    }

@@ -1,0 +1,155 @@
+"""The tenant's one ceiling: whatever processes share it, the API never sees more than it allows."""
+
+import asyncio
+import math
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+from prefect.client.orchestration import get_client
+
+from st_kpi.cli.demo import sandbox
+from st_kpi.ingest.session import open_session
+from st_kpi.local.private_server import is_private
+from st_kpi.sandbox.company import Credentials
+from st_kpi.servicetitan.registry import REGISTRY
+from st_kpi.settings import load_settings
+from tasks.limits import (
+    GOOD_FOR,
+    LIMITS,
+    ON_THE_WAY,
+    ensure_limits,
+    rate_limit_name,
+    release_limits,
+    terms,
+)
+
+NAME = rate_limit_name(Credentials.TENANT_ID)
+SMALL = REGISTRY["business_units"]
+SECONDS = 5.0
+
+
+@pytest.mark.parametrize("per_second", range(1, 61))
+def test_the_terms_keep_to_what_is_allowed(per_second: int) -> None:
+    """Granted in a window that is longer by the time a permit may be on its way, as a whole number."""
+    block, decay = terms(per_second)
+    assert decay > 0
+    assert block >= 1
+    assert math.floor(block + decay * (1 + GOOD_FOR + ON_THE_WAY)) <= per_second
+
+
+def asking(url: str, folder: Path, *, forget: bool = False) -> subprocess.Popen[str]:
+    """This file as a process of its own, to which the Prefect server is one that others use too."""
+    root = Path(__file__).parents[2]
+    environment = {
+        "PYTHONPATH": str(root),
+        "ST_KPI_TENANT_ID": str(Credentials.TENANT_ID),
+        "ST_KPI_CLIENT_ID": Credentials.CLIENT_ID,
+        "ST_KPI_CLIENT_SECRET": Credentials.CLIENT_SECRET,
+        "ST_KPI_APP_KEY": Credentials.APP_KEY,
+        "ST_KPI_API_URL": url,
+        "ST_KPI_AUTH_URL": url,
+        "ST_KPI_TIMEZONE": "America/Phoenix",
+        "ST_KPI_WAREHOUSE": f"duckdb:///{folder}/{uuid4()}.duckdb",
+    }
+    return subprocess.Popen(
+        [sys.executable, __file__, "forget" if forget else "ask"],
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    told, complaints = process.communicate(timeout=120)
+    assert process.returncode == 0, complaints
+    return told.splitlines()[-1]
+
+
+async def ask() -> str:
+    """Ask for some seconds as fast as the allowance lets this process; how many answers came, and for how long."""
+    async with open_session(load_settings()) as session:
+        assert not is_private()
+        await ensure_limits()
+        started = time.monotonic()
+        answers = 0
+
+        async def one_after_another() -> None:
+            nonlocal answers
+            while time.monotonic() < started + SECONDS:
+                await session.source.count(SMALL)
+                answers += 1
+
+        await asyncio.gather(*(one_after_another() for _ in range(16)))
+        return f"{answers} {time.monotonic() - started:.2f}"
+
+
+async def forget() -> str:
+    """Let the limit disappear from under a client that goes by it; the error's name and cause."""
+    async with open_session(load_settings()) as session, get_client() as client:
+        await ensure_limits()
+        await session.source.count(SMALL)
+        await client.delete_global_concurrency_limit_by_name(NAME)
+        await asyncio.sleep(GOOD_FOR)
+        try:
+            await session.source.count(SMALL)
+        except Exception as error:
+            return f"{type(error).__name__} {error}".replace("\n", " ")
+    return "nothing"
+
+
+def test_two_processes_share_one_ceiling(prefect_server: str, tmp_path: Path) -> None:
+    with sandbox(0.004, 7) as tenant:
+        asked = [said(p) for p in [asking(tenant.url, tmp_path) for _ in range(2)]]
+        seen = httpx.get(f"{tenant.url}/sandbox", trust_env=False).json()
+    answers = [int(line.split()[0]) for line in asked]
+    print(f"{sum(answers) / SECONDS:.0f} requests a second: {asked}, {seen}")
+    assert seen["requests"] == sum(answers)
+    assert min(answers) > 0
+    assert seen["rate_limited"] == 0
+    assert seen["max_requests_in_a_second"] <= 60
+
+
+async def test_a_limit_that_is_gone_is_not_no_limit(prefect_server: str, tmp_path: Path) -> None:
+    """The client goes by the limit that was made for it, and does not ask without one."""
+    with sandbox(0.004, 7) as tenant:
+        told = said(asking(tenant.url, tmp_path, forget=True))
+        seen = httpx.get(f"{tenant.url}/sandbox", trust_env=False).json()
+    assert "must be created" in told
+    assert seen["requests"] == 1
+
+
+async def test_the_limits_are_made_as_the_terms_say(prefect_server: str, tmp_path: Path) -> None:
+    with sandbox(0.004, 7) as tenant:
+        said(asking(tenant.url, tmp_path))
+    block, decay = terms(60)
+    async with get_client() as client:
+        made = await client.read_global_concurrency_limit_by_name(NAME)
+        tags = await client.read_concurrency_limits(limit=200, offset=0)
+    assert (made.limit, made.slot_decay_per_second, made.active) == (block, decay, True)
+    assert {limit.tag: limit.concurrency_limit for limit in tags} == LIMITS
+
+
+async def test_the_slots_of_a_killed_run_are_free_again(prefect_server: str) -> None:
+    """Nobody renews its leases any more, and those of one that began a moment ago last for minutes."""
+    async with get_client() as client:
+        for tag, slots in LIMITS.items():
+            await client.create_concurrency_limit(tag, slots)
+            await client.increment_concurrency_slots_with_lease(
+                [f"tag:{tag}"], slots, "concurrency", lease_duration=600
+            )
+        await release_limits()
+        for tag, slots in LIMITS.items():
+            answer = await client.increment_concurrency_slots([f"tag:{tag}"], slots, "concurrency")
+            assert answer.status_code == 200
+            await client.release_concurrency_slots([f"tag:{tag}"], slots, 1.0)
+
+
+if __name__ == "__main__":
+    print(asyncio.run(forget() if sys.argv[1] == "forget" else ask()))

@@ -1,0 +1,112 @@
+"""The DuckDB warehouse: files, locks, and the one transaction for all."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from st_kpi.errors import ConfigurationError, NothingLoaded, WarehouseLocked
+from st_kpi.servicetitan.tables import raw_tables
+from st_kpi.warehouse import open_warehouse
+from st_kpi.warehouse.duckdb.engine import DuckDBWarehouse
+from tests.support.loader import Loader, invoice
+
+
+def test_a_merge_is_part_of_the_transaction_around_it(tmp_path: Path) -> None:
+    warehouse = DuckDBWarehouse(":memory:")
+    warehouse.ensure(raw_tables())
+    loader = Loader(tmp_path, warehouse)
+
+    class Stop(Exception):
+        pass
+
+    def half_way() -> None:
+        with warehouse.transaction():
+            loader.load("invoices", [invoice(1, 5, "100")])
+            raise Stop
+
+    with pytest.raises(Stop):
+        half_way()
+    assert loader.rows("SELECT id FROM st_raw.invoices") == []
+
+
+@pytest.mark.parametrize("name", ["st_kpi", "st_raw", "temp", "it's"])
+def test_any_file_name_will_do(tmp_path: Path, name: str) -> None:
+    """DuckDB names a database after its file, and the default one shares its name with a schema."""
+    url = f"duckdb:///{tmp_path}/{name}.duckdb"
+    with open_warehouse(url) as warehouse:
+        warehouse.ensure(raw_tables())
+        warehouse.replace_table("st_kpi.kpi_weekly", "SELECT 1 AS n")
+    with open_warehouse(url, read_only=True) as warehouse:
+        assert warehouse.table_exists("st_kpi.kpi_weekly")
+        assert warehouse.query("SELECT n FROM st_kpi.kpi_weekly") == [{"n": 1}]
+    assert sorted(file.name for file in tmp_path.iterdir()) == [f"{name}.duckdb"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "bigquery://",
+        "bigquery://p?region=EU",
+        "bigquery://p/x",
+        "duckdb://",
+        "duckdb:///",
+        "postgres:///x",
+        "st_kpi.duckdb",
+        "",
+    ],
+)
+def test_an_address_that_is_not_understood_is_named(url: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(repr(url))), open_warehouse(url):
+        pass
+
+
+def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    url = f"duckdb:///{tmp_path}/nowhere/a.duckdb"
+    with pytest.raises(ConfigurationError, match="nowhere"), open_warehouse(url):
+        pass
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "notes.duckdb"
+    file.write_text("not a database, but longer than the header of one" * 200)
+    with (
+        pytest.raises(ConfigurationError, match=r"notes\.duckdb"),
+        open_warehouse(f"duckdb:///{file}"),
+    ):
+        pass
+    assert file.read_text().startswith("not a database")
+
+
+def test_reading_before_the_first_load_says_what_to_do(tmp_path: Path) -> None:
+    with (
+        pytest.raises(NothingLoaded, match="st-kpi backfill"),
+        open_warehouse(f"duckdb:///{tmp_path}/a.duckdb", read_only=True),
+    ):
+        pass
+    assert not (tmp_path / "a.duckdb").exists()
+
+
+def test_a_file_that_another_process_holds_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "a.duckdb"
+    holder = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            f"import duckdb; c = duckdb.connect({str(file)!r}); print(1, flush=True); input()",
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert holder.stdout is not None
+    holder.stdout.readline()
+    try:
+        with (
+            pytest.raises(WarehouseLocked, match="another process"),
+            open_warehouse(f"duckdb:///{file}"),
+        ):
+            pass
+    finally:
+        holder.communicate(b"\n")
