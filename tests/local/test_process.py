@@ -9,8 +9,8 @@ import time
 
 def test_a_child_ends_when_its_parent_is_killed() -> None:
     code = (
-        "import subprocess, time\nfrom st_kpi import child\n"
-        "p = child.start('http.server', ['0', '--bind', '127.0.0.1'], stdout=subprocess.DEVNULL)\n"
+        "import subprocess, time\nfrom st_kpi.local.process import start_process\n"
+        "p = start_process('http.server', ['0', '--bind', '127.0.0.1'], stdout=subprocess.DEVNULL)\n"
         "print(p.pid, flush=True)\ntime.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as parent:

@@ -32,8 +32,8 @@ def value(found: Published, name: str, rollup: str = ALL, week: dt.date = MONDAY
     return found.value(kpi, week, rollup)
 
 
-def test_leads_by_customers_are_counted_anew_in_each_period(company: Any) -> None:
-    company.add(
+def test_leads_by_customers_are_counted_anew_in_each_period(worked_weeks: Any) -> None:
+    worked_weeks.add(
         {
             "jobs": [
                 {
@@ -46,8 +46,8 @@ def test_leads_by_customers_are_counted_anew_in_each_period(company: Any) -> Non
             ]
         }
     )
-    company.build(WEDNESDAY)
-    found = shown(company, "leads")
+    worked_weeks.build(WEDNESDAY)
+    found = shown(worked_weeks, "leads")
     assert [k.name for k in found.kpis] == ["leads", "leads/by_customers"]
     assert value(found, "leads", "East") == 5
     assert value(found, "leads/by_customers", "East") == 4
@@ -55,9 +55,9 @@ def test_leads_by_customers_are_counted_anew_in_each_period(company: Any) -> Non
     assert value(found, "leads/by_customers") == 4  # C1 asked in both: rollups do not add up
 
 
-def test_produced_of_completed_jobs_only(company: Any) -> None:
-    company.build(WEDNESDAY)
-    found = shown(company, "produced")
+def test_produced_of_completed_jobs_only(worked_weeks: Any) -> None:
+    worked_weeks.build(WEDNESDAY)
+    found = shown(worked_weeks, "produced")
     assert value(found, "produced", "East") == 4900
     assert value(found, "produced/completed_only", "East") == value(
         found, "produced/completed_only"
@@ -65,18 +65,18 @@ def test_produced_of_completed_jobs_only(company: Any) -> None:
     assert value(found, "produced/completed_only") == 1400  # without P2 (Scheduled) and P4 (Hold)
 
 
-def test_margin_under_other_settings(company: Any) -> None:
+def test_margin_under_other_settings(worked_weeks: Any) -> None:
     receipt = {"id": 700, "job_id": 101, "receipt_amount": 100, "tax_amount": 8}
-    company.add({"receipts": [receipt]})
-    company.edit(
+    worked_weeks.add({"receipts": [receipt]})
+    worked_weeks.edit(
         {
             "purchase_orders": [
-                {"id": order["id"], "tax": 10} for order in company.rows["purchase_orders"]
+                {"id": order["id"], "tax": 10} for order in worked_weeks.rows["purchase_orders"]
             ]
         }
     )
-    company.build(WEDNESDAY)
-    found = shown(company, "gpm")
+    worked_weeks.build(WEDNESDAY)
+    found = shown(worked_weeks, "gpm")
     assert value(found, "gpm", "East") == Decimal("0.533673469")
     receipts = found.cells["gpm/receipts", MONDAY, "East"]
     assert (
@@ -100,20 +100,20 @@ def test_margin_under_other_settings(company: Any) -> None:
     ],
 )
 def test_an_alternative_is_the_kpi_of_a_build_with_those_settings(
-    company: Any, setting: dict[str, Any], alternative: str, kpi: str
+    worked_weeks: Any, setting: dict[str, Any], alternative: str, kpi: str
 ) -> None:
-    company.build(WEDNESDAY)
-    other = shown(company, kpi)
-    company.build(WEDNESDAY, full=True, **setting)
-    built = shown(company, kpi)
+    worked_weeks.build(WEDNESDAY)
+    other = shown(worked_weeks, kpi)
+    worked_weeks.build(WEDNESDAY, full=True, **setting)
+    built = shown(worked_weeks, kpi)
     for rollup in built.rollups:
         assert value(other, alternative, rollup) == value(built, kpi, rollup)
 
 
-def test_the_published_numbers_stay_and_every_format_has_both(company: Any) -> None:
-    company.build(WEDNESDAY)
-    plain = published.read(company.warehouse, weeks=2)
-    found = shown(company, weeks=2)
+def test_the_published_numbers_stay_and_every_format_has_both(worked_weeks: Any) -> None:
+    worked_weeks.build(WEDNESDAY)
+    plain = published.read(worked_weeks.warehouse, weeks=2)
+    found = shown(worked_weeks, weeks=2)
     named = [k.name for k in found.kpis]
     assert [n for n in named if "/" not in n] == [k.name for k in plain.kpis]
     assert {n for n in named if "/" in n} == {
@@ -124,13 +124,18 @@ def test_the_published_numbers_stay_and_every_format_has_both(company: Any) -> N
     assert "leads/by_customers" in render.as_json(found)
     assert "customers" not in render.weekly_table(plain)
     assert "customers" in render.weekly_table(found)
-    assert "customers" in render.weekly_table(shown(company, "leads"))
+    assert "customers" in render.weekly_table(shown(worked_weeks, "leads"))
 
 
-def test_sql_that_the_lint_refuses_is_not_asked(company: Any, tmp_path: Path) -> None:
-    company.build(WEDNESDAY)
+def test_sql_that_the_lint_refuses_is_not_asked(worked_weeks: Any, tmp_path: Path) -> None:
+    worked_weeks.build(WEDNESDAY)
     (tmp_path / "sql").mkdir()
     (tmp_path / "sql" / "a.sql").write_text("SELECT 1", encoding="utf-8")
-    found = published.read(company.warehouse, weeks=1)
+    found = published.read(worked_weeks.warehouse, weeks=1)
     with pytest.raises(SqlError, match=r"a\.sql:1: statement"):
-        beside(company.warehouse, found, replace(inspect(tmp_path / "sql")), company.settings())
+        beside(
+            worked_weeks.warehouse,
+            found,
+            replace(inspect(tmp_path / "sql")),
+            worked_weeks.settings(),
+        )

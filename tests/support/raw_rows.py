@@ -151,7 +151,7 @@ def given(name: str) -> dict[str, list[dict[str, Any]]]:
 
 
 @pytest.fixture
-def company(tenant: Tenant) -> Tenant:
+def worked_weeks(tenant: Tenant) -> Tenant:
     """The weeks of kpis.md: sales, production and payments."""
     for name in ("company", "sales_week", "production_week", "collected_week"):
         tenant.add(given(name))

@@ -55,10 +55,10 @@ def test_an_estimate_sold_later_changes_the_current_value_and_not_the_reported_o
     ids=["a day early", "on the day", "one day after Sunday", "on the Sunday itself"],
 )
 def test_a_week_closes_some_days_after_its_sunday(
-    company: Any, as_of: dt.date, after: int, frozen: bool
+    worked_weeks: Any, as_of: dt.date, after: int, frozen: bool
 ) -> None:
-    company.build(as_of, close_week_after_days=after)
-    assert bool(reported(company, "leads")) is frozen
+    worked_weeks.build(as_of, close_week_after_days=after)
+    assert bool(reported(worked_weeks, "leads")) is frozen
 
 
 def test_a_cell_that_was_zero_is_restated_from_nothing_and_back(built: Any) -> None:
