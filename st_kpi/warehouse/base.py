@@ -7,12 +7,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from st_kpi.columns import ColumnType, RawTable
+from st_kpi.columns import Columns, RawTable
 from st_kpi.windows import Window
 
 Params = Mapping[str, object]
-#: A table's columns in their order, each with its type.
-Columns = Sequence[tuple[str, ColumnType]]
 
 
 @dataclass(frozen=True)
@@ -115,7 +113,7 @@ class Warehouse(Protocol):
     def describe(self, table: str, text: str, columns: Mapping[str, str]) -> None:
         """Write what a table and its columns mean where the engine keeps such things."""
 
-    def tables(self) -> dict[str, tuple[tuple[str, ColumnType], ...]]:
+    def tables(self) -> dict[str, Columns]:
         """Every table with its columns, by ``schema.name``, without the scratch tables of a build."""
 
     def export(self, table: str, columns: Columns, folder: Path) -> tuple[Path, ...]:
@@ -130,10 +128,10 @@ class Warehouse(Protocol):
     def estimate(self, select: str, params: Params | None = None) -> int | None:
         """How many bytes a SELECT will be billed for, without running it; None where reading costs nothing."""
 
-    def engine(self) -> str:
+    def sql_version(self) -> str:
         """A text that changes when this engine may read the same SQL in another way than before."""
 
-    def fingerprint(self, table: str) -> str:
+    def version(self, table: str) -> str:
         """A short text that differs when any row of ``table`` does, whatever the order of the rows."""
 
     def spool(self) -> AbstractContextManager[Path]:

@@ -84,7 +84,7 @@ def _with_description(field: bigquery.SchemaField, text: str | None) -> bigquery
     return bigquery.SchemaField.from_api_repr(field.to_api_repr() | {"description": text})
 
 
-def columns_of_all(jobs: Jobs) -> dict[str, tuple[tuple[str, ColumnType], ...]]:
+def columns_of_all(jobs: Jobs) -> dict[str, Columns]:
     """Every table of ours but the scratch ones and the publications', with its columns and their types."""
     found = _columns(jobs, _datasets(jobs) - {"st_staging"})
     return {
