@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -40,23 +40,6 @@ class Reading:
 
     read_at: datetime
     run_id: str
-
-
-@dataclass(frozen=True)
-class BigQueryOptions:
-    """How BigQuery is reached and what it may cost; DuckDB has no use for any of it.
-
-    ``url`` is another REST address than Google's, an emulator's if it begins with ``http://127.0.0.1``. A file that is
-    loaded has at most about ``load_megabytes``; a statement that would read more than ``maximum_bytes_billed`` is
-    refused; a request that fails for a passing reason is repeated for ``retry_seconds``. ``credentials`` are those of
-    google-auth, without which the application's own are used.
-    """
-
-    url: str | None = None
-    load_megabytes: int = 32
-    maximum_bytes_billed: int = 200 * 1000**3
-    retry_seconds: float = 300
-    credentials: Any = field(default=None, repr=False)
 
 
 class Warehouse(Protocol):

@@ -15,9 +15,10 @@ from typing import Any
 
 from st_kpi.columns import Columns, RawTable
 from st_kpi.errors import NothingLoaded, WarehouseError
-from st_kpi.warehouse.base import BigQueryOptions, Merged, Params, Reading, TypedFiles
+from st_kpi.warehouse.base import Merged, Params, Reading, TypedFiles
 from st_kpi.warehouse.bigquery import export, load, schema
 from st_kpi.warehouse.bigquery.client import Jobs
+from st_kpi.warehouse.bigquery.options import BigQueryOptions
 from st_kpi.warehouse.bigquery.transaction import Transaction, expiration
 from st_kpi.warehouse.bigquery.values import (
     joinable,
