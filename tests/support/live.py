@@ -4,8 +4,8 @@ import os
 
 from google.cloud import bigquery
 
-from st_kpi.warehouse import _place
 from st_kpi.warehouse.bigquery.engine import BigQueryWarehouse
+from st_kpi.warehouse.bigquery.options import project_and_location
 from tests.support.bigquery_emulator import emptied
 
 LIVE = os.environ.get("ST_KPI_LIVE_BIGQUERY", "")
@@ -14,7 +14,7 @@ _MARK = ("purpose", "st-kpi-test")
 
 def live_warehouse() -> BigQueryWarehouse:
     """The project, emptied; raises ``AssertionError`` unless its datasets were made for tests."""
-    project, location = _place(LIVE)
+    project, location = project_and_location(LIVE)
     client = bigquery.Client(project=project, location=location)
     datasets = [client.get_dataset(found.reference) for found in client.list_datasets()]
     ours = [d for d in datasets if d.dataset_id.startswith("st_")]

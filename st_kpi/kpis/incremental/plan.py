@@ -71,7 +71,7 @@ class Plan:
         self._compared: dict[str, str] = {}
         self._replaced: set[str] = set()
         # What the SQL means on this engine is part of the input.
-        self._salt = warehouse.engine()
+        self._salt = warehouse.sql_version()
 
     def run(self, statement: Statement, fill: Callable[[Work], bool]) -> Work | None:
         """Run ``fill`` unless nothing it depends on changed; returns how it ran.
@@ -99,7 +99,7 @@ class Plan:
         known = self._after.get(statement.name)
         if statement.table and statement.table != CONTRIBUTIONS:
             self._versions[statement.table] = (
-                known.output if known else self._warehouse.fingerprint(statement.table)
+                known.output if known else self._warehouse.version(statement.table)
             )
 
     def touched(self) -> None:
@@ -147,7 +147,7 @@ class Plan:
         table, known = statement.table, self._before.get(statement.name)
         before = known.output if known else ""
         if not work.compared:
-            self._versions[table] = self._warehouse.fingerprint(table)
+            self._versions[table] = self._warehouse.version(table)
             if self._versions[table] != before:
                 self._replaced.add(table)
         elif changed:
@@ -175,7 +175,7 @@ class Plan:
             known = self._after.get(CONTRIBUTIONS)
             return known.output if known else ""
         if table not in self._versions:
-            self._versions[table] = self._warehouse.fingerprint(table)
+            self._versions[table] = self._warehouse.version(table)
         return self._versions[table]
 
 

@@ -13,11 +13,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from st_kpi.columns import Columns, ColumnType, RawTable
+from st_kpi.columns import Columns, RawTable
 from st_kpi.errors import NothingLoaded, WarehouseError
-from st_kpi.warehouse.base import BigQueryOptions, Merged, Params, Reading, TypedFiles
+from st_kpi.warehouse.base import Merged, Params, Reading, TypedFiles
 from st_kpi.warehouse.bigquery import export, load, schema
 from st_kpi.warehouse.bigquery.client import Jobs
+from st_kpi.warehouse.bigquery.options import BigQueryOptions
 from st_kpi.warehouse.bigquery.transaction import Transaction, expiration
 from st_kpi.warehouse.bigquery.values import (
     joinable,
@@ -151,7 +152,7 @@ class BigQueryWarehouse:
     def describe(self, table: str, text: str, columns: Mapping[str, str]) -> None:
         schema.describe(self._jobs, table, text, columns)
 
-    def tables(self) -> dict[str, tuple[tuple[str, ColumnType], ...]]:
+    def tables(self) -> dict[str, Columns]:
         return schema.columns_of_all(self._jobs)
 
     def export(self, table: str, columns: Columns, folder: Path) -> tuple[Path, ...]:
@@ -170,10 +171,10 @@ class BigQueryWarehouse:
     def estimate(self, select: str, params: Params | None = None) -> int | None:
         return self._jobs.estimate(self._seen(select), query_parameters(select, params))
 
-    def engine(self) -> str:
+    def sql_version(self) -> str:
         return "bigquery"  # runs the SQL as it is written
 
-    def fingerprint(self, table: str) -> str:
+    def version(self, table: str) -> str:
         # A sum: equal rows count as often as they are there, and their order does not matter.
         (row,) = self.query(
             "SELECT COUNT(*) AS n, SUM(CAST(FARM_FINGERPRINT(TO_JSON_STRING(t)) AS NUMERIC)) AS total"

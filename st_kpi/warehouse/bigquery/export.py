@@ -11,8 +11,7 @@ import orjson
 from st_kpi.columns import Columns
 from st_kpi.warehouse.bigquery.client import Jobs
 from st_kpi.warehouse.bigquery.values import each_row
-from st_kpi.warehouse.duckdb.dialect import literal
-from st_kpi.warehouse.duckdb.engine import TYPES
+from st_kpi.warehouse.duckdb.dialect import TYPES, literal
 
 #: Rows of one file, so that memory stays flat.
 _ROWS = 50_000
@@ -20,7 +19,7 @@ _ROWS = 50_000
 
 def export(jobs: Jobs, table: str, columns: Columns, folder: Path) -> tuple[Path, ...]:
     """Write the rows of a table, these columns of them; see ``Warehouse.export``."""
-    with jobs.told():
+    with jobs.translate_errors():
         fields = [f for f in jobs.client.get_table(jobs.reference(table), retry=jobs.retry).schema]
         wanted = {field.name: field for field in fields}
         found = jobs.client.list_rows(

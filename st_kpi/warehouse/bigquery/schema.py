@@ -74,7 +74,7 @@ def describe(jobs: Jobs, name: str, text: str, columns: Mapping[str, str]) -> No
     if (table.description, table.schema) == (text, fields):
         return
     table.description, table.schema = text, fields
-    with jobs.told():
+    with jobs.translate_errors():
         jobs.client.update_table(table, ["description", "schema"], retry=jobs.retry)
 
 
@@ -84,7 +84,7 @@ def _with_description(field: bigquery.SchemaField, text: str | None) -> bigquery
     return bigquery.SchemaField.from_api_repr(field.to_api_repr() | {"description": text})
 
 
-def columns_of_all(jobs: Jobs) -> dict[str, tuple[tuple[str, ColumnType], ...]]:
+def columns_of_all(jobs: Jobs) -> dict[str, Columns]:
     """Every table of ours but the scratch ones and the publications', with its columns and their types."""
     found = _columns(jobs, _datasets(jobs) - {"st_staging"})
     return {
@@ -134,7 +134,7 @@ def clauses(table: bigquery.Table) -> str:
 
 def create(jobs: Jobs, table: bigquery.Table) -> None:
     """Create a table unless it is there."""
-    with jobs.told():
+    with jobs.translate_errors():
         jobs.client.create_table(table, exists_ok=True, retry=jobs.retry)
 
 
@@ -180,7 +180,7 @@ def _name(table: bigquery.Table) -> str:
 
 def _datasets(jobs: Jobs) -> set[str]:
     """Those of our datasets that are there; raises ``WarehouseError`` for one in another location."""
-    with jobs.told():
+    with jobs.translate_errors():
         listed = list(jobs.client.list_datasets(retry=jobs.retry))
     for item in listed:
         location = item._properties.get(
@@ -199,7 +199,7 @@ def _create_dataset(jobs: Jobs, name: str) -> None:
     dataset.location = jobs.location
     dataset.description = _DATASETS[name]
     dataset.labels = {"app": "st-kpi"}
-    with jobs.told():
+    with jobs.translate_errors():
         jobs.client.create_dataset(dataset, exists_ok=True, retry=jobs.retry)
 
 

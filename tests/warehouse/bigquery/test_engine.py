@@ -16,10 +16,11 @@ from st_kpi.errors import ConfigurationError, NothingLoaded, StKpiError, Warehou
 from st_kpi.servicetitan.registry import REGISTRY
 from st_kpi.servicetitan.tables import raw_tables, record_table
 from st_kpi.warehouse import open_warehouse
-from st_kpi.warehouse.base import BigQueryOptions, Merged, TypedFiles
+from st_kpi.warehouse.base import Merged, TypedFiles
 from st_kpi.warehouse.bigquery.client import Jobs, parquet_schema
 from st_kpi.warehouse.bigquery.engine import BigQueryWarehouse
 from st_kpi.warehouse.bigquery.load import combine
+from st_kpi.warehouse.bigquery.options import BigQueryOptions
 from st_kpi.warehouse.labels import labels
 from tests.support.bigquery_emulator import PROJECT, emptied, opened, options
 from tests.support.faulty import Fault, Faulty, faulty
