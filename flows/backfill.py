@@ -19,10 +19,11 @@ from st_kpi.servicetitan.registry import entity as entity_named
 from st_kpi.windows import Window
 from tasks import events
 from tasks.artifacts import ProgressBar, completeness_table
+from tasks.caps import release_limits
 from tasks.chunks import plan_chunks
 from tasks.fan_out import FanOut, hand_over, require_room_for
 from tasks.gcp_credentials import google_credentials
-from tasks.limits import ensure_limits, release_limits
+from tasks.rate_limit import ensure_limits
 from tasks.states import completed
 from tasks.watermarks import save_watermarks
 

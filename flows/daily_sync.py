@@ -18,6 +18,7 @@ from st_kpi.ingest.session import Session, shared_session
 from st_kpi.servicetitan.registry import Changes, Entity, History
 from tasks import events
 from tasks.artifacts import changes_table
+from tasks.caps import release_limits
 from tasks.chunks import (
     compare_history,
     fetch_changes,
@@ -28,7 +29,7 @@ from tasks.chunks import (
     touched_windows,
 )
 from tasks.gcp_credentials import google_credentials
-from tasks.limits import ensure_limits, release_limits
+from tasks.rate_limit import ensure_limits
 from tasks.states import completed
 from tasks.watermarks import move_watermark, read_watermarks, save_watermarks
 

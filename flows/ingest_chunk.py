@@ -12,7 +12,7 @@ from st_kpi.settings import load_settings
 from st_kpi.windows import Window
 from tasks.chunks import fetch_chunk, store_chunk
 from tasks.gcp_credentials import google_credentials
-from tasks.limits import ensure_limits
+from tasks.rate_limit import ensure_limits
 from tasks.states import completed
 
 

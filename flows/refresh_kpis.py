@@ -10,9 +10,9 @@ from st_kpi.kpis.build import BuildResult
 from st_kpi.settings import load_settings
 from tasks import events
 from tasks.artifacts import bytes_table, checks_table, kpi_link, kpi_table
+from tasks.caps import ensure_caps
 from tasks.gcp_credentials import google_credentials
 from tasks.kpis import build_kpis, check_results, lint_sql, restated_weeks, weekly_kpis
-from tasks.limits import ensure_caps
 from tasks.states import completed
 
 

@@ -16,7 +16,7 @@ from tasks import events
 from tasks.artifacts import completeness_table
 from tasks.chunks import find_gaps
 from tasks.gcp_credentials import google_credentials
-from tasks.limits import ensure_limits
+from tasks.rate_limit import ensure_limits
 from tasks.states import completed
 
 
