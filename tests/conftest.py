@@ -4,6 +4,7 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -100,27 +101,77 @@ def bigquery_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
+#: What starts servers and emulators; ``scripts/test --fast`` leaves out the tests that ask for one.
+SERVERS = ("prefect_server", "bigquery_url")
+#: Modules whose tests are minutes together and share only what the whole run shares.
+DIVISIBLE = ("test_daily_sync", "test_flows")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--fast",
+        action="store_true",
+        help="leave out what needs a Prefect server, an emulator or processes of its own",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests on a real project where none is given."""
-    if _LIVE:
-        return
-    live = [item for item in items if item.get_closest_marker("live")]
-    if live:
-        config.hook.pytest_deselected(items=live)
-        items[:] = [item for item in items if item not in set(live)]
-        config.stash[_LEFT_OUT] = len(live)
+    """Leave out what is not asked for, and hand out the longest first."""
+    reasons = [] if _LIVE else [(_is_live, ON_A_PROJECT)]
+    if config.getoption("fast"):
+        reasons.append((_is_slow, WITH_SERVERS))
+    for is_left_out, reason in reasons:
+        left_out = [item for item in items if is_left_out(item)]
+        config.hook.pytest_deselected(items=left_out)
+        config.stash.setdefault(_LEFT_OUT, {})[reason] = len(left_out)
+        items[:] = [item for item in items if not is_left_out(item)]
+    items.sort(key=_turn)
+    for item in items:
+        if item.path.stem not in DIVISIBLE:  # else its fixtures would be made on both cores
+            item.add_marker(pytest.mark.xdist_group(f"{item.path.parent.name}/{item.path.stem}"))
+
+
+def _is_live(item: pytest.Item) -> bool:
+    return item.get_closest_marker("live") is not None
+
+
+def _is_slow(item: pytest.Item) -> bool:
+    asked = getattr(item, "fixturenames", ())
+    marked = item.get_closest_marker("slow") or item.get_closest_marker("process")
+    return marked is not None or any(name in asked for name in SERVERS)
+
+
+def _turn(item: pytest.Item) -> int:
+    """Tests with a server take longest and begin; the short ones then fill both cores to the end."""
+    asked = getattr(item, "fixturenames", ())
+    turns = [turn for turn, name in enumerate(SERVERS) if name in asked]
+    return min(turns, default=len(SERVERS))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker of xdist hands on what it left out."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = session.config.stash.get(_LEFT_OUT, {})
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """All workers leave out the same."""
+    node.config.stash[_LEFT_OUT] = getattr(node, "workeroutput", {}).get("left_out", {})
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Say so."""
-    if left_out := config.stash.get(_LEFT_OUT, 0):
-        terminalreporter.write_line(
-            f"{left_out} tests on a real BigQuery project left out: set ST_KPI_LIVE_BIGQUERY=bigquery://project"
-        )
+    """Say what was left out."""
+    for reason, number in config.stash.get(_LEFT_OUT, {}).items():
+        if number:
+            terminalreporter.write_line(f"{number} tests {reason}")
 
 
 #: Read here, for every test begins without any variable of ours.
 _LIVE = os.environ.get("ST_KPI_LIVE_BIGQUERY")
-_LEFT_OUT = pytest.StashKey[int]()
+ON_A_PROJECT = "on a real BigQuery project left out: set ST_KPI_LIVE_BIGQUERY=bigquery://project"
+WITH_SERVERS = "with a server, an emulator or processes left out: scripts/test runs them all"
+_LEFT_OUT = pytest.StashKey[dict[str, int]]()

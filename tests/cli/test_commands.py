@@ -5,29 +5,62 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import duckdb
 import pytest
+from typer.testing import CliRunner
 
+from st_kpi.cli import app
 from st_kpi.cli.demo import Tenant, sandbox
+from st_kpi.errors import StKpiError
 from st_kpi.sandbox.company import Credentials
 
 
-def st_kpi(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Run the command in the test's folder with only these settings."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("ST_KPI_")}
-    environment |= {f"ST_KPI_{name.upper()}": value for name, value in settings.items()}
+@dataclass(frozen=True)
+class Ended:
+    """A command that has ended, and what it said."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def environment_of(settings: dict[str, str]) -> dict[str, str]:
+    """Variables that say the settings, and where Prefect is."""
+    variables = {f"ST_KPI_{name.upper()}": value for name, value in settings.items()}
     if settings.get("prefect") == "unreachable":
-        environment["PREFECT_API_URL"] = "http://127.0.0.1:9/api"
-    return subprocess.run(
+        variables["PREFECT_API_URL"] = "http://127.0.0.1:9/api"
+    return variables
+
+
+def process(*arguments: str, **settings: str) -> Ended:
+    """Run the command in the test's folder with only these settings, as a person does."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("ST_KPI_")}
+    done = subprocess.run(
         [sys.executable, "-m", "st_kpi", *arguments],
-        env=environment,
+        env=environment | environment_of(settings),
         capture_output=True,
         text=True,
         timeout=180,
     )
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
+def st_kpi(*arguments: str, **settings: str) -> Ended:
+    """The same within this process, which has imported everything already.
+
+    Like ``main`` it makes a sentence of our own errors; any other would be a traceback, and fails the test.
+    """
+    result = CliRunner().invoke(app, arguments, env=environment_of(settings))
+    error = result.exception
+    if isinstance(error, StKpiError):
+        return Ended(error.exit_code, result.stdout, f"{result.stderr}st-kpi: {error}\n")
+    if error is not None and not isinstance(error, SystemExit):
+        raise error
+    return Ended(result.exit_code, result.stdout, result.stderr)
 
 
 SANDBOX = {
@@ -45,50 +78,71 @@ def without(*names: str) -> dict[str, str]:
     return {name: value for name, value in SANDBOX.items() if name not in names}
 
 
+WRONG_USE = [
+    pytest.param(["backfill"], without("client_secret", "app_key"),
+                 "ServiceTitan credentials are missing: set ST_KPI_CLIENT_SECRET, ST_KPI_APP_KEY.",
+                 id="credentials missing"),
+    pytest.param(["backfill"], without("timezone"), "Set ST_KPI_TIMEZONE", id="zone missing"),
+    pytest.param(["build"], {}, "Set ST_KPI_TIMEZONE", id="zone missing for a build"),
+    pytest.param(["backfill", "--from", "2025-02-01", "--to", "2025-01-01"], SANDBOX,
+                 "The first day 2025-02-01 is after the last day 2025-01-01.", id="days reversed"),
+    pytest.param(["backfill", "--from", "yesterday"], SANDBOX,
+                 "'yesterday' is not a day: write it as 2025-01-31.", id="no day"),
+    pytest.param(["backfill", "--entity", "job"], SANDBOX,
+                 "There is no entity 'job'. The entities are: business_units, job_types,",
+                 id="unknown entity"),
+    pytest.param(["backfill"], SANDBOX | {"warehouse": "duckdb:///nowhere/a.duckdb"},
+                 "the folder nowhere does not exist", id="no such folder"),
+    pytest.param(["backfill"], SANDBOX | {"warehouse": "oracle://x"},
+                 "The warehouse 'oracle://x' is not understood", id="unknown warehouse"),
+    pytest.param(["build"], SANDBOX, "There is no warehouse at st_kpi.duckdb yet",
+                 id="nothing to build from"),
+    pytest.param(["sync"], SANDBOX, "There is no warehouse at st_kpi.duckdb yet",
+                 id="nothing to sync"),
+    pytest.param(["repair"], SANDBOX, "There is no warehouse at st_kpi.duckdb yet",
+                 id="nothing to repair"),
+    pytest.param(["backfill"], SANDBOX | {"prefect": "unreachable"},
+                 "The Prefect API at http://127.0.0.1:9/api does not answer", id="no Prefect API"),
+    pytest.param(["show"], {}, "There is no warehouse at st_kpi.duckdb yet: run `st-kpi backfill`",
+                 id="nothing to show"),
+    pytest.param(["status"], {}, "There is no warehouse at st_kpi.duckdb yet", id="no status yet"),
+    pytest.param(["show", "--format", "xml"], {}, "'xml' is not one of", id="unknown format"),
+    pytest.param(["sandbox", "serve", "--scale", "99"], {}, "--scale", id="scale out of range"),
+    pytest.param(["explode"], {}, "No such command 'explode'", id="unknown command"),
+]  # fmt: skip
+#: One of each kind of error: of the settings, of a run, of the words themselves.
+AS_PROCESSES = {"credentials missing", "no Prefect API", "unknown command"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "settings", "said"),
-    [
-        pytest.param(["backfill"], without("client_secret", "app_key"),
-                     "ServiceTitan credentials are missing: set ST_KPI_CLIENT_SECRET, ST_KPI_APP_KEY.",
-                     id="credentials missing"),
-        pytest.param(["backfill"], without("timezone"), "Set ST_KPI_TIMEZONE", id="zone missing"),
-        pytest.param(["build"], {}, "Set ST_KPI_TIMEZONE", id="zone missing for a build"),
-        pytest.param(["backfill", "--from", "2025-02-01", "--to", "2025-01-01"], SANDBOX,
-                     "The first day 2025-02-01 is after the last day 2025-01-01.", id="days reversed"),
-        pytest.param(["backfill", "--from", "yesterday"], SANDBOX,
-                     "'yesterday' is not a day: write it as 2025-01-31.", id="no day"),
-        pytest.param(["backfill", "--entity", "job"], SANDBOX,
-                     "There is no entity 'job'. The entities are: business_units, job_types,",
-                     id="unknown entity"),
-        pytest.param(["backfill"], SANDBOX | {"warehouse": "duckdb:///nowhere/a.duckdb"},
-                     "the folder nowhere does not exist", id="no such folder"),
-        pytest.param(["backfill"], SANDBOX | {"warehouse": "oracle://x"},
-                     "The warehouse 'oracle://x' is not understood", id="unknown warehouse"),
-        pytest.param(["build"], SANDBOX, "There is no warehouse at st_kpi.duckdb yet",
-                     id="nothing to build from"),
-        pytest.param(["sync"], SANDBOX, "There is no warehouse at st_kpi.duckdb yet",
-                     id="nothing to sync"),
-        pytest.param(["repair"], SANDBOX, "There is no warehouse at st_kpi.duckdb yet",
-                     id="nothing to repair"),
-        pytest.param(["backfill"], SANDBOX | {"prefect": "unreachable"},
-                     "The Prefect API at http://127.0.0.1:9/api does not answer", id="no Prefect API"),
-        pytest.param(["show"], {}, "There is no warehouse at st_kpi.duckdb yet: run `st-kpi backfill`",
-                     id="nothing to show"),
-        pytest.param(["status"], {}, "There is no warehouse at st_kpi.duckdb yet", id="no status yet"),
-        pytest.param(["show", "--format", "xml"], {}, "'xml' is not one of", id="unknown format"),
-        pytest.param(["sandbox", "serve", "--scale", "99"], {}, "--scale", id="scale out of range"),
-        pytest.param(["explode"], {}, "No such command 'explode'", id="unknown command"),
-    ],
-)  # fmt: skip
+    [case for case in WRONG_USE if case.id != "no Prefect API"],
+)
 def test_wrong_use_is_one_sentence_and_writes_nothing(
     arguments: list[str], settings: dict[str, str], said: str, tmp_path: Path
 ) -> None:
     done = st_kpi(*arguments, **settings)
+    assert_one_sentence(done, said)
+    assert list(tmp_path.glob("*.duckdb")) == []
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("arguments", "settings", "said"), [case for case in WRONG_USE if case.id in AS_PROCESSES]
+)
+def test_a_process_ends_with_one_sentence_and_no_traceback(
+    arguments: list[str], settings: dict[str, str], said: str, tmp_path: Path
+) -> None:
+    done = process(*arguments, **settings)
+    assert_one_sentence(done, said)
+    assert list(tmp_path.glob("*.duckdb")) == [] or "does not answer" in said
+
+
+def assert_one_sentence(done: Ended, said: str) -> None:
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert done.returncode == (1 if "yet" in said or "does not answer" in said else 2)
     assert done.stdout == ""
-    assert list(tmp_path.glob("*.duckdb")) == [] or "does not answer" in said
 
 
 def test_every_command_has_help() -> None:
@@ -121,15 +175,15 @@ def built(
         "auth_url": tenant.url,
         "warehouse": f"duckdb:///{tmp_path_factory.mktemp('built')}/a.duckdb",
     }
-    done = st_kpi("backfill", **settings)
+    done = process("backfill", **settings)
     assert done.returncode == 0, done.stderr
-    done = st_kpi("build", "--as-of", str(tenant.today), **settings)
+    done = process("build", "--as-of", str(tenant.today), **settings)
     assert done.returncode == 0, done.stderr
     return settings
 
 
 def test_show_as_table_csv_and_json(built: dict[str, str], tenant: Tenant) -> None:
-    table = st_kpi("show", **built).stdout
+    table = process("show", **built).stdout
     assert "All rollups" in table
     assert "2025-10-20" in table
     assert f"As of {tenant.today}" in table
@@ -182,7 +236,7 @@ def test_what_does_not_exist_names_what_does(
 
 
 def test_status_says_what_is_there(built: dict[str, str]) -> None:
-    done = st_kpi("status", **built)
+    done = process("status", **built)
     assert done.returncode == 0
     assert "Last run: backfill" in done.stdout
     document = json.loads(st_kpi("status", "--json", **built).stdout)
@@ -198,7 +252,7 @@ def test_a_copy_has_every_row_and_goes_on_from_there(
 ) -> None:
     there = built | {"warehouse": f"duckdb:///{tmp_path}/copy.duckdb"}
     ways = ["copy", "--from", built["warehouse"], "--to", there["warehouse"]]
-    done = st_kpi(*ways)
+    done = process(*ways)
     assert done.returncode == 0, done.stderr
     assert "st_raw.jobs: " in done.stderr
     assert f"Set ST_KPI_WAREHOUSE={there['warehouse']} to go on there." in done.stdout
@@ -297,14 +351,14 @@ def test_a_malformed_mapping_stops_the_build_before_anything_is_written(
 def test_a_file_that_another_process_holds(built: dict[str, str]) -> None:
     file = built["warehouse"].removeprefix("duckdb:///")
     with duckdb.connect(file):
-        done = st_kpi("show", **built)
+        done = process("show", **built)
     assert done.returncode == 1
     assert "is held by another process" in done.stderr
 
 
 def test_a_source_that_refuses_the_credentials(built: dict[str, str], tmp_path: Path) -> None:
     settings = built | {"client_secret": "wrong-one", "warehouse": f"duckdb:///{tmp_path}/a.duckdb"}
-    done = st_kpi("backfill", **settings)
+    done = process("backfill", **settings)
     assert done.returncode == 2
     assert "ST_KPI_CLIENT_SECRET" in done.stderr
     assert "wrong-one" not in done.stderr + done.stdout
@@ -312,7 +366,7 @@ def test_a_source_that_refuses_the_credentials(built: dict[str, str], tmp_path: 
 
 
 def test_the_demo_proves_itself(prefect_server: str, tmp_path: Path) -> None:
-    done = st_kpi("demo", "--scale", "0.004", "--seed", "3", "--home", str(tmp_path / "demo"))
+    done = process("demo", "--scale", "0.004", "--seed", "3", "--home", str(tmp_path / "demo"))
     assert done.returncode == 0, done.stderr
     assert "are equal to the cent." in done.stdout
     assert str(tmp_path / "demo" / "demo.duckdb") in done.stdout

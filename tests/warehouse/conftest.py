@@ -14,7 +14,11 @@ from tests.support.loader import Loader
 
 
 @pytest.fixture(
-    params=["duckdb", "bigquery", pytest.param("live", marks=pytest.mark.live)],
+    params=[
+        "duckdb",
+        pytest.param("bigquery", marks=pytest.mark.process),
+        pytest.param("live", marks=pytest.mark.live),
+    ],
 )
 def loader(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Loader]:
     """An empty warehouse of each engine, and what loads into it."""
