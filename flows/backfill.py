@@ -11,8 +11,10 @@ from flows.daily_sync import daily_sync
 from flows.ingest_chunk import run_here
 from flows.parameters import EntityName, days_in_a_name
 from st_kpi.errors import DiskFull, RunFailed
-from st_kpi.ingest import manifest, problems
+from st_kpi.ingest import manifest
 from st_kpi.ingest.plan import Chunk, source_time, wanted_entities, wanted_window
+from st_kpi.ingest.rejects import reject_messages
+from st_kpi.ingest.runs import failure_message, recorded
 from st_kpi.ingest.session import Session, shared_session
 from st_kpi.servicetitan.registry import Changes
 from st_kpi.servicetitan.registry import entity as entity_named
@@ -61,29 +63,30 @@ async def backfill(
         require_room_for(fan_out, session.settings)
         wanted = wanted_window(session.settings, start, end, await source_time(session))
         run_id = str(flow_run.id)
-        killed = await asyncio.to_thread(manifest.start_run, session, "backfill", run_id)
-        await ensure_limits()
-        if killed:
-            await release_limits()
+        async with recorded(session, "backfill", run_id) as run:
+            await ensure_limits()
+            if run.after_a_kill:
+                await release_limits()
 
-        chunks, promised, failures = await _plan(session, names, wanted)
-        failures += await _ingest(session, chunks, run_id, fan_out)
-        failures += await _catch_up(session, names, run_id)
-        rows = await asyncio.to_thread(
-            manifest.completeness, session, run_id, names, manifest.HISTORY_KINDS
-        )
-        failures += await asyncio.to_thread(problems.of_rejects, session, rows)
+            chunks, promised, failures = await _plan(session, names, wanted)
+            failures += await _ingest(session, chunks, run_id, fan_out)
+            failures += await _catch_up(session, names, run_id)
+            rows = await asyncio.to_thread(
+                manifest.completeness, session, run_id, names, manifest.HISTORY_KINDS
+            )
+            failures += await asyncio.to_thread(reject_messages, session, rows)
 
-        await save_watermarks(names)
-        await completeness_table([row | {"promised": promised.get(row["entity"])} for row in rows])
-        failures = list(dict.fromkeys(failures))
-        await asyncio.to_thread(manifest.finish_run, session, run_id, failures)
+            await save_watermarks(names)
+            await completeness_table(
+                [row | {"promised": promised.get(row["entity"])} for row in rows]
+            )
+            run.failures += failures
         events.data_loaded(
             *("backfill", session.tenant_id, run_id, rows, (wanted.start, wanted.end)),
-            complete=not failures,
+            complete=not run.failures,
         )
-        if failures:
-            raise RunFailed(f"The backfill is incomplete. {' '.join(failures)}")
+        if run.failures:
+            raise RunFailed(f"The backfill is incomplete. {run.detail}")
         stored = sum(row["stored"] for row in rows)
         return completed(
             run_id, f"{stored:,} rows stored in {len(chunks)} chunks of {len(names)} entities."
@@ -101,7 +104,7 @@ async def _plan(
     promised, failures = {}, []
     for name, plan in zip(names, plans, strict=True):
         if isinstance(plan, BaseException):
-            failures.append(problems.of_error(session, name, plan))
+            failures.append(failure_message(session, name, plan))
             continue
         chunks += plan
         promised[name] = sum(chunk.rows for chunk in plan)
@@ -130,7 +133,7 @@ async def _ingest(session: Session, chunks: list[Chunk], run_id: str, fan_out: F
             full.append(result)
             return None
         if isinstance(result, BaseException):
-            return problems.of_error(session, chunk.entity, result)
+            return failure_message(session, chunk.entity, result)
         await bar.advance(chunk.rows)
         return None
 
@@ -153,5 +156,5 @@ async def _catch_up(session: Session, names: Sequence[str], run_id: str) -> list
     if isinstance(result, DiskFull):
         raise result
     if isinstance(result, BaseException):
-        return [told for told in [problems.of_error(session, "catch-up", result)] if told]
+        return [told for told in [failure_message(session, "catch-up", result)] if told]
     return []

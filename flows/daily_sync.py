@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from datetime import datetime
 
 from prefect import flow
@@ -9,11 +10,13 @@ from prefect.runtime import flow_run
 
 from flows.parameters import EntityName
 from st_kpi.errors import DiskFull, NothingLoaded, RunFailed
-from st_kpi.ingest import manifest, problems
+from st_kpi.ingest import manifest
 from st_kpi.ingest.changes import sweep_due
 from st_kpi.ingest.chunk import advanced
 from st_kpi.ingest.manifest import Kind, Watermark
 from st_kpi.ingest.plan import Chunk, source_time, wanted_entities
+from st_kpi.ingest.rejects import reject_messages
+from st_kpi.ingest.runs import Run, failure_message, recorded
 from st_kpi.ingest.session import Session, shared_session
 from st_kpi.servicetitan.registry import Changes, Entity, History
 from tasks import events
@@ -64,33 +67,35 @@ async def daily_sync(
         await ensure_limits()
         marks = await read_watermarks()
         names = _loaded(entities, marks)
-        if own_run and await asyncio.to_thread(manifest.start_run, session, "daily-sync", run_id):
-            await release_limits()
-        swept = await asyncio.to_thread(manifest.swept_at, session)
-        now = await source_time(session)
+        # One that a backfill asked for is a part of that run.
+        record = recorded(session, "daily-sync", run_id) if own_run else nullcontext(Run())
+        async with record as run:
+            if run.after_a_kill:
+                await release_limits()
+            swept = await asyncio.to_thread(manifest.swept_at, session)
+            now = await source_time(session)
 
-        async def one(entity: Entity) -> None:
-            await _bring_up_to_date(entity, marks[entity.name], now, run_id)
-            if sweep_due(entity, swept.get(entity.name), now, asked=sweep):
-                await _sweep(session, entity, marks[entity.name], now, run_id)
+            async def one(entity: Entity) -> None:
+                await _bring_up_to_date(entity, marks[entity.name], now, run_id)
+                if sweep_due(entity, swept.get(entity.name), now, asked=sweep):
+                    await _sweep(session, entity, marks[entity.name], now, run_id)
 
-        found = await _each(session, names, one)
-        rows = await asyncio.to_thread(manifest.completeness, session, run_id, names)
-        found += await asyncio.to_thread(problems.of_rejects, session, rows)
-        failures = [sentence for sentence in found if sentence]
+            failures = await _each(session, names, one)
+            rows = await asyncio.to_thread(manifest.completeness, session, run_id, names)
+            failures += await asyncio.to_thread(reject_messages, session, rows)
+            run.failures += [sentence for sentence in failures if sentence]
 
-        await save_watermarks(names)
-        await changes_table(rows)
+            await save_watermarks(names)
+            await changes_table(rows)
         if own_run:
-            await asyncio.to_thread(manifest.finish_run, session, run_id, failures)
             known = [marks[name].known_until for name in names]
             since = min((time for time in known if time), default=None)
             events.data_loaded(
                 *("daily-sync", session.tenant_id, run_id, rows, (since, now)),
-                complete=not failures,
+                complete=not run.failures,
             )
-        if failures:
-            raise RunFailed(f"The sync is incomplete. {' '.join(failures)}")
+        if run.failures:
+            raise RunFailed(f"The sync is incomplete. {run.detail}")
         changed = sum(row["changed"] for row in rows)
         return completed(run_id, f"{changed:,} rows changed in {len(names)} entities.")
 
@@ -110,7 +115,7 @@ async def _each(
         if isinstance(error, DiskFull):
             raise error
     return [
-        problems.of_error(session, name, error)
+        failure_message(session, name, error)
         for name, error in zip(names, ended, strict=True)
         if error is not None
     ]

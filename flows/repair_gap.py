@@ -9,8 +9,10 @@ from prefect.runtime import flow_run
 from flows.ingest_chunk import run_here
 from flows.parameters import EntityName, days_in_a_name
 from st_kpi.errors import RunFailed
-from st_kpi.ingest import manifest, problems
+from st_kpi.ingest import manifest
 from st_kpi.ingest.plan import Chunk, source_time, wanted_entities, wanted_window
+from st_kpi.ingest.rejects import reject_messages
+from st_kpi.ingest.runs import failure_message, recorded
 from st_kpi.ingest.session import Session, shared_session
 from tasks import events
 from tasks.artifacts import completeness_table
@@ -42,30 +44,29 @@ async def repair_gap(entity: EntityName, start: date | None = None, end: date | 
         (name,) = (found.name for found in wanted_entities([entity]))
         wanted = wanted_window(session.settings, start, end, await source_time(session))
         run_id = str(flow_run.id)
-        await asyncio.to_thread(manifest.start_run, session, "repair-gap", run_id)
-        await ensure_limits()
+        async with recorded(session, "repair-gap", run_id) as run:
+            await ensure_limits()
 
-        chunks = await find_gaps(name, wanted.start, wanted.end)
-        failures = [await _fetch_again(session, chunk, run_id) for chunk in chunks]
-        rows = await asyncio.to_thread(manifest.completeness, session, run_id, [name])
-        if chunks:
-            failures += await asyncio.to_thread(problems.of_rejects, session, rows)
-            failures += [
-                f"{name} {_label(session, left)}: still not as many rows as the source has."
-                for left in await find_gaps(name, wanted.start, wanted.end)
-            ]
-        told = [failure for failure in failures if failure]
-        await asyncio.to_thread(manifest.finish_run, session, run_id, told)
+            chunks = await find_gaps(name, wanted.start, wanted.end)
+            failures = [await _fetch_again(session, chunk, run_id) for chunk in chunks]
+            rows = await asyncio.to_thread(manifest.completeness, session, run_id, [name])
+            if chunks:
+                failures += await asyncio.to_thread(reject_messages, session, rows)
+                failures += [
+                    f"{name} {_label(session, left)}: still not as many rows as the source has."
+                    for left in await find_gaps(name, wanted.start, wanted.end)
+                ]
+            run.failures += [failure for failure in failures if failure]
         if not chunks:
             return completed(0, f"{name}: source and warehouse hold the same number of rows.")
         promised = sum(chunk.rows for chunk in chunks)
         await completeness_table([row | {"promised": promised} for row in rows])
         events.data_loaded(
             *("repair-gap", session.tenant_id, run_id, rows, (wanted.start, wanted.end)),
-            complete=not told,
+            complete=not run.failures,
         )
-        if told:
-            raise RunFailed(f"The repair is incomplete. {' '.join(told)}")
+        if run.failures:
+            raise RunFailed(f"The repair is incomplete. {run.detail}")
         days = ", ".join(_label(session, chunk) for chunk in chunks)
         return completed(len(chunks), f"{name}: fetched again for {days}.")
 
@@ -74,7 +75,7 @@ async def _fetch_again(session: Session, chunk: Chunk, run_id: str) -> str | Non
     """Run one chunk as a subflow; returns a sentence where it failed."""
     result = await run_here(chunk, run_id)
     if isinstance(result, BaseException):
-        return problems.of_error(session, chunk.entity, result)
+        return failure_message(session, chunk.entity, result)
     return None
 
 

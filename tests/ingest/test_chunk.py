@@ -236,17 +236,6 @@ async def test_what_would_be_typed_otherwise_now_is_loaded_again(
 TEST_CUSTOMERS = "SELECT COUNT(*) AS n FROM st_raw.customers WHERE is_test"
 
 
-async def test_a_killed_run_is_said_to_have_failed(session: Session) -> None:
-    manifest.start_run(session, "backfill", "run-1")
-    manifest.start_run(session, "backfill", "run-2")
-    manifest.finish_run(session, "run-2", [])
-    rows = session.warehouse.query("SELECT run_id, status, detail FROM st_ops.runs ORDER BY run_id")
-    assert [tuple(row.values()) for row in rows] == [
-        ("run-1", "failed", "The run was killed."),
-        ("run-2", "completed", ""),
-    ]
-
-
 async def test_a_part_of_what_has_no_key_never_replaces_the_whole(session: Session) -> None:
     await load(session, "gross_pay_items")
     before = dump(session, "gross_pay_items")
