@@ -1,13 +1,16 @@
-"""A run of a flow: that it began, how it ended, and the sentence for what failed in it."""
+"""A run of a flow: that it began, what it did, how it ended, and the sentence for what failed in it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from st_kpi.errors import EntityUnavailable, StKpiError
+from st_kpi.ingest.manifest import Completeness, ReadMode, of_tenant
 from st_kpi.ingest.session import Session
+from st_kpi.servicetitan.registry import Entity
+from st_kpi.warehouse.base import Warehouse
 
 
 @dataclass
@@ -24,6 +27,18 @@ class Run:
     def detail(self) -> str:
         """What failed, each thing once; empty for a run that is complete."""
         return " ".join(dict.fromkeys(self.failures))
+
+
+@dataclass(frozen=True)
+class LastRun:
+    """The newest run of a flow."""
+
+    run_id: str
+    flow: str
+    status: str
+    started_at: datetime
+    finished_at: datetime | None
+    detail: str | None
 
 
 @asynccontextmanager
@@ -46,6 +61,31 @@ async def recorded(session: Session, flow: str, run_id: str) -> AsyncIterator[Ru
     await asyncio.to_thread(_end, session, run_id, run.detail)
 
 
+async def outcome(
+    session: Session,
+    run_id: str,
+    entities: Iterable[Entity],
+    modes: Collection[ReadMode] = tuple(ReadMode),
+) -> tuple[list[Completeness], list[str]]:
+    """What a run did for each entity, and a sentence for each with more refused rows than are tolerated."""
+
+    def read() -> tuple[list[Completeness], list[str]]:
+        rows = session.manifest.completeness(run_id, entities, modes)
+        return rows, session.rejects.messages(rows, session.settings.tolerated_rejects)
+
+    return await asyncio.to_thread(read)
+
+
+def last_run(warehouse: Warehouse, tenant_id: int | None) -> LastRun | None:
+    """The newest run of a tenant, or of all where none is named; None before the first."""
+    rows = warehouse.query(
+        "SELECT run_id, flow, status, started_at, finished_at, detail"
+        f" FROM st_ops.runs WHERE {of_tenant(tenant_id)} ORDER BY started_at DESC LIMIT 1",
+        {"tenant_id": tenant_id},
+    )
+    return LastRun(**rows[0]) if rows else None
+
+
 def failure_message(session: Session, entity: str, error: BaseException) -> str | None:
     """The sentence for an entity that failed; None where it is unavailable and declared optional.
 
@@ -56,7 +96,9 @@ def failure_message(session: Session, entity: str, error: BaseException) -> str 
     if not isinstance(error, Exception):
         raise error
     message = _sentence(error)
-    return message if isinstance(error, StKpiError) and entity in message else f"{entity}: {message}"
+    return (
+        message if isinstance(error, StKpiError) and entity in message else f"{entity}: {message}"
+    )
 
 
 def _sentence(error: BaseException) -> str:

@@ -1,19 +1,25 @@
 """How runs are recorded, on a real Prefect server: what failed says so, and nobody takes it for killed."""
 
+import asyncio
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect.client.orchestration import get_client
 
 from flows.backfill import backfill
 from flows.daily_sync import daily_sync
 from flows.repair_gap import repair_gap
+from st_kpi.cli.demo import sandbox
 from st_kpi.errors import DiskFull, EntityUnavailable
 from st_kpi.ingest import status
 from st_kpi.ingest.session import Session, open_session
 from st_kpi.sandbox import Company
+from st_kpi.warehouse import open_warehouse
 from tests.conftest import tenant_settings
+from tests.support.killing import Ordeal
 from tests.support.tenant import Tenant
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -82,11 +88,11 @@ async def test_a_backfill_and_a_repair_that_break_off_are_recorded_as_failed(
 
     settings = tenant_settings(tenant.url, warehouse=f"duckdb:///{tmp_path}/a.duckdb")
     async with open_session(settings) as session:
-        with monkeypatch.context() as full, pytest.raises(DiskFull):
-            full.setattr("flows.backfill.run_here", no_room)
+        monkeypatch.setattr("flows.backfill.run_here", no_room)
+        with pytest.raises(DiskFull):
             await backfill(["returns"])
-        with monkeypatch.context() as broken, pytest.raises(KeyError):
-            broken.setattr("flows.repair_gap.find_gaps", stumble)
+        monkeypatch.setattr("flows.repair_gap.find_gaps", stumble)
+        with pytest.raises(KeyError):
             await repair_gap("returns")
         assert runs(session) == [
             {"flow": flow, "status": "failed", "detail": detail, "finished": True}
@@ -116,3 +122,24 @@ async def test_what_a_killed_run_may_hold_is_freed(
             ("daily-sync", "completed", ""),
             ("backfill", "completed", ""),
         ]
+
+
+def test_a_stopped_command_records_its_run_and_holds_no_limit(
+    prefect_server: str, tmp_path: Path
+) -> None:
+    """So the next one finds nothing to clean up."""
+    with sandbox(0.004, 7) as tenant:
+        ordeal = Ordeal(tenant.url, prefect_server, tmp_path, seed=3)
+        with ordeal.working() as process:
+            process.send_signal(signal.SIGINT)
+            process.wait(30)
+    with open_warehouse(f"duckdb:///{ordeal.file}", read_only=True) as warehouse:
+        rows = warehouse.query("SELECT flow, status, detail FROM st_ops.runs")
+    assert [tuple(row.values()) for row in rows] == [("backfill", "failed", "The run was stopped.")]
+    assert asyncio.run(_slots_in_use()) == 0
+
+
+async def _slots_in_use() -> int:
+    async with get_client() as client:
+        limits = await client.read_global_concurrency_limits(limit=50, offset=0)
+    return sum(limit.active_slots for limit in limits)

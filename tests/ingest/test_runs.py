@@ -63,10 +63,13 @@ async def test_a_run_that_breaks_off_says_why(
 
 
 async def test_what_failed_before_it_broke_off_is_said_too(session: Session) -> None:
-    with pytest.raises(DiskFull):
+    async def work() -> None:
         async with recorded(session, "backfill", "run-1") as run:
             run.failures.append("jobs: gone.")
             raise DiskFull("The disk is full.")
+
+    with pytest.raises(DiskFull):
+        await work()
     assert runs(session) == [("run-1", "failed", "jobs: gone. The disk is full.", True)]
 
 
