@@ -10,13 +10,14 @@ from typing import Any
 import httpx
 import pytest
 
-from st_kpi.ingest import changes, manifest
-from st_kpi.ingest.chunk import advanced, fetch, store
-from st_kpi.ingest.manifest import Kind
-from st_kpi.ingest.normalize import Typer
-from st_kpi.ingest.plan import plan, source_time, wanted_window
+from st_kpi.ingest import changes
+from st_kpi.ingest.chunk import fetch, store
+from st_kpi.ingest.manifest import ReadMode
+from st_kpi.ingest.normalize import Normalizer
+from st_kpi.ingest.plan import missing_chunks, source_time, wanted_window
 from st_kpi.ingest.session import Session, credentials
 from st_kpi.ingest.status import read as health
+from st_kpi.ingest.watermarks import advanced
 from st_kpi.kpis.build import BuildResult, build
 from st_kpi.reporting import published
 from st_kpi.reporting.explain import explain
@@ -62,7 +63,7 @@ async def session_on(
     )
     folder.mkdir()
     async with source:
-        yield Session(settings, warehouse, Typer(), folder, source)
+        yield Session(settings, warehouse, Normalizer(), folder, source)
     warehouse.close()
 
 
@@ -70,21 +71,21 @@ async def load(session: Session) -> None:
     """The whole history, as the backfill loads it."""
     window = wanted_window(session.settings, None, None, await source_time(session))
     for entity in REGISTRY.values():
-        for chunk in await plan(session, entity, window):
+        for chunk in await missing_chunks(session, entity, window):
             fetched = await fetch(session, entity, chunk.window, "load")
             store(session, fetched, "load")
 
 
 async def follow(session: Session) -> int:
     """What changed since, by the feeds and lists that the daily sync reads; returns how many rows changed."""
-    marks = manifest.watermarks(session)
+    marks = session.watermarks.read()
     now = await source_time(session)
     for entity in REGISTRY.values():
         mark = marks[entity.name]
         if entity.changes is Changes.WINDOWS:
-            chunks, _ = await changes.touched_windows(session, entity, mark, now, "sync")
+            chunks, _ = await changes.changed_windows(session, entity, mark, now, "sync")
             for chunk in chunks:
-                fetched = await fetch(session, entity, chunk.window, "sync", Kind.AGAIN)
+                fetched = await fetch(session, entity, chunk.window, "sync", ReadMode.AGAIN)
                 store(session, fetched, "sync")
             continue
         has_more = True
@@ -92,7 +93,7 @@ async def follow(session: Session) -> int:
             fetched = await changes.fetch_changes(session, entity, mark, "sync")
             store(session, fetched, "sync", mark)
             mark, has_more = advanced(mark, fetched, "sync"), fetched.has_more
-    return sum(row["changed"] for row in manifest.completeness(session, "sync", REGISTRY))
+    return sum(row.changed for row in session.manifest.completeness("sync", REGISTRY.values()))
 
 
 def built(session: Session, company: Company, run_id: str) -> BuildResult:
