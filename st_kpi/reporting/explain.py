@@ -1,6 +1,6 @@
 """The rows behind one published number: their sum is the number, to the cent.
 
-Rows are read from ``st_kpi.kpis.contributions`` as the last good build left them. Of a snapshot KPI they
+Rows are read from ``st_kpi.contributions`` as the last good build left them. Of a snapshot KPI they
 are those of the week's last measured day, or of the day asked for.
 """
 

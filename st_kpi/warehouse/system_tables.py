@@ -101,6 +101,7 @@ _CONTRIBUTION = (
     ("job_id", T.INT64),
     ("amount", T.NUMERIC),
     ("reason", T.STRING),
+    ("component", T.STRING),
 )
 _CELL = (
     ("tenant_id", T.INT64),

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from st_kpi.kpis.contributions import contributions_select
+from st_kpi.kpis.definitions.columns import KPI_COLUMNS, KPI_TABLE
 from st_kpi.kpis.definitions.inline import filling, inlined, upstream
-from st_kpi.kpis.definitions.lint import KPI_COLUMNS, KPI_TABLE, inspect
+from st_kpi.kpis.definitions.lint import inspect
 from st_kpi.kpis.definitions.statements import CONTRIBUTIONS, Adds, Statement
 from st_kpi.kpis.mappings import TYPE_COLUMNS, TYPE_TABLE, UNIT_COLUMNS, UNIT_TABLE
 from st_kpi.parameters import PARAMETERS
