@@ -116,8 +116,9 @@ def _build(
     project = inspect(sql_root)
     refuse(project.findings)
     _require_loaded(warehouse)
-    if not warehouse.table_exists(restatements.REPORTED):  # a warehouse of an older version
-        warehouse.ensure(())
+    lacks_component = contributions.lack_component(warehouse)
+    if lacks_component or not warehouse.table_exists(restatements.REPORTED):
+        warehouse.ensure(())  # a warehouse of an older version
     watermark = _watermark(warehouse, project.statements)
     params = parameters(settings, as_of, watermark)
     mappings = reference.mappings_in(settings.mappings or project.root / "mappings", warehouse)
@@ -126,7 +127,8 @@ def _build(
         with warehouse.transaction():
             contributions.begin(warehouse)
             keys.clear(warehouse)
-            contributions.add_component(warehouse)
+            if lacks_component:
+                contributions.add_component(warehouse)
             under_way = record.begin(warehouse, project, params, run_id, mappings)
             reference.write(warehouse, project.cards, mappings)
             run = _Run(warehouse, project, params, under_way, full=full)

@@ -46,22 +46,25 @@ def end(warehouse: Warehouse) -> None:
         warehouse.write_table(table, CHANGED_COLUMNS, [])
 
 
+def lack_component(warehouse: Warehouse) -> bool:
+    """Whether the stored rows are those of an older version, without the column ``component``."""
+    if not warehouse.table_exists(CONTRIBUTIONS):
+        return False
+    rows = warehouse.query(f"SELECT * FROM {CONTRIBUTIONS} LIMIT 1")
+    return not rows or "component" not in rows[0]
+
+
 def add_component(warehouse: Warehouse) -> None:
-    """Give rows of an older version their ``component``, in the table and in the log.
+    """Give the rows of an older version their ``component``, in the table and in the log.
 
     Until then the reason of a cost named it. Without this the next build would take every cost for changed.
     """
-    if not warehouse.table_exists(CONTRIBUTIONS):
-        return
-    row = warehouse.query(f"SELECT * FROM {CONTRIBUTIONS} LIMIT 1")
-    if row and "component" in row[0]:
-        return
     listed = ", ".join(name for name in STORED_COLUMNS if name != "component")
-    named = "REGEXP_EXTRACT(reason, r'cost: ([a-z_]+)')"
+    component = "REGEXP_EXTRACT(reason, r'cost: ([a-z_]+)')"
     warehouse.replace_table(
-        CONTRIBUTIONS, f"SELECT {listed}, {named} AS component FROM {CONTRIBUTIONS}"
+        CONTRIBUTIONS, f"SELECT {listed}, {component} AS component FROM {CONTRIBUTIONS}"
     )
-    warehouse.execute(f"UPDATE {_LOG} SET component = {named} WHERE component IS NULL")
+    warehouse.execute(f"UPDATE {_LOG} SET component = {component} WHERE component IS NULL")
 
 
 def write(
