@@ -143,19 +143,7 @@ def _build(
         describe(warehouse, project)
     finally:
         record_checks(warehouse, run_id, checks)
-    return BuildResult(
-        run_id=run_id,
-        as_of=as_of,
-        input_watermark=watermark,
-        rows=rows,
-        seconds=run.seconds,
-        checks=tuple(checks),
-        number=under_way.build.number,
-        recomputed=tuple(run.runs),
-        in_part=frozenset(name for name, ran in run.runs.items() if ran.key_slice),
-        measured=under_way.build.measured,
-        bytes=run.bytes,
-    )
+    return run.result(rows, checks)
 
 
 class _Run:
@@ -192,6 +180,23 @@ class _Run:
             with labels(kpi=statement.kpi or statement.name):
                 self._run(statement)
         self.seconds[statement.name] = time.perf_counter() - started
+
+    def result(self, rows: Mapping[str, int], checks: Iterable[CheckResult]) -> BuildResult:
+        """What the build left behind."""
+        build = self.under_way.build
+        return BuildResult(
+            run_id=build.run_id,
+            as_of=build.as_of,
+            input_watermark=build.input_watermark,
+            rows=rows,
+            seconds=self.seconds,
+            checks=tuple(checks),
+            number=build.number,
+            recomputed=tuple(self.runs),
+            in_part=frozenset(name for name, run in self.runs.items() if run.key_slice),
+            measured=build.measured,
+            bytes=self.bytes,
+        )
 
     def loaded(self) -> list[str]:
         """The raw tables whose rows are not those that the build before met."""

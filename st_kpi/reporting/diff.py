@@ -13,7 +13,7 @@ from typing import Any
 
 from st_kpi.kpis import build_log
 from st_kpi.kpis.build_log import Build
-from st_kpi.kpis.definitions.statements import history_statements
+from st_kpi.kpis.definitions.statements import history_statement
 from st_kpi.kpis.history.statements import KPI_CHANGES, complete
 from st_kpi.reporting import published
 from st_kpi.reporting.published import Kpi
@@ -104,7 +104,7 @@ def _cell(row: Mapping[str, Any]) -> _Cell:
 
 def _values(warehouse: Warehouse, tenant: int, build: Build) -> dict[_Cell, Decimal]:
     """Every weekly value as build ``build`` left it: today's less what changed after it."""
-    select = complete(_VALUES, history_statements())
+    select = complete(_VALUES, {"weekly_parts": history_statement("weekly_parts")})
     rows = warehouse.query(select, {"tenant_id": tenant, "until": build.number})
     return {_cell(r): r["amount"] for r in rows}
 

@@ -60,9 +60,7 @@ def analyzed(
     return {c.name: _NAMES.get(c.column.type.type_kind, str(c.column.type)) for c in columns}
 
 
-def refused(
-    sql: str, tables: Mapping[str, ColumnTypes], parameters: ColumnTypes
-) -> str | None:
+def refused(sql: str, tables: Mapping[str, ColumnTypes], parameters: ColumnTypes) -> str | None:
     """What Google's analyzer has against a statement of any kind; None where that is nothing."""
     try:
         _analyzed(sql, tables, parameters)

@@ -47,29 +47,31 @@ def _division(statement: Statement) -> Violations:
 
 
 def _target(statement: Statement) -> Violations:
-    table, folder = statement.table, statement.path.parent
-    if statement.adds and (folder.name != "alternatives" or folder.parent.parent.name != "kpis"):
-        yield statement.line, "An alternative stands in kpis/<kpi>/alternatives: move it there."
-    if (statement.history is not None) != (statement.name.split("/")[0] == "history"):
-        yield (
-            statement.line,
-            "What tells of changes stands in history, and nothing else does: move it.",
-        )
+    yield from _place(statement)
+    table, schema = statement.table or "", (statement.table or "").split(".")[0]
     if statement.history is not None:
-        if statement.history is not HistoryUse.APPEND and not (table or "").startswith(
-            "st_staging."
-        ):
-            yield (
-                statement.line,
-                f"{table} outlives the build: a history replaces tables of st_staging.",
-            )
+        if statement.history is not HistoryUse.APPEND and schema != "st_staging":
+            message = f"{table} outlives the build: a history replaces tables of st_staging alone."
+            yield statement.line, message
     elif (table == CONTRIBUTIONS) != (statement.kpi is not None):
         yield (
             statement.line,
             f"{CONTRIBUTIONS} is filled by kpis/<kpi>/contributions.sql, and those fill nothing else.",
         )
-    elif table and (table.count(".") != 1 or table.split(".")[0] not in FILLABLE):
+    elif table and (table.count(".") != 1 or schema not in FILLABLE):
         yield 1, f"The target {table} has to be schema.name with a schema of {', '.join(FILLABLE)}."
+
+
+def _place(statement: Statement) -> Violations:
+    """Whether the file lies in the folder of its kind."""
+    folder = statement.path.parent
+    if statement.adds and (folder.name != "alternatives" or folder.parent.parent.name != "kpis"):
+        yield statement.line, "An alternative stands in kpis/<kpi>/alternatives: move it there."
+    if (statement.history is not None) != statement.name.startswith("history/"):
+        message = (
+            "What tells of a build's changes stands in history, and nothing else does: move it."
+        )
+        yield statement.line, message
 
 
 _CHANCE = (

@@ -113,11 +113,11 @@ def sql_files(root: Path) -> list[Path]:
     return sorted(root.rglob("*.sql"))
 
 
-def history_statements(root: Path | None = None) -> dict[str, Statement]:
-    """The statements of a build's history by the names of their files, read without the rest."""
-    root = root or default_root()
-    paths = sorted((root / "history").glob("*.sql"))
-    return {path.stem: s for path in paths for s in read_file(path, root)}
+def history_statement(name: str) -> Statement:
+    """A statement of the product's own history, by the name of its file and without the rest."""
+    root = default_root()
+    (statement,) = read_file(root / "history" / f"{name}.sql", root)
+    return statement
 
 
 def read_file(path: Path, root: Path) -> list[Statement]:

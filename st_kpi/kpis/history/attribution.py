@@ -80,8 +80,8 @@ class Cause(StrEnum):
 class BuildChange:
     """What the causes are judged by: both builds, and the KPIs whose definition is not as it was.
 
-    ``newly_measured`` are the snapshots without an earlier day in the week, ``moved_on`` those whose
-    week is now told by another day than before.
+    ``newly_measured`` are the snapshots without an earlier day in the week, ``moved_on`` those for
+    whose week another day stands now than before.
     """
 
     previous: Build
