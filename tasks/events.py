@@ -12,7 +12,7 @@ from prefect.events import emit_event
 
 from st_kpi.ingest.manifest import Completeness
 from st_kpi.ingest.plan import Gap
-from st_kpi.kpis.history.restatements import Restated
+from st_kpi.kpis.history.restatements import RestatedWeek
 
 ENTITY_LOADED = "st-kpi.entity.loaded"
 SYNC_COMPLETED = "st-kpi.sync.completed"
@@ -80,7 +80,7 @@ def kpis_refreshed(
     _emit(KPIS_REFRESHED, _tenant(tenant_id), payload)
 
 
-def weeks_restated(tenant_id: int | None, build: int, weeks: Iterable[Restated]) -> None:
+def weeks_restated(tenant_id: int | None, build: int, weeks: Iterable[RestatedWeek]) -> None:
     """Tell of each closed week whose numbers are not those that were reported."""
     for week in weeks:
         day = week.week_start.isoformat()

@@ -11,7 +11,7 @@ from st_kpi.ingest.session import shared_warehouse
 from st_kpi.kpis.build import BuildResult, build
 from st_kpi.kpis.checks import results_of
 from st_kpi.kpis.definitions.lint import lint, refuse
-from st_kpi.kpis.history.restatements import Restated, restated
+from st_kpi.kpis.history.restatements import RestatedWeek, restatements_of
 from st_kpi.reporting import published
 from st_kpi.servicetitan.registry import REGISTRY
 from tasks import WAREHOUSE_WRITE, raw_asset
@@ -80,7 +80,7 @@ async def weekly_kpis() -> list[dict[str, str]]:
 
 
 @task(name="read-restated-weeks", task_run_name="read the restated weeks", cache_policy=NO_CACHE)
-async def restated_weeks(build: int) -> list[Restated]:
+async def restated_weeks(build: int) -> list[RestatedWeek]:
     """The closed weeks whose numbers a build changed."""
     async with shared_warehouse() as around:
-        return await asyncio.to_thread(restated, around.warehouse, build)
+        return await asyncio.to_thread(restatements_of, around.warehouse, build)

@@ -20,7 +20,7 @@ from st_kpi.columns import Column, ColumnType
 from st_kpi.errors import ConfigurationError
 from st_kpi.ingest.normalize import Normalizer, Stamp
 from st_kpi.ingest.session import Session, credentials, open_session
-from st_kpi.kpis.mappings import UNIT_COLUMNS, UNIT_TABLE, Known, read_units
+from st_kpi.kpis.mappings import UNIT_COLUMNS, UNIT_TABLE, SourceRecord, read_units
 from st_kpi.sandbox import Credentials, generate_company
 from st_kpi.servicetitan.client import ServiceTitan
 from st_kpi.servicetitan.registry import REGISTRY
@@ -462,7 +462,7 @@ def test_mapping_names_may_have_quotes(tmp_path: Path) -> None:
             [["business_unit", "rollup", "role", "valid_from", "valid_to"],
              [name, rollup, "SALES", "", ""]]
         )  # fmt: skip
-    (row,) = read_units(file, [Known(77, 1, name)])
+    (row,) = read_units(file, [SourceRecord(77, 1, name)])
     with open_warehouse("duckdb:///:memory:") as warehouse:
         warehouse.ensure(raw_tables())
         values = [row.tenant_id, row.business_unit_id, row.rollup, row.role, None, None]

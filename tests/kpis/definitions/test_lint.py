@@ -284,6 +284,57 @@ def test_an_alternative_is_made_of_contributions_and_stands_in_its_place(tmp_pat
     assert found(root) == [("made.sql", 1, "statement")]
 
 
+LOG = (
+    "-- What changed.\n-- history: st_ops.reported_weeks append\n"
+    "SELECT tenant_id, 'leads' AS kpi, CAST(NULL AS DATE) AS week_start, @build AS build\n"
+    "FROM st_staging.weeks_before"
+)
+BEFORE = (
+    "-- What was there.\n-- history: st_staging.weeks_before replace\n"
+    "SELECT DISTINCT tenant_id FROM st_kpi.kpi_reported"
+)
+
+
+def test_the_history_stands_beside_the_build(tmp_path: Path) -> None:
+    files = {"history/weeks.sql": LOG, "history/weeks_before.sql": BEFORE}
+    root = project(tmp_path, files)
+    assert found(root) == []
+    inspected = inspect(root)
+    assert inspected.statements == ()
+    assert {n: (s.table, str(s.history)) for n, s in inspected.history.items()} == {
+        "weeks": ("st_ops.reported_weeks", "append"),
+        "weeks_before": ("st_staging.weeks_before", "replace"),
+    }
+    assert inspected.history_tables["st_staging.weeks_before"] == {"tenant_id": "INT64"}
+    assert "st_staging.weeks_before" not in inspected.tables
+    assert "st_kpi.kpi_reported" not in inspected.tables
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "line", "rule"),
+    [
+        pytest.param("history/weeks.sql", LOG.replace("'leads' AS kpi, ", ""), 1, "history", id="a column is missing"),
+        pytest.param("history/weeks.sql", LOG.replace("'leads' AS", "1 AS"), 1, "history", id="another type"),
+        pytest.param("history/weeks.sql", LOG.replace("st_ops.reported_weeks", "st_kpi.a"), 1, "history", id="no log of ours"),
+        pytest.param("history/weeks.sql", LOG.replace("append", "add"), 1, "statement", id="unknown use"),
+        pytest.param("history/weeks.sql", LOG.replace(" append", ""), 1, "statement", id="no use"),
+        pytest.param("history/weeks.sql", LOG.replace("@build", "@timezone"), 3, "declared-parameter", id="a build's parameter"),
+        pytest.param("history/weeks.sql", LOG.replace("tenant_id,", "nope,", 1), 3, "known-column", id="unknown column"),
+        pytest.param("history/weeks.sql", LOG.replace("weeks_before", "later"), 4, "known-table", id="unknown table"),
+        pytest.param("history/weeks.sql", LOG.replace("append", "replace"), 1, "target", id="a log replaced"),
+        pytest.param("weeks.sql", LOG, 1, "target", id="elsewhere"),
+        pytest.param("history/weeks.sql", HEADER + "SELECT 1 AS x", 1, "target", id="a table of the build"),
+        pytest.param("made.sql", HEADER + "SELECT tenant_id FROM st_staging.weeks_before", 3, "known-table", id="read by the build"),
+        pytest.param("made.sql", HEADER + "SELECT kpi FROM st_kpi.kpi_reported", 3, "known-table", id="a log read by the build"),
+    ],
+)  # fmt: skip
+def test_a_history_that_breaks_a_rule(
+    tmp_path: Path, file: str, text: str, line: int, rule: str
+) -> None:
+    root = project(tmp_path, {"history/weeks_before.sql": BEFORE, file: text})
+    assert (file, line, rule) in found(root)
+
+
 def test_two_files_for_one_table(tmp_path: Path) -> None:
     root = project(tmp_path, {"a.sql": HEADER + "SELECT 1 AS x", "b.sql": HEADER + "SELECT 1 AS x"})
     assert found(root) == [("b.sql", 1, "target")]
@@ -367,7 +418,7 @@ def test_refuse_raises_the_first_finding(tmp_path: Path) -> None:
 
 def test_each_statement_comes_after_what_it_reads() -> None:
     done: set[str] = {"st_kpi.contributions"}
-    statements = in_order(read_statements(default_root()))
+    statements = in_order(s for s in read_statements(default_root()) if not s.history)
     own = {s.table for s in statements if s.table}
     for statement in statements:
         assert not {t for t in statement.reads if t in own} - done - {statement.table}

@@ -3,7 +3,9 @@
 import pytest
 
 from st_kpi.kpis import contributions
-from st_kpi.kpis.history import attribution, attribution_sql
+from st_kpi.kpis.definitions.columns import CHANGED_CONTRIBUTIONS, CHANGED_SOURCES
+from st_kpi.kpis.definitions.lint import inspect
+from st_kpi.kpis.history.statements import scratch_tables
 from st_kpi.kpis.incremental import compare, keys
 from st_kpi.warehouse.bigquery.values import (
     joinable,
@@ -69,14 +71,11 @@ def test_null_is_joined_by_equality() -> None:
 
 def test_the_scratch_tables_of_a_build_are_known() -> None:
     named = {
-        contributions.CHANGED,
-        contributions._COUNTED,
+        CHANGED_CONTRIBUTIONS,
+        CHANGED_SOURCES,
+        contributions.COUNTED,
         compare.DIFFERENCES,
-        keys.TOUCHED,
-        attribution.SOURCES,
-        attribution_sql.LATE_COSTS,
-        attribution_sql.CLASSIFIED,
-        attribution_sql.STEPS,
-        *attribution_sql.PREVIOUS,
+        keys.CHANGED_KEYS,
+        *scratch_tables(inspect().history),
     }
     assert named == SCRATCH
