@@ -97,14 +97,14 @@ def test_an_empty_table_gets_the_column_too(built: Any) -> None:
 
 @pytest.fixture(params=["duckdb", "bigquery"])
 def warehouse(request: pytest.FixtureRequest) -> Iterator[Warehouse]:
-    opened: Warehouse
+    engine: Warehouse
     if request.param == "duckdb":
-        opened = DuckDBWarehouse(":memory:")
-        opened.ensure(raw_tables())
+        engine = DuckDBWarehouse(":memory:")
+        engine.ensure(raw_tables())
     else:
-        opened = emptied(request.getfixturevalue("bigquery_url"))
-    yield opened
-    opened.close()
+        engine = emptied(request.getfixturevalue("bigquery_url"))
+    yield engine
+    engine.close()
 
 
 def test_rows_of_an_older_version_get_it_from_their_reason_on_both_engines(
