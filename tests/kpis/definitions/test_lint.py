@@ -323,6 +323,7 @@ def test_the_history_stands_beside_the_build(tmp_path: Path) -> None:
         pytest.param("history/weeks.sql", LOG.replace("weeks_before", "later"), 4, "known-table", id="unknown table"),
         pytest.param("history/weeks.sql", LOG.replace("append", "replace"), 1, "target", id="a log replaced"),
         pytest.param("weeks.sql", LOG, 1, "target", id="elsewhere"),
+        pytest.param("history/weeks_once_more.sql", BEFORE, 1, "target", id="two files for one table"),
         pytest.param("history/weeks.sql", HEADER + "SELECT 1 AS x", 1, "target", id="a table of the build"),
         pytest.param("made.sql", HEADER + "SELECT tenant_id FROM st_staging.weeks_before", 3, "known-table", id="read by the build"),
         pytest.param("made.sql", HEADER + "SELECT kpi FROM st_kpi.kpi_reported", 3, "known-table", id="a log read by the build"),
