@@ -4,7 +4,7 @@ Rows are read from ``st_kpi.contributions`` as the last good build left them. Of
 are those of the week's last measured day, or of the day asked for.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -86,10 +86,7 @@ def explain(
             "rollup_name": chosen,
         }
         rows = _rows(warehouse, params, chosen)
-    numerator = sum((r.amount for r in rows if r.part != "denominator"), Decimal(0))
-    denominator = None
-    if described.kind == "ratio":
-        denominator = sum((r.amount for r in rows if r.part == "denominator"), Decimal(0))
+    numerator, denominator = _sums(described, rows)
     value = published.ratio(numerator, denominator)
     if described.kind == "snapshot" and on is None:
         value = None
@@ -105,6 +102,14 @@ def explain(
         as_of=as_of,
         input_watermark=watermark,
     )
+
+
+def _sums(kpi: Kpi, rows: Sequence[Row]) -> tuple[Decimal, Decimal | None]:
+    """Numerator, and of a ratio denominator, of a number with these rows."""
+    numerator = sum((r.amount for r in rows if r.part != "denominator"), Decimal(0))
+    if kpi.kind != "ratio":
+        return numerator, None
+    return numerator, sum((r.amount for r in rows if r.part == "denominator"), Decimal(0))
 
 
 def _day(

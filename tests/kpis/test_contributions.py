@@ -1,14 +1,21 @@
 """The column ``component`` of the contributions: which part of a job's cost a row is."""
 
 import datetime as dt
+from collections.abc import Iterator
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from st_kpi.kpis import build_log
+from st_kpi.kpis import build_log, contributions
+from st_kpi.kpis.definitions.columns import STORED_COLUMNS
 from st_kpi.kpis.definitions.lint import inspect
 from st_kpi.reporting.diff import diff
+from st_kpi.servicetitan.tables import raw_tables
+from st_kpi.warehouse.base import Warehouse
+from st_kpi.warehouse.duckdb.engine import DuckDBWarehouse
+from tests.support.bigquery_emulator import emptied
 from tests.support.history import contributions_at
 
 PROJECT = inspect()
@@ -86,6 +93,52 @@ def test_an_empty_table_gets_the_column_too(built: Any) -> None:
     built.warehouse.execute("DELETE FROM st_kpi.contributions WHERE TRUE")
     built.build(TUESDAY, run_id="two", full=True)
     assert "purchases" in components(built, "gpm")
+
+
+@pytest.fixture(params=["duckdb", "bigquery"])
+def warehouse(request: pytest.FixtureRequest) -> Iterator[Warehouse]:
+    engine: Warehouse
+    if request.param == "duckdb":
+        engine = DuckDBWarehouse(":memory:")
+        engine.ensure(raw_tables())
+    else:
+        engine = emptied(request.getfixturevalue("bigquery_url"))
+    yield engine
+    engine.close()
+
+
+def test_rows_of_an_older_version_get_it_from_their_reason_on_both_engines(
+    warehouse: Warehouse,
+) -> None:
+    reasons = {
+        1: "cost: labour_pay, completed",
+        2: "revenue, completed",
+        3: "warranty cost: purchases",
+    }
+    columns = {**STORED_COLUMNS}
+    del columns["component"]
+    values: dict[str, object] = {"tenant_id": 1, "kpi": "gpm", "amount": Decimal("1.5")}
+    rows = [values | {"source_id": n, "reason": reason} for n, reason in reasons.items()]
+    warehouse.write_table(
+        "st_kpi.contributions",
+        list(columns.items()),
+        [[row.get(name) for name in columns] for row in rows],
+    )
+    warehouse.insert(
+        "st_kpi.contribution_changes",
+        [{"build": 1, "copies": -1, "cause": "new"} | row for row in rows],
+    )
+    assert contributions.lack_component(warehouse)
+    with warehouse.transaction():
+        contributions.add_component(warehouse)
+    for table in ("contributions", "contribution_changes"):
+        now = warehouse.query(
+            f"SELECT source_id, component, amount FROM st_kpi.{table} ORDER BY source_id"
+        )
+        assert [row["component"] for row in now] == ["labour_pay", None, "purchases"]
+        assert {row["amount"] for row in now} == {Decimal("1.5")}
+    assert not contributions.lack_component(warehouse)
+    assert dict(warehouse.tables()["st_kpi.contributions"]) == STORED_COLUMNS
 
 
 @pytest.mark.parametrize(

@@ -74,20 +74,17 @@ def _inspect(root: Path, _state: tuple[tuple[Path, int, int], ...]) -> Project:
     complete = not findings
     for statement in everything:
         findings += check_statement(statement)
-    history = [s for s in everything if s.history]
     statements = [s for s in everything if not s.history]
+    logs = [s for s in everything if s.history is HistoryUse.APPEND]
+    scratch = [s for s in everything if s.history in (HistoryUse.REPLACE, HistoryUse.INLINE)]
     cards, wrong = _cards(root)
-    findings += [*wrong, *_folders(root), *_targets(statements), *_wide(cards, statements)]
+    findings += [*wrong, *_folders(root), *_wide(cards, statements)]
+    findings += _targets([*statements, *scratch])
     findings += _alternatives(root, cards)
     statements, tables, wrong = _typed(statements, provided_tables(), complete=complete)
     proved, unproved = by_key(statements, tables)
     findings += [*wrong, *unproved]
-    filled, read, wrong = _typed(
-        [s for s in history if s.history is not HistoryUse.APPEND],
-        {**tables, **history_tables()},
-        complete=complete,
-    )
-    logs = [s for s in history if s.history is HistoryUse.APPEND]
+    scratch, read, wrong = _typed(scratch, {**tables, **history_tables()}, complete=complete)
     findings += [*wrong, *check_columns(logs, read, complete=complete)]
     return Project(
         root=root,
@@ -97,7 +94,7 @@ def _inspect(root: Path, _state: tuple[tuple[Path, int, int], ...]) -> Project:
         alternatives=tuple(s for s in statements if s.adds is not None),
         tables=tables,
         by_key=proved,
-        history={s.path.stem: s for s in (*filled, *logs)},
+        history={s.path.stem: s for s in (*scratch, *logs)},
         history_tables=read,
     )
 

@@ -161,9 +161,9 @@ def test_contributions_are_those_of_the_reference_executor(built: Built, name: s
     select = contributions_select(statement)
     chain = upstream(statement, PROJECT.statements)
     loaded = {t for s in (*chain, statement) for t in s.reads} & built.raw.keys()
-    given = {table: built.raw[table] for table in sorted(loaded)}
+    texts = {table: built.raw[table] for table in sorted(loaded)}
     ours = built.ours(select)
-    assert ours == built.theirs(select, given | filling(chain))
+    assert ours == built.theirs(select, texts | filling(chain))
     if statement.adds is not Adds.DISTINCT:
         assert ours, "the seeded rows give this KPI nothing to count"
 
@@ -172,7 +172,7 @@ def test_contributions_are_those_of_the_reference_executor(built: Built, name: s
 def test_rollups_are_those_of_the_reference_executor(built: Built, name: str) -> None:
     statement = STATEMENTS[name]
     chain = [s for s in upstream(statement, PROJECT.statements) if s.name in ROLLUPS]
-    given = {
+    texts = {
         table: built.as_text(
             table,
             "week_start BETWEEN '2024-01-01' AND '2026-12-31'"
@@ -186,7 +186,7 @@ def test_rollups_are_those_of_the_reference_executor(built: Built, name: str) ->
     columns = ", ".join(f"answer_rows.`{c}`" for c in PROJECT.tables[statement.table or ""])
     select = f"SELECT {columns} FROM (\n{statement.sql}\n) AS answer_rows"
     ours = built.ours(select)
-    assert ours == built.theirs(select, given | filling(chain))
+    assert ours == built.theirs(select, texts | filling(chain))
     assert ours
 
 

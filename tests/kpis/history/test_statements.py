@@ -58,7 +58,7 @@ def _causes(statement: Statement) -> Iterator[str]:
 def test_the_causes_of_the_sql_are_those_of_the_enum() -> None:
     literals = {name: set(_causes(s)) for name, s in PROJECT.history.items()}
     assert set().union(*literals.values()) == set(Cause)
-    assert {name for name, found in literals.items() if found} == {
+    assert {name for name, texts in literals.items() if texts} == {
         "change_steps",
         "classified_changes",
         "contribution_changes",
