@@ -227,16 +227,21 @@ def _merge(session: Session, fetched: Fetched, run_id: str) -> Merged:
         window=fetched.window if by_creation else None,
         everything=Reading(fetched.started_at, run_id) if all_rows else None,
     )
+    _require_all(session, fetched, merged)
+    return merged
+
+
+def _require_all(session: Session, fetched: Fetched, merged: Merged) -> None:
+    """Raise ``IncompleteChunk`` where not every row that should be in the warehouse is."""
     expected = merged.distinct if fetched.promised is None else fetched.promised - fetched.rejected
     if not merged.distinct == merged.stored == expected:
         raise IncompleteChunk(
-            entity.name,
+            fetched.entity.name,
             label(session, fetched.mode, fetched.window),
             expected,
             fetched.rows,
             merged.distinct,
         )
-    return merged
 
 
 def _record(
