@@ -103,8 +103,8 @@ def built(session: Session, company: Company, run_id: str) -> BuildResult:
 
 
 def rows(warehouse: Warehouse, table: str) -> list[dict[str, Any]]:
-    found = warehouse.query(f"SELECT * FROM {table}")
-    return [{k: v for k, v in row.items() if k not in MOMENTS} for row in found]
+    every = warehouse.query(f"SELECT * FROM {table}")
+    return [{k: v for k, v in row.items() if k not in MOMENTS} for row in every]
 
 
 def comparable(*tables: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
@@ -146,11 +146,11 @@ def assert_same_tables(sessions: list[Session]) -> None:
 async def test_both_engines_publish_the_same_numbers(tmp_path: Path, bigquery_url: str) -> None:
     company = generate_company(seed=7, scale=0.004)
     async with both(company, tmp_path, bigquery_url) as sessions:
-        here, there = (built(session, company, "one") for session in sessions)
-        assert here.rows == there.rows
-        assert here.checks == there.checks
-        assert not here.bytes
-        assert set(there.bytes) > {"gpm", "leads"}  # an emulator says 0 of each
+        duckdb, bigquery = (built(session, company, "one") for session in sessions)
+        assert duckdb.rows == bigquery.rows
+        assert duckdb.checks == bigquery.checks
+        assert not duckdb.bytes
+        assert set(bigquery.bytes) > {"gpm", "leads"}  # an emulator says 0 of each
         assert_same_tables(sessions)
 
 
@@ -164,15 +164,15 @@ async def test_both_engines_follow_a_day_at_the_company(tmp_path: Path, bigquery
         assert changed[0] == changed[1] > 50
         second = [built(session, company, "two") for session in sessions]
 
-        for here, there in (first, second):
-            assert here.recomputed == there.recomputed
-            assert here.in_part == there.in_part
-            assert here.rows == there.rows
-            assert here.checks == there.checks
+        for duckdb, bigquery in (first, second):
+            assert duckdb.recomputed == bigquery.recomputed
+            assert duckdb.in_part == bigquery.in_part
+            assert duckdb.rows == bigquery.rows
+            assert duckdb.checks == bigquery.checks
         assert second[0].in_part
         assert_same_tables(sessions)
 
-        asked = [
+        answers = [
             (
                 replace(published.read(s.warehouse, weeks=4), input_watermark=None),
                 replace(explain(s.warehouse, "gpm", week=company.last_day), input_watermark=None),
@@ -183,4 +183,4 @@ async def test_both_engines_follow_a_day_at_the_company(tmp_path: Path, bigquery
             )
             for s in sessions
         ]
-        assert asked[0] == asked[1]
+        assert answers[0] == answers[1]

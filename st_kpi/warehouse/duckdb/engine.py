@@ -34,7 +34,7 @@ _KINDS = {text: kind for kind, text in TYPES.items()}
 #: About as much as one load job takes elsewhere.
 _EXPORT_FILE = "32MB"
 #: Peak memory of a backfill is this plus the pages in flight.
-MEMORY_LIMIT = "350MB"
+_MEMORY_LIMIT = "350MB"
 
 
 class DuckDBWarehouse:
@@ -260,7 +260,7 @@ def _connect(path: str, read_only: bool, create: bool) -> duckdb.DuckDBPyConnect
     if not create and path != ":memory:" and not Path(path).is_file():
         raise NothingLoaded(f"There is no warehouse at {path} yet: run `st-kpi backfill` first.")
     config: dict[str, str | bool | int | float | list[str]] = {
-        "memory_limit": MEMORY_LIMIT,
+        "memory_limit": _MEMORY_LIMIT,
         "preserve_insertion_order": "false",
     }
     connection = duckdb.connect(config=config)
@@ -277,10 +277,9 @@ def _attach(connection: duckdb.DuckDBPyConnection, path: str, read_only: bool) -
     Opened directly it would be named after itself, and ``st_kpi.duckdb`` holds a schema ``st_kpi``: every
     ``st_kpi.kpi_weekly`` would be ambiguous.
     """
-    quoted = path.replace("'", "''")
     try:
         mode = "READ_ONLY" if read_only else "READ_WRITE"
-        connection.execute(f"ATTACH '{quoted}' AS warehouse ({mode})")
+        connection.execute(f"ATTACH {literal(path)} AS warehouse ({mode})")
         connection.execute("USE warehouse")
     except duckdb.IOException as error:
         text = str(error)

@@ -18,7 +18,7 @@ BOTH_WROTE = "Transaction is aborted due to concurrent update against table p:st
 
 
 def refused(kind: type[GoogleAPICallError], message: str, reason: str) -> GoogleAPICallError:
-    return kind(message, errors=[{"reason": reason}])  # type: ignore[no-untyped-call]
+    return kind(message, errors=[{"reason": reason}])
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_an_error_becomes_one_sentence(
 
 
 def test_credentials_that_do_not_work_are_a_matter_of_settings() -> None:
-    translated = translate_error(RefreshError("expired\ntoken"), "p", "US")  # type: ignore[no-untyped-call]
+    translated = translate_error(RefreshError("expired\ntoken"), "p", "US")
     assert isinstance(translated, ConfigurationError)
     assert str(translated).endswith("Google says: expired token.")
 
