@@ -22,6 +22,8 @@ from st_kpi.warehouse import open_warehouse
 from tests.support.production import Production, brought_up, open_folder, until
 from tests.support.tenant import Tenant
 
+pytestmark = pytest.mark.slow
+
 BEGAN = datetime.now(UTC)
 MATERIALIZED = "prefect.asset.materialization.succeeded"
 

@@ -1,7 +1,5 @@
 """The daily sync on a real Prefect server and real HTTP: after a day at the company the warehouse equals it."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,23 +21,11 @@ from st_kpi.sandbox import generate_company
 from st_kpi.servicetitan.registry import REGISTRY
 from tasks.watermarks import EntityWatermark, block_name
 from tests.conftest import tenant_settings
+from tests.flows.conftest import Loaded
 from tests.support import source
 from tests.support.tenant import Tenant
 
 server = pytest.mark.usefixtures("prefect_server")
-
-
-@asynccontextmanager
-async def loaded(
-    tmp_path: Path, *faults: str, entities: list[str] | None = None, **more: object
-) -> AsyncIterator[tuple[Tenant, Session]]:
-    """A tenant of 1,613 jobs, backfilled; it misbehaves from then on."""
-    with Tenant(generate_company(seed=7, scale=0.01)) as tenant:
-        file = f"duckdb:///{tmp_path}/kpi.duckdb"
-        async with open_session(tenant_settings(tenant.url, warehouse=file, **more)) as session:
-            await backfill(entities)
-            tenant.misbehave(*faults)
-            yield tenant, session
 
 
 #: One entity of each kind, and those that lines belong to.
@@ -60,8 +46,8 @@ def one(session: Session, sql: str) -> dict[str, Any]:
 
 
 @server
-async def test_days_go_by_and_the_warehouse_follows(tmp_path: Path) -> None:
-    async with loaded(tmp_path) as (tenant, session):
+async def test_days_go_by_and_the_warehouse_follows(loaded: Loaded, tmp_path: Path) -> None:
+    async with loaded() as (tenant, session):
         for day in range(3):
             tenant.live(150, seed=day)
             run_id = await daily_sync()
@@ -107,8 +93,10 @@ async def test_what_was_edited_while_the_backfill_ran_is_caught_up(tmp_path: Pat
 
 
 @server
-async def test_a_feed_that_hides_rows_is_found_out_by_the_sweep(tmp_path: Path) -> None:
-    async with loaded(tmp_path, "feed-hides-rows=0.5@export/invoices", entities=MOVING) as (
+async def test_a_feed_that_hides_rows_is_found_out_by_the_sweep(
+    loaded: Loaded, tmp_path: Path
+) -> None:
+    async with loaded("feed-hides-rows=0.5@export/invoices", entities=MOVING) as (
         tenant,
         session,
     ):
@@ -123,8 +111,8 @@ async def test_a_feed_that_hides_rows_is_found_out_by_the_sweep(tmp_path: Path) 
 
 
 @server
-async def test_the_weekly_sweep_comes_by_itself(tmp_path: Path) -> None:
-    async with loaded(tmp_path, entities=["returns", "payrolls", "job_types"]) as (tenant, session):
+async def test_the_weekly_sweep_comes_by_itself(loaded: Loaded) -> None:
+    async with loaded(entities=["returns", "payrolls", "job_types"]) as (tenant, session):
         sweeps = "SELECT COUNT(*) AS n FROM st_ops.chunks WHERE kind = 'sweep'"
         for day in range(9):
             tenant.live(2, seed=day)
@@ -145,8 +133,10 @@ ROUGH = [
     [ROUGH, ["feed-ends-in-null"], ["row-removed=0.3", "row-inserted=0.3"]],
     ids=["everything-at-once", "no-token-at-the-end", "rows-that-move"],
 )
-async def test_a_rough_source_loses_nothing(tmp_path: Path, faults: list[str]) -> None:
-    async with loaded(tmp_path, *faults, entities=MOVING) as (tenant, session):
+async def test_a_rough_source_loses_nothing(
+    loaded: Loaded, tmp_path: Path, faults: list[str]
+) -> None:
+    async with loaded(*faults, entities=MOVING) as (tenant, session):
         for day in range(2):
             tenant.live(150, seed=day)
             await daily_sync()
@@ -156,8 +146,8 @@ async def test_a_rough_source_loses_nothing(tmp_path: Path, faults: list[str]) -
 
 
 @server
-async def test_watermarks_go_on_from_the_token_and_are_kept_in_a_block(tmp_path: Path) -> None:
-    async with loaded(tmp_path, entities=["invoices", "payrolls"]) as (tenant, session):
+async def test_watermarks_go_on_from_the_token_and_are_kept_in_a_block(loaded: Loaded) -> None:
+    async with loaded(entities=["invoices", "payrolls"]) as (tenant, session):
         first = session.watermarks.read()["invoices"]
         assert first.token
         tenant.live(100)
@@ -211,9 +201,11 @@ def test_of_two_watermarks_the_earlier_one_wins(
 
 
 @server
-async def test_a_lost_warehouse_is_filled_again_and_ignores_the_blocks(tmp_path: Path) -> None:
+async def test_a_lost_warehouse_is_filled_again_and_ignores_the_blocks(
+    loaded: Loaded, tmp_path: Path
+) -> None:
     """The blocks are ahead of a warehouse that has to begin anew."""
-    async with loaded(tmp_path, entities=MOVING) as (tenant, session):
+    async with loaded(entities=MOVING) as (tenant, session):
         tenant.live(150)
         await daily_sync()
         file = f"duckdb:///{tmp_path}/second.duckdb"
@@ -230,8 +222,8 @@ async def test_a_lost_warehouse_is_filled_again_and_ignores_the_blocks(tmp_path:
 
 
 @server
-async def test_a_token_that_is_no_longer_taken_is_replaced_by_a_day(tmp_path: Path) -> None:
-    async with loaded(tmp_path, entities=["invoices"]) as (tenant, session):
+async def test_a_token_that_is_no_longer_taken_is_replaced_by_a_day(loaded: Loaded) -> None:
+    async with loaded(entities=["invoices"]) as (tenant, session):
         session.warehouse.execute("UPDATE st_ops.watermarks SET token = 'x' WHERE TRUE")
         tenant.live(100)
         await daily_sync()
@@ -243,8 +235,8 @@ async def test_a_token_that_is_no_longer_taken_is_replaced_by_a_day(tmp_path: Pa
 
 
 @server
-async def test_an_entity_that_was_never_loaded_says_so(tmp_path: Path) -> None:
-    async with loaded(tmp_path, entities=["returns"]) as _:
+async def test_an_entity_that_was_never_loaded_says_so(loaded: Loaded) -> None:
+    async with loaded(entities=["returns"]) as _:
         with pytest.raises(
             NothingLoaded, match=r"jobs is not loaded yet: run `st-kpi backfill --entity jobs`"
         ):
@@ -253,8 +245,10 @@ async def test_an_entity_that_was_never_loaded_says_so(tmp_path: Path) -> None:
 
 
 @server
-async def test_an_unavailable_entity_fails_the_run_unless_it_is_optional(tmp_path: Path) -> None:
-    async with loaded(tmp_path, entities=["returns", "payrolls"]) as (tenant, session):
+async def test_an_unavailable_entity_fails_the_run_unless_it_is_optional(
+    loaded: Loaded, tmp_path: Path
+) -> None:
+    async with loaded(entities=["returns", "payrolls"]) as (tenant, session):
         tenant.misbehave("forbidden@/payrolls")
         tenant.live(100)
         with pytest.raises(RunFailed, match=r"payrolls.*403"):
@@ -276,8 +270,8 @@ async def test_an_unavailable_entity_fails_the_run_unless_it_is_optional(tmp_pat
 
 
 @server
-async def test_refused_rows_keep_failing_the_run_until_they_come_right(tmp_path: Path) -> None:
-    async with loaded(tmp_path, entities=["invoices"]) as (tenant, _session):
+async def test_refused_rows_keep_failing_the_run_until_they_come_right(loaded: Loaded) -> None:
+    async with loaded(entities=["invoices"]) as (tenant, _session):
         tenant.misbehave("number-as-word=0.5@export/invoices#subTotal")
         tenant.live(200)
         with pytest.raises(RunFailed, match=r"invoices: \d+ rows refused, for example id \d+"):
@@ -307,8 +301,8 @@ async def test_refused_rows_within_the_tolerance_do_not_fail_the_run(tmp_path: P
 
 
 @server
-async def test_an_emptied_source_changes_nothing(tmp_path: Path) -> None:
-    async with loaded(tmp_path, entities=["materials", "campaigns"]) as (tenant, session):
+async def test_an_emptied_source_changes_nothing(loaded: Loaded) -> None:
+    async with loaded(entities=["materials", "campaigns"]) as (tenant, session):
         tenant.company.materials.clear()
         tenant.company.touch()
         with pytest.raises(
@@ -319,8 +313,8 @@ async def test_an_emptied_source_changes_nothing(tmp_path: Path) -> None:
 
 
 @server
-async def test_what_vanished_and_comes_back_counts_again(tmp_path: Path) -> None:
-    async with loaded(tmp_path, entities=["campaigns"]) as (tenant, session):
+async def test_what_vanished_and_comes_back_counts_again(loaded: Loaded) -> None:
+    async with loaded(entities=["campaigns"]) as (tenant, session):
         live = "SELECT COUNTIF(active) AS n FROM st_raw.campaigns"
         before = one(session, live)["n"]
         gone = tenant.company.campaigns.pop(0)
@@ -334,8 +328,8 @@ async def test_what_vanished_and_comes_back_counts_again(tmp_path: Path) -> None
 
 
 @server
-async def test_repair_fetches_exactly_the_days_that_differ(tmp_path: Path) -> None:
-    async with loaded(tmp_path, entities=MOVING) as (tenant, session):
+async def test_repair_fetches_exactly_the_days_that_differ(loaded: Loaded, tmp_path: Path) -> None:
+    async with loaded(entities=MOVING) as (tenant, session):
         assert await repair_gap("invoices") == 0
         session.warehouse.execute(
             "DELETE FROM st_raw.invoices WHERE created_on >= TIMESTAMP '2023-05-10 07:00:00+00'"
@@ -359,9 +353,9 @@ async def test_repair_fetches_exactly_the_days_that_differ(tmp_path: Path) -> No
 
 
 @server
-async def test_repair_finds_what_the_source_no_longer_has(tmp_path: Path) -> None:
+async def test_repair_finds_what_the_source_no_longer_has(loaded: Loaded) -> None:
     """Deleted for good, without a word in the feed."""
-    async with loaded(tmp_path, entities=["customers"]) as (tenant, session):
+    async with loaded(entities=["customers"]) as (tenant, session):
         del tenant.company.customers[10]
         tenant.company.touch()
         await daily_sync()
@@ -372,8 +366,8 @@ async def test_repair_finds_what_the_source_no_longer_has(tmp_path: Path) -> Non
 
 
 @server
-async def test_drift_is_kept_once_with_first_and_last_sight(tmp_path: Path) -> None:
-    async with loaded(tmp_path, "unknown-field", entities=["returns"]) as (tenant, session):
+async def test_drift_is_kept_once_with_first_and_last_sight(loaded: Loaded) -> None:
+    async with loaded("unknown-field", entities=["returns"]) as (tenant, session):
         drift = "SELECT field, first_seen_at, last_seen_at FROM st_ops.schema_drift"
         tenant.live(200)
         await daily_sync(sweep=True)
@@ -386,9 +380,9 @@ async def test_drift_is_kept_once_with_first_and_last_sight(tmp_path: Path) -> N
 
 
 @server
-async def test_pay_is_replaced_by_the_days_that_the_feed_names(tmp_path: Path) -> None:
+async def test_pay_is_replaced_by_the_days_that_the_feed_names(loaded: Loaded) -> None:
     """A correction of a line from long ago, one that disappears, and one that is new."""
-    async with loaded(tmp_path, entities=["gross_pay_items"]) as (tenant, session):
+    async with loaded(entities=["gross_pay_items"]) as (tenant, session):
         lines = tenant.company.gross_pay_items
         old = min(
             (line for line in lines if line.active and line.id is None), key=lambda row: row.created
@@ -414,9 +408,9 @@ async def _pay_equals(session: Session, tenant: Tenant) -> None:
 
 
 @server
-async def test_a_row_that_is_gone_from_the_warehouse_is_a_gap(tmp_path: Path) -> None:
+async def test_a_row_that_is_gone_from_the_warehouse_is_a_gap(loaded: Loaded) -> None:
     """Found where it is, by counts of what was loaded; nothing is where both sides agree."""
-    async with loaded(tmp_path, entities=["invoices"]) as (_, session):
+    async with loaded(entities=["invoices"]) as (_, session):
         invoices, now = REGISTRY["invoices"], await source_time(session)
         assert await gap_in_history(session, invoices, now) is None
         gone = one(session, "SELECT id, created_on FROM st_raw.invoices ORDER BY id LIMIT 1")

@@ -25,6 +25,7 @@ from st_kpi.sandbox import Company, generate_company
 from st_kpi.servicetitan.registry import REGISTRY
 from tasks.watermarks import EntityWatermark, block_name
 from tests.conftest import tenant_settings
+from tests.flows.conftest import FirstLoad, Loaded
 from tests.support.tenant import Tenant
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -36,17 +37,11 @@ def tenant(company: Company) -> Iterator[Tenant]:
         yield served
 
 
-async def test_from_nothing_to_numbers_that_equal_the_books(tenant: Tenant, tmp_path: Path) -> None:
-    settings = tenant_settings(tenant.url, warehouse=f"duckdb:///{tmp_path}/a.duckdb")
-    told: dict[str, int] = {"promised": 0, "stored": 0}
-
-    def tell(entity: str, promised: int, stored: int) -> None:
-        told["promised"] += promised
-        told["stored"] += stored
-
-    async with open_session(settings, tell) as session:
-        run_id = await backfill()
-        assert told["promised"] == told["stored"] > 15_000
+async def test_from_nothing_to_numbers_that_equal_the_books(
+    first_load: FirstLoad, loaded: Loaded
+) -> None:
+    assert first_load.promised == first_load.stored > 15_000
+    async with loaded() as (tenant, session):
         built = await refresh_kpis(tenant.company.last_day)
         sentence = compare(session.warehouse, tenant.books())  # type: ignore[arg-type]
         assert "equal to the cent" in sentence
@@ -60,12 +55,12 @@ async def test_from_nothing_to_numbers_that_equal_the_books(tenant: Tenant, tmp_
         runs = session.warehouse.query("SELECT flow, status FROM st_ops.runs ORDER BY started_at")
         assert runs == [{"flow": "backfill", "status": "completed"}] * 2
 
-    block = await EntityWatermark.aload(block_name(settings.tenant_id or 0, "invoices"))
+    block = await EntityWatermark.aload(block_name(session.tenant_id, "invoices"))
     newest = max(invoice.modified or 0 for invoice in tenant.company.invoices)
     assert block.run_id == again
     assert block.modified_on is not None
     assert newest > 0
-    await _dashboard_shows(run_id)
+    await _dashboard_shows(first_load.run_id)
 
 
 def _cells_that_are_not_the_sum_of_their_rows(session: Session) -> object:
