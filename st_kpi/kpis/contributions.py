@@ -48,10 +48,8 @@ def end(warehouse: Warehouse) -> None:
 
 def lack_component(warehouse: Warehouse) -> bool:
     """Whether the stored rows are those of an older version, without the column ``component``."""
-    if not warehouse.table_exists(CONTRIBUTIONS):
-        return False
-    rows = warehouse.query(f"SELECT * FROM {CONTRIBUTIONS} LIMIT 1")
-    return not rows or "component" not in rows[0]
+    columns = warehouse.column_names(CONTRIBUTIONS)
+    return bool(columns) and "component" not in columns
 
 
 def add_component(warehouse: Warehouse) -> None:

@@ -108,6 +108,9 @@ class Warehouse(Protocol):
     def table_exists(self, table: str) -> bool:
         """Whether ``schema.name`` is there."""
 
+    def column_names(self, table: str) -> tuple[str, ...]:
+        """The columns of a table in their order; none where there is no such table."""
+
     def estimate(self, select: str, params: Params | None = None) -> int | None:
         """How many bytes a SELECT will be billed for, without running it; None where reading costs nothing."""
 

@@ -312,3 +312,13 @@ def test_threads_load_side_by_side(loader: Loader) -> None:
         assert list(pool.map(store, pages)) == [Merged(1, 1, 1)] * 3
     rows_read = loader.rows("SELECT entity, stored FROM st_ops.chunks ORDER BY entity")
     assert rows_read == [(name, 1) for name in sorted(entities)]
+
+
+def test_the_columns_of_a_table_are_known_inside_a_transaction_too(loader: Loader) -> None:
+    warehouse = loader.warehouse
+    assert warehouse.column_names("st_kpi.made") == ()
+    warehouse.replace_table("st_kpi.made", "SELECT 1 AS b, 'x' AS a")
+    assert warehouse.column_names("st_kpi.made") == ("b", "a")
+    with warehouse.transaction():
+        warehouse.replace_table("st_kpi.made", "SELECT 1 AS b, 'x' AS a, 2 AS c")
+        assert warehouse.column_names("st_kpi.made") == ("b", "a", "c")

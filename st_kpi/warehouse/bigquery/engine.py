@@ -171,6 +171,11 @@ class BigQueryWarehouse:
             return True
         return self._jobs.table(table) is not None
 
+    def column_names(self, table: str) -> tuple[str, ...]:
+        transaction = self._transaction
+        there = self._jobs.table(transaction.name_of(table) if transaction else table)
+        return tuple(field.name for field in there.schema) if there else ()
+
     def estimate(self, select: str, params: Params | None = None) -> int | None:
         return self._jobs.estimate(self._rewritten(select), query_parameters(select, params))
 

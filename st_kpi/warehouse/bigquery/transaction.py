@@ -49,6 +49,10 @@ class Transaction:
         """Whether the table was written in this transaction."""
         return table in self._shadows
 
+    def name_of(self, table: str) -> str:
+        """The table as it has to be asked for inside the transaction."""
+        return self._shadows.get(table, table)
+
     def new_shadow(self, table: str) -> str:
         """The name of the shadow that will be the table from now on; the caller makes it, with ``expiration``."""
         self._begin()

@@ -193,6 +193,16 @@ class DuckDBWarehouse:
             )
             return result.fetchone() is not None
 
+    def column_names(self, table: str) -> tuple[str, ...]:
+        schema, name = table.split(".")
+        with self._lock:
+            result = self._execute(
+                "SELECT column_name FROM duckdb_columns() WHERE database_name = current_database()"
+                " AND schema_name = $schema AND table_name = $name ORDER BY column_index",
+                {"schema": schema, "name": name},
+            )
+            return tuple(column for (column,) in result.fetchall())
+
     def estimate(self, select: str, params: Params | None = None) -> int | None:
         return None
 
