@@ -1,31 +1,28 @@
-"""The command line ``st-kpi``.
+"""The commands of ``st-kpi``. Progress goes to stderr, results to stdout.
 
-Progress goes to stderr, results to stdout. Exit codes: 0 all good, 1 a run or check failed, 2 wrong usage or settings.
-Flows are imported when a command needs them: reading a number must not wait for Prefect.
+What a command needs is imported when it runs: reading a number must not wait for Prefect.
 """
 
 import asyncio
-import atexit
 import json
-import os
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from enum import StrEnum
+from importlib.metadata import version as installed_version
 from pathlib import Path
-from threading import Thread, Timer, main_thread
-from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
-from st_kpi.errors import ConfigurationError, StKpiError
+from st_kpi.errors import ConfigurationError
 from st_kpi.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from st_kpi.ingest.manifest import Completeness
+    from st_kpi.ingest.session import Session
     from st_kpi.warehouse import Warehouse
 
 app = typer.Typer(
@@ -52,84 +49,20 @@ class Format(StrEnum):
     json = "json"
 
 
-def main() -> None:
-    """Run a command; every error a user can cause is one sentence on stderr, never a traceback."""
-    signal.signal(signal.SIGINT, _stop)
-    _take_sigterm_for_ctrl_c()
-    atexit.register(_leave)  # first in, last out: after everything that Prefect still has to send
-    try:
-        app()
-    except SystemExit as end:
-        if end.code == _INTERRUPTED:  # what Typer makes of a KeyboardInterrupt
-            _say_stopped()
-        _exit_with(end.code if isinstance(end.code, int) else 0 if end.code is None else 1)
-    except StKpiError as error:
-        print(f"st-kpi: {error}", file=sys.stderr)
-        _exit_with(error.exit_code)
-    except KeyboardInterrupt:  # one that comes while another is dealt with
-        _say_stopped()
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"st-kpi {installed_version('st-kpi')}")
+        raise typer.Exit
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
-    """Interrupt the command; who stops it does not wait for what Prefect still has to send, or hangs in."""
-    last = Timer(_STOPS_WITHIN, _give_up)
-    last.daemon = True
-    last.start()
-    raise KeyboardInterrupt
-
-
-def _give_up() -> None:
-    _tell_stopped()
-    os._exit(128 + _stopped_by)
-
-
-def _say_stopped() -> NoReturn:
-    _tell_stopped()
-    _exit_with(128 + _stopped_by)
-
-
-def _tell_stopped() -> None:
-    global _told
-    if not _told:
-        _told = True
-        print("st-kpi: stopped; run the same command again to go on.", file=sys.stderr, flush=True)
-
-
-_told = False
-_STOPS_WITHIN = 3.0
-_INTERRUPTED = 130
-_exit_code = 1
-_stopped_by = signal.SIGINT
-
-
-def _take_sigterm_for_ctrl_c() -> None:
-    """A service manager stops a command as orderly as a person does.
-
-    A thread waits for the signal: while a flow runs Prefect has a handler of its own for it, which raises inside whatever
-    task is at work, and there it can get lost.
-    """
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    Thread(target=_wait_for_sigterm, daemon=True).start()
-
-
-def _wait_for_sigterm() -> None:
-    global _stopped_by
-    _stopped_by = signal.Signals(signal.sigwait({signal.SIGTERM}))
-    signal.pthread_kill(main_thread().ident or 0, signal.SIGINT)
-
-
-def _exit_with(code: int) -> NoReturn:
-    global _exit_code
-    _exit_code = code
-    sys.exit(code)
-
-
-def _leave() -> None:
-    """End the process here: tearing down the interpreter under Prefect's daemon threads makes DuckDB's
-    binding print a page of leak warnings, which frightens people and means nothing."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(_exit_code)
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Options of the command line as a whole; its help is the app's."""
 
 
 def _day(text: str | None) -> date | None:
@@ -216,21 +149,19 @@ def backfill(
     to: Annotated[str | None, typer.Option("--to", metavar="D", help="Last day.")] = None,
 ) -> None:
     """Load history by createdOn chunks; chunks already complete are skipped."""
+    from st_kpi.cli.flow_run import run_flow
+    from st_kpi.cli.progress import progress_bar
+
     start, end = _day(from_), _day(to)
     settings = _source_settings(entity, start, end)
 
-    async def run() -> None:
-        from st_kpi.cli.render import progress_bar
-        from st_kpi.ingest.session import open_session
+    async def work(session: "Session") -> None:
+        from flows.backfill import backfill
 
-        with progress_bar("Backfill") as progress:
-            async with open_session(settings, progress):
-                with _prefect():
-                    from flows.backfill import backfill as flow
+        await backfill(entity, start, end)
 
-                    await flow(entity, start, end)
-
-    asyncio.run(run())
+    with progress_bar("Backfill") as progress:
+        run_flow(settings, work, progress)
 
 
 @app.command()
@@ -244,28 +175,27 @@ def sync(
     ] = False,
 ) -> None:
     """Load what changed since the last time, deleted rows included."""
+    from st_kpi.cli import render
+    from st_kpi.cli.flow_run import run_flow
+    from st_kpi.cli.progress import say
+    from st_kpi.ingest.plan import wanted_entities
+    from st_kpi.servicetitan.registry import REGISTRY
+
     settings = _source_settings(entity)
 
-    async def run() -> None:
-        from st_kpi.cli import render
-        from st_kpi.ingest.plan import wanted_entities
-        from st_kpi.ingest.session import open_session
-        from st_kpi.servicetitan.registry import REGISTRY
+    async def work(session: "Session") -> tuple[list["Completeness"], list[str]]:
+        from flows.daily_sync import daily_sync
 
-        async with open_session(settings, creates=False) as session:
-            with _prefect():
-                from flows.daily_sync import daily_sync as flow
+        run_id = await daily_sync(entity, sweep)
+        loaded = session.watermarks.read()
+        entities = [each for each in wanted_entities(entity) if each.name in loaded]
+        rows = session.manifest.completeness(run_id, entities)
+        return rows, [name for name in REGISTRY if name not in loaded]
 
-                run_id = await flow(entity, sweep)
-            loaded = session.watermarks.read()
-            entities = [e for e in wanted_entities(entity) if e.name in loaded]
-            rows = session.manifest.completeness(run_id, entities)
-        sys.stdout.write(render.changes_table(rows))
-        absent = [name for name in REGISTRY if name not in loaded]
-        if absent and not entity:
-            render.say(f"Never loaded, so not synced: {', '.join(absent)}.")
-
-    asyncio.run(run())
+    rows, absent = run_flow(settings, work, creates=False)
+    sys.stdout.write(render.changes_table(rows))
+    if absent and not entity:
+        say(f"Never loaded, so not synced: {', '.join(absent)}.")
 
 
 @app.command()
@@ -275,23 +205,21 @@ def repair(
     to: Annotated[str | None, typer.Option("--to", metavar="D", help="Last day.")] = None,
 ) -> None:
     """Compare the warehouse with ServiceTitan, and fetch again the days that differ."""
+    from st_kpi.cli.flow_run import run_flow
+    from st_kpi.cli.progress import say
+    from st_kpi.ingest.plan import wanted_entities
+
     start, end = _day(from_), _day(to)
     settings = _source_settings(entity, start, end)
 
-    async def run() -> None:
-        from st_kpi.cli.render import say
-        from st_kpi.ingest.plan import wanted_entities
-        from st_kpi.ingest.session import open_session
+    async def work(session: "Session") -> None:
+        from flows.repair_gap import repair_gap
 
-        async with open_session(settings, creates=False):
-            with _prefect():
-                from flows.repair_gap import repair_gap as flow
+        for name in (each.name for each in wanted_entities(entity)):
+            chunks = await repair_gap(name, start, end)
+            say(f"{name}: {chunks or 'no'} chunk{'s' * (chunks != 1)} fetched again")
 
-                for name in (found.name for found in wanted_entities(entity)):
-                    chunks = await flow(name, start, end)
-                    say(f"{name}: {chunks or 'no'} chunk{'s' * (chunks != 1)} fetched again")
-
-    asyncio.run(run())
+    run_flow(settings, work, creates=False)
 
 
 @app.command()
@@ -305,19 +233,18 @@ def build(
     ] = False,
 ) -> None:
     """Lint the SQL and build dimensions, contributions, rollups and checks."""
+    from st_kpi.cli.flow_run import run_build
+    from st_kpi.cli.progress import say
+
     settings = load_settings()
     day = _day(as_of)
 
-    async def run() -> None:
-        from st_kpi.cli.render import say
-        from st_kpi.ingest.session import open_for_build
+    async def work() -> None:
+        from flows.refresh_kpis import refresh_kpis
 
-        with open_for_build(settings), _prefect():
-            from flows.refresh_kpis import refresh_kpis
+        say((await refresh_kpis(day, full)).summary())
 
-            say((await refresh_kpis(day, full)).summary())
-
-    asyncio.run(run())
+    run_build(settings, work)
 
 
 @app.command()
@@ -347,7 +274,7 @@ def show(
         Format.json: render.as_json,
     }
     with _reading(settings) as warehouse:
-        found = published.read(
+        numbers = published.read(
             warehouse,
             tenant_id=settings.tenant_id,
             kpi=kpi,
@@ -360,8 +287,8 @@ def show(
             from st_kpi.kpis.definitions.lint import inspect
             from st_kpi.reporting.alternatives import beside
 
-            found = beside(warehouse, found, inspect(), settings)
-    sys.stdout.write(writers[format](found))
+            numbers = beside(warehouse, numbers, inspect(), settings)
+    sys.stdout.write(writers[format](numbers))
 
 
 @app.command()
@@ -375,24 +302,24 @@ def explain(
     format: Annotated[Format, typer.Option(help="table, csv or json.")] = Format.table,
 ) -> None:
     """The rows behind one number; their sum is the number."""
-    from st_kpi.cli import opened
+    from st_kpi.cli import render
     from st_kpi.reporting import explain as explaining
 
-    on = _day(day)
-    of = _day(week) or on
-    if of is None:
+    on_date = _day(day)
+    week_of = _day(week) or on_date
+    if week_of is None:
         raise ConfigurationError("Name the week with --week, or a day with --day.")
     settings = load_settings()
     writers: dict[Format, Callable[[explaining.Explained], str]] = {
-        Format.table: opened.explained_table,
-        Format.csv: opened.explained_csv,
-        Format.json: opened.explained_json,
+        Format.table: render.explained_table,
+        Format.csv: render.explained_csv,
+        Format.json: render.explained_json,
     }
     with _reading(settings) as warehouse:
-        found = explaining.explain(
-            warehouse, kpi, week=of, rollup=rollup, day=on, tenant_id=settings.tenant_id
+        explained = explaining.explain(
+            warehouse, kpi, week=week_of, rollup=rollup, day=on_date, tenant_id=settings.tenant_id
         )
-    sys.stdout.write(writers[format](found))
+    sys.stdout.write(writers[format](explained))
 
 
 @app.command()
@@ -407,18 +334,20 @@ def diff(
     format: Annotated[Format, typer.Option(help="table, csv or json.")] = Format.table,
 ) -> None:
     """Why numbers changed between two builds, by cause; a build is named by its run id or number."""
-    from st_kpi.cli import opened
+    from st_kpi.cli import render
     from st_kpi.reporting import diff as comparing
 
     settings = load_settings()
     writers: dict[Format, Callable[[comparing.Diff], str]] = {
-        Format.table: opened.diff_table,
-        Format.csv: opened.diff_csv,
-        Format.json: opened.diff_json,
+        Format.table: render.diff_table,
+        Format.csv: render.diff_csv,
+        Format.json: render.diff_json,
     }
     with _reading(settings) as warehouse:
-        found = comparing.diff(warehouse, start=from_, to=to, kpi=kpi, tenant_id=settings.tenant_id)
-    sys.stdout.write(writers[format](found))
+        difference = comparing.diff(
+            warehouse, start=from_, to=to, kpi=kpi, tenant_id=settings.tenant_id
+        )
+    sys.stdout.write(writers[format](difference))
 
 
 @app.command()
@@ -431,11 +360,11 @@ def status(
 
     settings = load_settings()
     with _reading(settings) as warehouse:
-        found = status.read(warehouse, settings)
+        health = status.read(warehouse, settings)
     sys.stdout.write(
-        json.dumps(status.as_dict(found), indent=2) + "\n"
+        json.dumps(status.as_dict(health), indent=2) + "\n"
         if as_json
-        else render.status_table(found)
+        else render.status_table(health)
     )
 
 
@@ -447,7 +376,7 @@ def copy(
     to: Annotated[str, typer.Option("--to", metavar="W", help="An empty one.")],
 ) -> None:
     """Copy one warehouse into another, and count the rows of each table on both sides."""
-    from st_kpi.cli.render import say
+    from st_kpi.cli.progress import say
     from st_kpi.servicetitan.tables import raw_tables
     from st_kpi.warehouse import bigquery_options, copy, open_warehouse
 
@@ -478,11 +407,12 @@ def bootstrap(
     ] = "local",
 ) -> None:
     """Create or update by name what prefect.yaml cannot declare: block types, limits, automations, work pool."""
-    from st_kpi.cli.render import say
+    from st_kpi.cli.flow_run import prefect, require_lasting_api
+    from st_kpi.cli.progress import say
 
     settings = load_settings()
-    _require_lasting_api("bootstrap")
-    with _prefect():
+    require_lasting_api("bootstrap")
+    with prefect():
         from tasks.bootstrap import bootstrap as apply
 
         for sentence in asyncio.run(apply(settings, pool)):
@@ -495,26 +425,16 @@ def webhooks_serve(
     host: Annotated[str, typer.Option(help="The interface to listen on.")] = "127.0.0.1",
 ) -> None:
     """Receive ServiceTitan's webhooks, each of which only starts a sync of its entity."""
+    from st_kpi.cli.flow_run import require_lasting_api
     from st_kpi.local.private_server import prefect_api
     from st_kpi.servicetitan.webhooks import required_settings, serve
 
     tenant_id, secret = required_settings(load_settings())
-    _require_lasting_api("webhooks serve")
+    require_lasting_api("webhooks serve")
     with prefect_api():
         from tasks.events import webhook_received
 
         serve(host, port, tenant_id, secret, webhook_received)
-
-
-def _require_lasting_api(command: str) -> None:
-    """Raise ``ConfigurationError`` where only a private server could be used, which ends with the command."""
-    from st_kpi.local.private_server import configured_api
-
-    if configured_api() is None:
-        raise ConfigurationError(
-            f"No Prefect API is set, and without one that lasts `st-kpi {command}` has nothing to work on:"
-            " set PREFECT_API_URL, or start one with scripts/up."
-        )
 
 
 @app.command()
@@ -539,24 +459,3 @@ def _reading(settings: Settings) -> Iterator["Warehouse"]:
         settings.warehouse, read_only=True, bigquery=bigquery_options(settings)
     ) as warehouse:
         yield warehouse
-
-
-@contextmanager
-def _prefect() -> Iterator[None]:
-    """The configured Prefect API, or a private server for this command; nothing of Prefect is imported before."""
-    from st_kpi.cli.render import say
-    from st_kpi.local.private_server import configured_api, prefect_api, watched
-
-    if configured_api() is None:
-        say("Starting a private Prefect server (set PREFECT_API_URL to use yours)...")
-    with prefect_api() as url, watched(url, _give_up_on):
-        from tasks.api import told_in_a_sentence
-
-        with told_in_a_sentence(url):
-            yield
-
-
-def _give_up_on(error: StKpiError) -> None:
-    """End at once, as a kill would: whatever waits for Prefect now would wait in vain."""
-    print(f"st-kpi: {error}", file=sys.stderr, flush=True)
-    os._exit(error.exit_code)

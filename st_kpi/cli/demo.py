@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 
 from st_kpi.cli import render
-from st_kpi.cli.render import say
+from st_kpi.cli.progress import progress_bar, say
 from st_kpi.errors import CheckFailed, ConfigurationError, RunFailed
 from st_kpi.local.private_server import prefect_api
 from st_kpi.local.process import start_process
@@ -29,7 +29,7 @@ _DIFFERENCES_SHOWN = 10
 
 
 @dataclass(frozen=True)
-class Tenant:
+class ServedTenant:
     """The sandbox as it is served: where, and which day is today there."""
 
     url: str
@@ -97,14 +97,14 @@ async def _load_and_build(settings: Settings, today: date) -> None:
     from flows.refresh_kpis import refresh_kpis
     from st_kpi.ingest.session import open_for_build, open_session
 
-    with render.progress_bar("Backfill") as progress:
+    with progress_bar("Backfill") as progress:
         async with open_session(settings, progress):
             await backfill()
     with open_for_build(settings):
         say((await refresh_kpis(today)).summary())
 
 
-def _settings(tenant: Tenant, file: Path) -> Settings:
+def _settings(tenant: ServedTenant, file: Path) -> Settings:
     return load_settings(
         tenant_id=Credentials.TENANT_ID,
         client_id=Credentials.CLIENT_ID,
@@ -132,7 +132,7 @@ def _fresh_file(home: Path) -> Path:
 
 
 @contextmanager
-def sandbox(scale: float, seed: int, *faults: str) -> Iterator[Tenant]:
+def sandbox(scale: float, seed: int, *faults: str) -> Iterator[ServedTenant]:
     """The made-up tenant, served by a process of its own while the block runs."""
     with _sandbox_process(scale, seed, *faults) as process:
         yield _ready(process)
@@ -150,17 +150,17 @@ def _sandbox_process(scale: float, seed: int, *faults: str) -> Iterator[subproce
             process.terminate()
 
 
-def _ready(process: subprocess.Popen[str]) -> Tenant:
+def _ready(process: subprocess.Popen[str]) -> ServedTenant:
     assert process.stdout is not None
     line = process.stdout.readline()
     if " on http" not in line:
         raise RunFailed("The made-up tenant did not start.")
     url = line.rsplit(" ", 1)[1].strip()
     about = _ask(f"{url}/sandbox")
-    return Tenant(url, date.fromisoformat(about["today"]))
+    return ServedTenant(url, date.fromisoformat(about["today"]))
 
 
-def _books(tenant: Tenant) -> dict[tuple[str, date, str], tuple[Decimal, Decimal]]:
+def _books(tenant: ServedTenant) -> dict[tuple[str, date, str], tuple[Decimal, Decimal]]:
     """The tenant's own numbers per KPI, week and rollup: numerator and denominator."""
     return {
         (row["kpi"], date.fromisoformat(row["week_start"]), row["rollup"]): (

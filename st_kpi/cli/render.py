@@ -1,4 +1,4 @@
-"""How numbers and progress look on a terminal: tables, CSV and JSON to stdout, progress to stderr."""
+"""How numbers look: tables for a person, CSV and JSON for programs."""
 
 import csv
 import io
@@ -6,17 +6,17 @@ import json
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from datetime import datetime
 from decimal import Decimal
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from st_kpi.ingest.manifest import Completeness
-from st_kpi.ingest.session import Progress as Told
 from st_kpi.ingest.status import Status
+from st_kpi.reporting.diff import Diff
+from st_kpi.reporting.explain import Explained
 from st_kpi.reporting.published import ALL, NOTHING, UNASSIGNED, Kpi, Published, rounded
 
 #: More than any table needs: a number is never cut to fit, and a narrow terminal folds the line.
@@ -43,13 +43,13 @@ def _base(kpi: Kpi) -> str:
 
 def _table(published: Published, kpis: Sequence[Kpi], *, cents: bool = False) -> str:
     headings = [kpi.title if cents else _heading(kpi.title) for kpi in kpis]
-    table = plain_table(("Week of",), headings, ())
+    table = _plain_table(("Week of",), headings, ())
     for rollup in published.rollups:
         table.add_row(f"[bold]{'All rollups' if rollup == ALL else rollup}[/bold]")
         for week in published.weeks:
             values = [kpi.format(published.value(kpi, week, rollup), cents=cents) for kpi in kpis]
             table.add_row(f"{week}", *values, end_section=week == published.weeks[-1])
-    return printed(table, markup=True)
+    return _printed(table, markup=True)
 
 
 def _heading(title: str) -> str:
@@ -58,22 +58,21 @@ def _heading(title: str) -> str:
 
 
 def _footer(published: Published) -> str:
-    known = published.input_watermark
-    until = f"; all data up to {known:%Y-%m-%d %H:%M} UTC" if known else ""
+    until = _until(published.input_watermark)
     last = max(published.weeks)
     if published.frozen is not None:
         return "As reported when each week closed; a dash where a week is still open.\n"
     lines = [f"As of {published.as_of}{until}. The week of {last} may still be running."]
-    loose = sum(
+    unassigned = sum(
         cell.numerator
         for cell in published.cells.values()
         if cell.rollup == UNASSIGNED
         and cell.week_start in published.weeks
         and cell.kpi == "collected"
     )
-    if loose:
+    if unassigned:
         lines.append(
-            f"Not in any rollup: {rounded(Decimal(loose), 2):,} collected in these weeks and not"
+            f"Not in any rollup: {rounded(Decimal(unassigned), 2):,} collected in these weeks and not"
             " applied to an invoice of a known unit."
         )
     return "\n".join(lines) + "\n"
@@ -82,7 +81,7 @@ def _footer(published: Published) -> str:
 def as_csv(published: Published) -> str:
     """One line per KPI, week and rollup, numbers exact and unformatted."""
     header = ("kpi", "week_start", "rollup", "numerator", "denominator", "value")
-    return csv_text(header, (record.values() for record in _records(published)))
+    return _csv_text(header, (record.values() for record in _records(published)))
 
 
 def as_json(published: Published) -> str:
@@ -105,54 +104,161 @@ def _records(published: Published) -> Iterator[dict[str, str | None]]:
                     "kpi": kpi.name,
                     "week_start": week.isoformat(),
                     "rollup": rollup,
-                    "numerator": exact(cell.numerator if cell else None),
-                    "denominator": exact(cell.denominator if cell else None),
-                    "value": exact(published.value(kpi, week, rollup)),
+                    "numerator": _exact(cell.numerator if cell else None),
+                    "denominator": _exact(cell.denominator if cell else None),
+                    "value": _exact(published.value(kpi, week, rollup)),
                 }
 
 
-def plain_table(before: Sequence[str], right: Sequence[str], after: Sequence[str]) -> Table:
-    """A table without rows: texts, numbers to the right, then texts that may fold."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
-    for heading in before:
-        table.add_column(heading, no_wrap=True)
-    for heading in right:
-        table.add_column(heading, justify="right", no_wrap=True)
-    for heading in after:
-        table.add_column(heading)
-    return table
-
-
-def printed(table: Table, *, markup: bool = False) -> str:
-    """The table as text; without ``markup``, brackets in names of the source are only brackets."""
-    out = io.StringIO()
-    console = Console(
-        file=out, width=_TABLE_WIDTH, force_terminal=sys.stdout.isatty(), markup=markup
+def explained_table(explained: Explained) -> str:
+    """A line per row behind the number, and their sums."""
+    table = _plain_table(
+        ("Date", "Part", "Job", "Business unit"), ("Amount",), ("Reason", "Source")
     )
-    console.print(table)
-    return out.getvalue().rstrip() + "\n"
+    for row in explained.rows:
+        job = row.job_number or (str(row.job_id) if row.job_id else NOTHING)
+        source = f"{row.source_entity} {row.source_id}"
+        unit = row.business_unit or NOTHING
+        table.add_row(
+            str(row.on_date), row.part, job, unit, _amount(row.amount), row.reason, source
+        )
+    kpi, when = explained.kpi, f"the week of {explained.week_start}"
+    if explained.day:
+        when = f"{explained.day} ({when})"
+    where = "all rollups" if explained.rollup == ALL else explained.rollup
+    value = kpi.format(explained.value, cents=kpi.unit == "money")
+    if explained.denominator is not None:
+        value = (
+            f"{_amount(explained.numerator)} / {_amount(explained.denominator)} = {value}"
+            f" (numerator / denominator)"
+        )
+    until = _until(explained.input_watermark)
+    return (
+        _printed(table)
+        + f"{kpi.title} of {where}, {when}: {value}, from {len(explained.rows):,} rows.\n"
+        + f"As of {explained.as_of}{until}.\n"
+    )
 
 
-def csv_text(header: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
-    """A CSV with a line of headings."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return out.getvalue()
+def explained_csv(explained: Explained) -> str:
+    """One line per row, amounts exact."""
+    return _csv_text(_EXPLAINED, (record.values() for record in _explained_records(explained)))
 
 
-def exact(value: Decimal | None) -> str | None:
-    """Every digit there is and no zeros behind them; None for no value."""
-    if value is None:
-        return None
-    text = f"{value:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+def explained_json(explained: Explained) -> str:
+    """The number with its rows; amounts are text, so that no digit is lost."""
+    watermark = explained.input_watermark
+    document = {
+        "kpi": explained.kpi.name,
+        "week_start": explained.week_start.isoformat(),
+        "day": explained.day.isoformat() if explained.day else None,
+        "rollup": explained.rollup,
+        "numerator": _exact(explained.numerator),
+        "denominator": _exact(explained.denominator),
+        "value": _exact(explained.value),
+        "as_of": explained.as_of.isoformat(),
+        "input_watermark": watermark.isoformat() if watermark else None,
+        "rows": list(_explained_records(explained)),
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+_EXPLAINED = (
+    "on_date",
+    "part",
+    "job_number",
+    "business_unit",
+    "rollup",
+    "amount",
+    "reason",
+    "source_entity",
+    "source_id",
+    "job_id",
+)
+
+
+def _explained_records(explained: Explained) -> Iterator[dict[str, str | int | None]]:
+    for row in explained.rows:
+        record: dict[str, str | int | None] = {name: getattr(row, name) for name in _EXPLAINED}
+        yield record | {"on_date": row.on_date.isoformat(), "amount": _exact(row.amount)}
+
+
+def diff_table(diff: Diff) -> str:
+    """A line per changed value and cause; the causes of a value add up to its change."""
+    if not diff.changes:
+        return f"No weekly value changed between build {diff.start} and build {diff.to}.\n"
+    table = _plain_table(
+        ("KPI", "Week of", "Rollup", "Part"),
+        ("Before", "After", "Change", "Of it", "Rows"),
+        ("Cause",),
+    )
+    for change in diff.changes:
+        amounts = (_amount(change.before), _amount(change.after), _amount(change.change, sign=True))
+        cells: tuple[str, ...] = (
+            change.kpi.title,
+            str(change.week_start),
+            change.rollup,
+            change.part,
+            *amounts,
+        )
+        for cause in change.causes:
+            amount = _amount(cause.amount, sign=True)
+            table.add_row(*cells, amount, f"{cause.source_rows:,}", cause.cause)
+            cells = ("",) * len(cells)
+    return (
+        _printed(table)
+        + f"{len(diff.changes):,} values changed between build {diff.start} and build {diff.to}.\n"
+    )
+
+
+def diff_csv(diff: Diff) -> str:
+    """One line per changed value and cause, amounts exact."""
+    return _csv_text(_DIFF, (record.values() for record in _diff_records(diff)))
+
+
+def diff_json(diff: Diff) -> str:
+    """Both builds, and the lines of the CSV; amounts are text, so that no digit is lost."""
+    both = {
+        name: {"build": b.number, "run_id": b.run_id, "as_of": b.as_of.isoformat()}
+        for name, b in (("from", diff.start), ("to", diff.to))
+    }
+    return json.dumps({**both, "changes": list(_diff_records(diff))}, indent=2) + "\n"
+
+
+_DIFF = (
+    "kpi",
+    "week_start",
+    "rollup",
+    "part",
+    "before",
+    "after",
+    "change",
+    "cause",
+    "amount",
+    "source_rows",
+)
+
+
+def _diff_records(diff: Diff) -> Iterator[dict[str, str | int | None]]:
+    for change in diff.changes:
+        for cause in change.causes:
+            yield {
+                "kpi": change.kpi.name,
+                "week_start": change.week_start.isoformat(),
+                "rollup": change.rollup,
+                "part": change.part,
+                "before": _exact(change.before),
+                "after": _exact(change.after),
+                "change": _exact(change.change),
+                "cause": cause.cause,
+                "amount": _exact(cause.amount),
+                "source_rows": cause.source_rows,
+            }
 
 
 def status_table(status: Status) -> str:
     """A line per entity, and the last run."""
-    table = plain_table(
+    table = _plain_table(
         ("Entity",),
         ("Promised", "Fetched", "Stored", "Rejected", "In table"),
         ("Newest change", "Known until", "Months with gaps"),
@@ -172,16 +278,16 @@ def status_table(status: Status) -> str:
         if run
         else "No run yet."
     )
-    return f"{printed(table)}Times are UTC. {last.rstrip()}\n"
+    return f"{_printed(table)}Times are UTC. {last.rstrip()}\n"
 
 
 def changes_table(rows: Iterable[Completeness]) -> str:
     """A line per entity of what a sync read and did."""
     columns = {"Read": "fetched", "Changed": "changed", "Vanished": "vanished", "Missed": "missed"}
-    table = plain_table(("Entity",), list(columns), ())
+    table = _plain_table(("Entity",), list(columns), ())
     for row in rows:
         table.add_row(row.entity, *(f"{getattr(row, name):,}" for name in columns.values()))
-    return printed(table)
+    return _printed(table)
 
 
 def _months(gaps: tuple[str, ...]) -> str:
@@ -190,31 +296,51 @@ def _months(gaps: tuple[str, ...]) -> str:
     return ", ".join(gaps) or "none"
 
 
-@contextmanager
-def progress_bar(label: str) -> Iterator[Told]:
-    """A bar of rows stored on stderr; plain lines every few seconds where stderr is no terminal."""
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("rows"),
-        TimeElapsedColumn(),
+def _until(watermark: datetime | None) -> str:
+    return f"; all data up to {watermark:%Y-%m-%d %H:%M} UTC" if watermark else ""
+
+
+def _plain_table(before: Sequence[str], right: Sequence[str], after: Sequence[str]) -> Table:
+    """A table without rows: texts, numbers to the right, then texts that may fold."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    for heading in before:
+        table.add_column(heading, no_wrap=True)
+    for heading in right:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for heading in after:
+        table.add_column(heading)
+    return table
+
+
+def _printed(table: Table, *, markup: bool = False) -> str:
+    """The table as text; without ``markup``, brackets in names of the source are only brackets."""
+    out = io.StringIO()
+    console = Console(
+        file=out, width=_TABLE_WIDTH, force_terminal=sys.stdout.isatty(), markup=markup
     )
-    with Progress(*columns, console=console, refresh_per_second=4) as bar:
-        task = bar.add_task(label, total=None)
-        totals = {"promised": 0}
-
-        def tell(entity: str, promised: int, stored: int) -> None:
-            if promised:
-                totals["promised"] += promised
-                bar.update(task, total=totals["promised"])
-            if stored:
-                bar.update(task, advance=stored)
-
-        yield tell
+    console.print(table)
+    return out.getvalue().rstrip() + "\n"
 
 
-def say(text: str) -> None:
-    """A line of progress, to stderr."""
-    print(text, file=sys.stderr, flush=True)
+def _csv_text(header: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
+    """A CSV with a line of headings."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def _exact(value: Decimal | None) -> str | None:
+    """Every digit there is and no zeros behind them; None for no value."""
+    if value is None:
+        return None
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _amount(value: Decimal, *, sign: bool = False) -> str:
+    """Every digit there is, and cents where there is a fraction: ``1``, ``-1,234.50``."""
+    text = _exact(value) or "0"
+    places = max(2, len(text.partition(".")[2])) if "." in text else 0
+    return f"{value:{'+' if sign else ''},.{places}f}"

@@ -1,9 +1,10 @@
-"""Processes that a command starts for itself, and that end with it, however it ends.
+"""Processes that a command starts for itself, and that end with it, however it ends; and how quietly one ends.
 
 A child holds the reading end of a pipe whose writing end only the parent has: when the parent is gone, killed included,
 the pipe closes and the child leaves.
 """
 
+import atexit
 import os
 import runpy
 import signal
@@ -31,6 +32,21 @@ def start_process(
         text=True,
         start_new_session=True,  # Ctrl-C is for the command, which then ends its children itself
     )
+
+
+def mute_at_exit() -> None:
+    """Write nothing to stderr any more once this process's own work is done.
+
+    As an interpreter ends under daemon threads, of which Prefect has some, DuckDB's binding prints a page of leaked
+    instances, which frightens people and means nothing.
+    """
+    atexit.unregister(_mute)
+    atexit.register(_mute)
+
+
+def _mute() -> None:
+    sys.stderr.flush()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def _leave_with_the_parent() -> None:

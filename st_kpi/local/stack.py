@@ -38,6 +38,10 @@ SERVER_SETTINGS = {
     # Else a server that was down for minutes forgets the runs that it watched, and they would be running for ever.
     "PREFECT_SERVER_EVENTS_EXPIRED_BUCKET_BUFFER": "P30D",
 }
+#: The modules and arguments that make of a bare server one that runs the product.
+PREPARATIONS = ("st_kpi bootstrap", "prefect --no-prompt deploy --all")
+#: A worker of the pool ``local``, whose runs are processes beside it.
+WORKER = ("worker", "start", "--pool", "local", "--type", "process", "--name")
 #: Ctrl-C, a service manager, a terminal that is closed.
 _STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -98,7 +102,7 @@ def api() -> Iterator[str]:
 
 def prepare() -> None:
     """Apply the bootstrap and every deployment of prefect.yaml to the API in ``PREFECT_API_URL``."""
-    for command in ("st_kpi bootstrap", "prefect --no-prompt deploy --all"):
+    for command in PREPARATIONS:
         done = subprocess.run(
             [sys.executable, "-m", *command.split()],
             cwd=_HOME,
@@ -117,11 +121,10 @@ def worker(name: str = "st-kpi up") -> Iterator[subprocess.Popen[str]]:
 
     It has a folder for temporary files of its own: Prefect's is the same for all users, and belongs to the first of them.
     """
-    command = ["worker", "start", "--pool", "local", "--type", "process", "--name", name]
     with tempfile.TemporaryDirectory(prefix="st-kpi-worker-", ignore_cleanup_errors=True) as folder:
         environment = os.environ | {"TMPDIR": folder}
         process = start_process(
-            "prefect", command, stdout=sys.stderr.buffer, environment=environment
+            "prefect", [*WORKER, name], stdout=sys.stderr.buffer, environment=environment
         )
         try:
             with _ended(process):

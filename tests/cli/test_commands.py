@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from st_kpi.cli import app
-from st_kpi.cli.demo import Tenant, sandbox
+from st_kpi.cli.demo import ServedTenant, sandbox
 from st_kpi.errors import StKpiError
 from st_kpi.sandbox.company import Credentials
 
@@ -160,14 +160,14 @@ def test_lint_is_clean() -> None:
 
 
 @pytest.fixture(scope="module")
-def tenant() -> Iterator[Tenant]:
+def tenant() -> Iterator[ServedTenant]:
     with sandbox(0.004, 7) as served:
         yield served
 
 
 @pytest.fixture(scope="module")
 def built(
-    tenant: Tenant, prefect_server: str, tmp_path_factory: pytest.TempPathFactory
+    tenant: ServedTenant, prefect_server: str, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, str]:
     """Settings of a warehouse that the command line has filled and built."""
     settings = SANDBOX | {
@@ -182,7 +182,7 @@ def built(
     return settings
 
 
-def test_show_as_table_csv_and_json(built: dict[str, str], tenant: Tenant) -> None:
+def test_show_as_table_csv_and_json(built: dict[str, str], tenant: ServedTenant) -> None:
     table = process("show", **built).stdout
     assert "All rollups" in table
     assert "2025-10-20" in table
@@ -248,7 +248,7 @@ def test_status_says_what_is_there(built: dict[str, str]) -> None:
 
 
 def test_a_copy_has_every_row_and_goes_on_from_there(
-    built: dict[str, str], tenant: Tenant, tmp_path: Path
+    built: dict[str, str], tenant: ServedTenant, tmp_path: Path
 ) -> None:
     there = built | {"warehouse": f"duckdb:///{tmp_path}/copy.duckdb"}
     ways = ["copy", "--from", built["warehouse"], "--to", there["warehouse"]]
@@ -314,7 +314,7 @@ def test_a_copy_goes_by_the_settings_of_bigquery(built: dict[str, str]) -> None:
 
 
 def test_a_partial_backfill_shows_its_gaps(
-    built: dict[str, str], tenant: Tenant, tmp_path: Path
+    built: dict[str, str], tenant: ServedTenant, tmp_path: Path
 ) -> None:
     settings = built | {
         "warehouse": f"duckdb:///{tmp_path}/part.duckdb",

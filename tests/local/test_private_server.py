@@ -8,14 +8,11 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from queue import Empty, Queue
 
-import httpx
 import pytest
-from prefect.exceptions import ObjectNotFound
 
 from st_kpi.errors import RunFailed
 from st_kpi.local import private_server
 from st_kpi.local.private_server import watched
-from tasks.api import told_in_a_sentence
 
 
 class _Healthy(BaseHTTPRequestHandler):
@@ -62,14 +59,6 @@ def test_nobody_is_told_after_the_run(api: HTTPServer) -> None:
         api.server_close()
     with pytest.raises(Empty):
         lost.get(timeout=1)
-
-
-@pytest.mark.parametrize("error", [ObjectNotFound(Exception()), httpx.ReadTimeout("")])
-def test_what_prefect_raises_becomes_a_sentence(error: Exception) -> None:
-    with pytest.raises(RunFailed, match=r"api failed .* again to go on") as told:  # noqa: SIM117
-        with told_in_a_sentence("http://127.0.0.1:1/api"):
-            raise error
-    assert type(error).__name__ in str(told.value)
 
 
 def private(code: str) -> subprocess.CompletedProcess[str]:

@@ -6,6 +6,36 @@ import subprocess
 import sys
 import time
 
+#: A daemon thread holds a result of DuckDB as the interpreter ends.
+HELD = """\
+import sys, threading, time, duckdb
+held = threading.Event()
+def hold():
+    connection = duckdb.connect()
+    result = connection.execute("SELECT 1")
+    held.set()
+    time.sleep(60)
+threading.Thread(target=hold, daemon=True).start()
+held.wait()
+print("the end", file=sys.stderr)
+"""
+
+
+def test_a_process_that_ends_quietly_says_its_own_last_word_and_no_more() -> None:
+    assert "leaked" in _stderr(HELD)
+    muted = "from st_kpi.local.process import mute_at_exit\nmute_at_exit()\n" + HELD
+    assert _stderr(muted) == "the end\n"
+
+
+def test_a_run_of_a_worker_ends_quietly() -> None:
+    code = "from tasks.steps import installed_code\ninstalled_code()\n" + HELD
+    assert _stderr(code) == "the end\n"
+
+
+def _stderr(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    return done.stderr
+
 
 def test_a_child_ends_when_its_parent_is_killed() -> None:
     code = (

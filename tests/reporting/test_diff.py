@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from st_kpi.cli.opened import diff_csv, diff_json, diff_table
+from st_kpi.cli.render import diff_csv, diff_json, diff_table
 from st_kpi.errors import ConfigurationError, NothingLoaded
 from st_kpi.kpis.build_log import builds
 from st_kpi.reporting.diff import Change, diff

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from st_kpi.cli.opened import explained_csv, explained_json, explained_table
+from st_kpi.cli.render import explained_csv, explained_json, explained_table
 from st_kpi.errors import ConfigurationError, NothingLoaded
 from st_kpi.reporting import published
 from st_kpi.reporting.explain import explain

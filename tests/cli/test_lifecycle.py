@@ -1,0 +1,134 @@
+"""How a command begins and ends: what it imports, what it says last."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from st_kpi.cli.demo import ServedTenant, sandbox
+from st_kpi.sandbox.company import Credentials
+
+
+def python(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run code in the test's folder, with no settings but these and no Prefect API."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "ST_KPI_"))}
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env=inherited | environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+MAIN = "from st_kpi.cli import main; main()"
+
+
+def test_the_version_is_the_installed_one() -> None:
+    done = python(MAIN, "--version")
+    assert (done.returncode, done.stdout) == (0, f"st-kpi {version('st-kpi')}\n")
+    assert done.stderr == ""
+
+
+#: Runs a command and says whether it imported Prefect.
+LOOKING = """\
+import sys
+from st_kpi.cli import app
+from st_kpi.errors import StKpiError
+try: app()
+except (SystemExit, StKpiError): pass
+print("prefect" in sys.modules, file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "--version",
+        "show",
+        "explain leads --day 2025-01-31",
+        "diff",
+        "status",
+        "lint",
+        "copy --from duckdb:///a.duckdb --to duckdb:///b.duckdb",
+        "sandbox serve --help",
+        "backfill --from yesterday",
+    ],
+)
+def test_what_needs_no_prefect_does_not_wait_for_it(command: str) -> None:
+    done = python(LOOKING, *command.split(), ST_KPI_TIMEZONE="America/Phoenix")
+    assert done.stderr.splitlines()[-1] == "False", done.stderr
+
+
+def test_whoever_reads_the_output_may_go() -> None:
+    code = "import sys\nfrom st_kpi.cli.lifecycle import run\nrun(lambda: sys.stdout.write('x'))"
+    buffered = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as stdout:
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env=buffered,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_nobody_foresaw_is_shown_in_full() -> None:
+    done = python("from st_kpi.cli.lifecycle import run\nrun(lambda: 1 / 0)")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "ZeroDivisionError: division by zero"
+
+
+@pytest.fixture(scope="module")
+def tenant() -> Iterator[ServedTenant]:
+    with sandbox(0.004, 7) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def loaded(tenant: ServedTenant, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of a warehouse that holds a little, on a private Prefect server."""
+    environment = {
+        "ST_KPI_TENANT_ID": str(Credentials.TENANT_ID),
+        "ST_KPI_CLIENT_ID": Credentials.CLIENT_ID,
+        "ST_KPI_CLIENT_SECRET": Credentials.CLIENT_SECRET,
+        "ST_KPI_APP_KEY": Credentials.APP_KEY,
+        "ST_KPI_TIMEZONE": "America/Phoenix",
+        "ST_KPI_API_URL": tenant.url,
+        "ST_KPI_AUTH_URL": tenant.url,
+        "ST_KPI_WAREHOUSE": f"duckdb:///{tmp_path_factory.mktemp('loaded')}/a.duckdb",
+    }
+    done = python(MAIN, "backfill", "--entity", "business_units", **environment)
+    assert done.returncode == 0, done.stderr
+    assert "ERROR" not in done.stderr
+    return environment
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["backfill", "build", pytest.param("sync", marks=pytest.mark.slow)],  # which tries for a minute
+)
+def test_the_last_line_of_a_command_that_failed_is_ours(
+    command: str, loaded: dict[str, str], tmp_path: Path
+) -> None:
+    """Of one whose credentials are wrong, of one whose tenant does not answer, of one whose mapping is broken."""
+    (tmp_path / "business_units.csv").write_text(
+        "business_unit,rollup,role,valid_from,valid_to\n,,X,,\n"
+    )
+    (tmp_path / "job_types.csv").write_text("job_type,family\n")
+    wrong = {
+        "backfill": {"ST_KPI_CLIENT_SECRET": "wrong"},
+        "sync": {"ST_KPI_API_URL": "http://127.0.0.1:9"},
+        "build": {"ST_KPI_MAPPINGS": str(tmp_path)},
+    }
+    done = python(MAIN, command, **loaded | wrong[command])
+    assert done.returncode in (1, 2), done.stderr
+    assert done.stderr.splitlines()[-1].startswith("st-kpi: "), done.stderr
+    assert "ERROR" not in done.stderr
