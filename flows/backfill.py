@@ -11,22 +11,24 @@ from flows.daily_sync import daily_sync
 from flows.ingest_chunk import run_here
 from flows.parameters import EntityName, days_in_a_name
 from st_kpi.errors import DiskFull, RunFailed
-from st_kpi.ingest import manifest, problems
+from st_kpi.ingest import changes
+from st_kpi.ingest.manifest import HISTORY_MODES
 from st_kpi.ingest.plan import Chunk, source_time, wanted_entities, wanted_window
+from st_kpi.ingest.runs import failure_message, outcome, recorded
 from st_kpi.ingest.session import Session, shared_session
-from st_kpi.servicetitan.registry import Changes
-from st_kpi.servicetitan.registry import entity as entity_named
+from st_kpi.servicetitan.registry import Entity
 from st_kpi.windows import Window
 from tasks import events
 from tasks.artifacts import ProgressBar, completeness_table
+from tasks.caps import release_limits
 from tasks.chunks import plan_chunks
 from tasks.fan_out import FanOut, hand_over, require_room_for
 from tasks.gcp_credentials import google_credentials
-from tasks.limits import ensure_limits, release_limits
+from tasks.rate_limit import ensure_limits
 from tasks.states import completed
 from tasks.watermarks import save_watermarks
 
-#: Chunks in work at once: while one downloads, another is typed and a third merged. More does not help.
+#: Chunks in work at once: while one downloads, another is normalized and a third merged. More does not help.
 PARALLEL_CHUNKS = 3
 
 
@@ -57,55 +59,53 @@ async def backfill(
         fan_out: Where chunks run: inside this run, or as runs of their own on the workers of ingest-chunk/on-workers.
     """
     async with shared_session(google=google_credentials) as session:
-        names = [entity.name for entity in wanted_entities(entities)]
+        selected = wanted_entities(entities)
         require_room_for(fan_out, session.settings)
-        wanted = wanted_window(session.settings, start, end, await source_time(session))
+        span = wanted_window(session.settings, start, end, await source_time(session))
         run_id = str(flow_run.id)
-        killed = await asyncio.to_thread(manifest.start_run, session, "backfill", run_id)
-        await ensure_limits()
-        if killed:
-            await release_limits()
-
-        chunks, promised, failures = await _plan(session, names, wanted)
-        failures += await _ingest(session, chunks, run_id, fan_out)
-        failures += await _catch_up(session, names, run_id)
-        rows = await asyncio.to_thread(
-            manifest.completeness, session, run_id, names, manifest.HISTORY_KINDS
-        )
-        failures += await asyncio.to_thread(problems.of_rejects, session, rows)
-
-        await save_watermarks(names)
-        await completeness_table([row | {"promised": promised.get(row["entity"])} for row in rows])
-        failures = list(dict.fromkeys(failures))
-        await asyncio.to_thread(manifest.finish_run, session, run_id, failures)
+        async with recorded(session, "backfill", run_id) as run:
+            await ensure_limits()
+            if run.after_a_kill:
+                await release_limits()
+            chunks, promised, run.failures = await _plan(session, selected, span)
+            run.failures += await _ingest(session, chunks, run_id, fan_out)
+            run.failures += await _catch_up(session, selected, run_id)
+            rows, refused = await outcome(session, run_id, selected, HISTORY_MODES)
+            run.failures += refused
+            await save_watermarks(selected)
+            await completeness_table(rows, promised)
         events.data_loaded(
-            *("backfill", session.tenant_id, run_id, rows, (wanted.start, wanted.end)),
-            complete=not failures,
+            flow="backfill",
+            tenant_id=session.tenant_id,
+            run_id=run_id,
+            rows=rows,
+            window=(span.start, span.end),
+            complete=not run.failures,
         )
-        if failures:
-            raise RunFailed(f"The backfill is incomplete. {' '.join(failures)}")
-        stored = sum(row["stored"] for row in rows)
+        if run.failures:
+            raise RunFailed(f"The backfill is incomplete. {run.detail}")
+        stored = sum(row.stored for row in rows)
         return completed(
-            run_id, f"{stored:,} rows stored in {len(chunks)} chunks of {len(names)} entities."
+            run_id, f"{stored:,} rows stored in {len(chunks)} chunks of {len(selected)} entities."
         )
 
 
 async def _plan(
-    session: Session, names: Sequence[str], wanted: Window
+    session: Session, entities: Sequence[Entity], span: Window
 ) -> tuple[list[Chunk], dict[str, int], list[str]]:
     """The chunks to fetch, biggest first; the rows they promise, by entity; a sentence for each plan that failed."""
     plans = await asyncio.gather(
-        *(plan_chunks(name, wanted.start, wanted.end) for name in names), return_exceptions=True
+        *(plan_chunks(entity, span) for entity in entities), return_exceptions=True
     )
     chunks: list[Chunk] = []
     promised, failures = {}, []
-    for name, plan in zip(names, plans, strict=True):
+    for entity, plan in zip(entities, plans, strict=True):
         if isinstance(plan, BaseException):
-            failures.append(problems.of_error(session, name, plan))
+            failures.append(failure_message(session, entity.name, plan))
             continue
         chunks += plan
-        promised[name] = sum(chunk.rows for chunk in plan)
-        session.progress(name, promised[name], 0)
+        promised[entity.name] = sum(chunk.rows for chunk in plan)
+        session.progress(entity.name, promised[entity.name], 0)
     return sorted(chunks, key=lambda chunk: -chunk.rows), promised, [f for f in failures if f]
 
 
@@ -130,7 +130,7 @@ async def _ingest(session: Session, chunks: list[Chunk], run_id: str, fan_out: F
             full.append(result)
             return None
         if isinstance(result, BaseException):
-            return problems.of_error(session, chunk.entity, result)
+            return failure_message(session, chunk.entity.name, result)
         await bar.advance(chunk.rows)
         return None
 
@@ -140,18 +140,17 @@ async def _ingest(session: Session, chunks: list[Chunk], run_id: str, fan_out: F
     return failures
 
 
-async def _catch_up(session: Session, names: Sequence[str], run_id: str) -> list[str]:
+async def _catch_up(session: Session, entities: Sequence[Entity], run_id: str) -> list[str]:
     """What changed behind the reader: rows edited or deleted meanwhile, which no window shows any more."""
-    loaded = await asyncio.to_thread(manifest.watermarks, session)
-    moving = [
-        name for name in names if name in loaded and entity_named(name).changes is not Changes.WHOLE
-    ]
+    moving = await changes.moving(session, entities)
     if not moving:
         return []
-    state = await daily_sync(moving, run_id=run_id, return_state=True)
+    names = [entity.name for entity in moving]
+    state = await daily_sync(names, run_id=run_id, return_state=True)
     result = await state.aresult(raise_on_failure=False)
     if isinstance(result, DiskFull):
         raise result
     if isinstance(result, BaseException):
-        return [told for told in [problems.of_error(session, "catch-up", result)] if told]
+        message = failure_message(session, "catch-up", result)
+        return [message] if message else []
     return []

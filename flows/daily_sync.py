@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from datetime import datetime
 
 from prefect import flow
@@ -9,26 +10,27 @@ from prefect.runtime import flow_run
 
 from flows.parameters import EntityName
 from st_kpi.errors import DiskFull, NothingLoaded, RunFailed
-from st_kpi.ingest import manifest, problems
-from st_kpi.ingest.changes import sweep_due
-from st_kpi.ingest.chunk import advanced
-from st_kpi.ingest.manifest import Kind, Watermark
+from st_kpi.ingest.changes import due_for_sweep
+from st_kpi.ingest.manifest import ReadMode
 from st_kpi.ingest.plan import Chunk, source_time, wanted_entities
+from st_kpi.ingest.runs import Run, failure_message, outcome, recorded
 from st_kpi.ingest.session import Session, shared_session
+from st_kpi.ingest.watermarks import Watermark, advanced
 from st_kpi.servicetitan.registry import Changes, Entity, History
 from tasks import events
 from tasks.artifacts import changes_table
+from tasks.caps import release_limits
 from tasks.chunks import (
+    changed_windows,
     compare_history,
     fetch_changes,
     fetch_chunk,
     fetch_sweep,
     new_windows,
     store_chunk,
-    touched_windows,
 )
 from tasks.gcp_credentials import google_credentials
-from tasks.limits import ensure_limits, release_limits
+from tasks.rate_limit import ensure_limits
 from tasks.states import completed
 from tasks.watermarks import move_watermark, read_watermarks, save_watermarks
 
@@ -59,95 +61,116 @@ async def daily_sync(
         run_id: The run that asked for this one; leave it empty.
     """
     async with shared_session(creates=False, google=google_credentials) as session:
-        own_run = run_id is None
-        run_id = run_id or str(flow_run.id)
+        own_run, run_id = run_id is None, run_id or str(flow_run.id)
         await ensure_limits()
         marks = await read_watermarks()
-        names = _loaded(entities, marks)
-        if own_run and await asyncio.to_thread(manifest.start_run, session, "daily-sync", run_id):
-            await release_limits()
-        swept = await asyncio.to_thread(manifest.swept_at, session)
-        now = await source_time(session)
-
-        async def one(entity: Entity) -> None:
-            await _bring_up_to_date(entity, marks[entity.name], now, run_id)
-            if sweep_due(entity, swept.get(entity.name), now, asked=sweep):
-                await _sweep(session, entity, marks[entity.name], now, run_id)
-
-        found = await _each(session, names, one)
-        rows = await asyncio.to_thread(manifest.completeness, session, run_id, names)
-        found += await asyncio.to_thread(problems.of_rejects, session, rows)
-        failures = [sentence for sentence in found if sentence]
-
-        await save_watermarks(names)
-        await changes_table(rows)
+        loaded = _loaded(entities, marks)
+        # One that a backfill asked for is a part of that run.
+        record = recorded(session, "daily-sync", run_id) if own_run else nullcontext(Run())
+        async with record as run:
+            if run.after_a_kill:
+                await release_limits()
+            now = await source_time(session)
+            run.failures += await _follow(session, loaded, marks, now, run_id, sweep=sweep)
+            rows, refused = await outcome(session, run_id, loaded)
+            run.failures += refused
+            await save_watermarks(loaded)
+            await changes_table(rows)
         if own_run:
-            await asyncio.to_thread(manifest.finish_run, session, run_id, failures)
-            known = [marks[name].known_until for name in names]
-            since = min((time for time in known if time), default=None)
             events.data_loaded(
-                *("daily-sync", session.tenant_id, run_id, rows, (since, now)),
-                complete=not failures,
+                flow="daily-sync",
+                tenant_id=session.tenant_id,
+                run_id=run_id,
+                rows=rows,
+                window=(_known_until(loaded, marks), now),
+                complete=not run.failures,
             )
-        if failures:
-            raise RunFailed(f"The sync is incomplete. {' '.join(failures)}")
-        changed = sum(row["changed"] for row in rows)
-        return completed(run_id, f"{changed:,} rows changed in {len(names)} entities.")
+        if run.failures:
+            raise RunFailed(f"The sync is incomplete. {run.detail}")
+        changed = sum(row.changed for row in rows)
+        return completed(run_id, f"{changed:,} rows changed in {len(loaded)} entities.")
+
+
+async def _follow(
+    session: Session,
+    entities: list[Entity],
+    marks: dict[str, Watermark],
+    now: datetime,
+    run_id: str,
+    *,
+    sweep: bool,
+) -> list[str]:
+    """Bring the entities up to date and look through the lists that it is time for; a sentence for each failure."""
+    due = await due_for_sweep(session, entities, now, asked=sweep)
+
+    async def one(entity: Entity) -> None:
+        await _bring_up_to_date(entity, marks[entity.name], now, run_id)
+        if entity in due:
+            await _sweep(session, entity, marks[entity.name], now, run_id)
+
+    return await _each(session, entities, one)
 
 
 async def _each(
-    session: Session, names: list[str], bring_up_to_date: Callable[[Entity], Awaitable[None]]
-) -> list[str | None]:
+    session: Session, entities: list[Entity], do: Callable[[Entity], Awaitable[None]]
+) -> list[str]:
     """Do it for every entity, a few at a time; returns a sentence for each that failed. Raises ``DiskFull``."""
     turns = asyncio.Semaphore(PARALLEL_ENTITIES)
 
     async def in_turn(entity: Entity) -> None:
         async with turns:
-            await bring_up_to_date(entity)
+            await do(entity)
 
-    ended = await asyncio.gather(*map(in_turn, wanted_entities(names)), return_exceptions=True)
-    for error in ended:
-        if isinstance(error, DiskFull):
-            raise error
-    return [
-        problems.of_error(session, name, error)
-        for name, error in zip(names, ended, strict=True)
+    results = await asyncio.gather(*map(in_turn, entities), return_exceptions=True)
+    for result in results:
+        if isinstance(result, DiskFull):
+            raise result
+    messages = [
+        failure_message(session, entity.name, error)
+        for entity, error in zip(entities, results, strict=True)
         if error is not None
     ]
+    return [message for message in messages if message]
 
 
-def _loaded(entities: list[str] | None, marks: dict[str, Watermark]) -> list[str]:
+def _known_until(entities: list[Entity], marks: dict[str, Watermark]) -> datetime | None:
+    """Until when all of the entities were known before."""
+    times = [marks[entity.name].known_until for entity in entities]
+    return min((time for time in times if time), default=None)
+
+
+def _loaded(names: list[str] | None, marks: dict[str, Watermark]) -> list[Entity]:
     """The entities to bring up to date; what was never loaded has no changes yet."""
-    names = [entity.name for entity in wanted_entities(entities)]
-    absent = [name for name in names if name not in marks]
-    if len(absent) == len(names) and not entities:
+    entities = wanted_entities(names)
+    absent = [entity.name for entity in entities if entity.name not in marks]
+    if len(absent) == len(entities) and not names:
         raise NothingLoaded("Nothing is loaded yet: run `st-kpi backfill` first.")
-    if absent and entities:
+    if absent and names:
         listed = " ".join(f"--entity {name}" for name in absent)
         raise NothingLoaded(
             f"{', '.join(absent)} is not loaded yet: run `st-kpi backfill {listed}` first."
         )
-    return [name for name in names if name in marks]
+    return [entity for entity in entities if entity.name in marks]
 
 
 async def _bring_up_to_date(entity: Entity, mark: Watermark, now: datetime, run_id: str) -> None:
     """Fetch and store until the source has no more; each stretch is durable before the next is asked for."""
-    await _store_windows(await new_windows(entity.name, now), Kind.CREATED, run_id)
+    await _store_windows(await new_windows(entity, now), ReadMode.CREATED, run_id)
     if entity.changes is Changes.WINDOWS:
-        chunks, reached = await touched_windows(entity.name, mark, now, run_id)
-        await _store_windows(chunks, Kind.AGAIN, run_id)
-        await move_watermark(entity.name, reached)
+        chunks, reached = await changed_windows(entity, mark, now, run_id)
+        await _store_windows(chunks, ReadMode.AGAIN, run_id)
+        await move_watermark(entity, reached)
         return
     has_more = True
     while has_more:
-        fetched = await fetch_changes(entity.name, mark, run_id)
+        fetched = await fetch_changes(entity, mark, run_id)
         await store_chunk(fetched, run_id, mark)
         mark, has_more = advanced(mark, fetched, run_id), fetched.has_more
 
 
-async def _store_windows(chunks: list[Chunk], kind: Kind, run_id: str) -> None:
+async def _store_windows(chunks: list[Chunk], mode: ReadMode, run_id: str) -> None:
     for chunk in chunks:
-        fetched = await fetch_chunk(chunk.entity, chunk.window, run_id, kind)
+        fetched = await fetch_chunk(chunk.entity, chunk.window, run_id, mode)
         await store_chunk(fetched, run_id)
 
 
@@ -159,7 +182,7 @@ async def _sweep(
     A difference that is left then is told, not mended here. Only a sweep tells of it: a repair that does not get rid of a
     difference fails, and must not start the next one.
     """
-    fetched = await fetch_sweep(entity.name, now, run_id)
+    fetched = await fetch_sweep(entity, now, run_id)
     await store_chunk(fetched, run_id, mark)
-    if entity.history is History.CREATED and (gap := await compare_history(entity.name, now)):
+    if entity.history is History.CREATED and (gap := await compare_history(entity, now)):
         events.gap_found(session.tenant_id, run_id, gap)

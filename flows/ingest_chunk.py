@@ -7,12 +7,12 @@ from prefect.runtime import flow_run
 
 from flows.parameters import EntityName
 from st_kpi.ingest.plan import Chunk
-from st_kpi.ingest.session import current_session, shared_session
-from st_kpi.settings import load_settings
+from st_kpi.ingest.session import current_session, current_settings, shared_session
+from st_kpi.servicetitan.registry import entity as entity_named
 from st_kpi.windows import Window
 from tasks.chunks import fetch_chunk, store_chunk
 from tasks.gcp_credentials import google_credentials
-from tasks.limits import ensure_limits
+from tasks.rate_limit import ensure_limits
 from tasks.states import completed
 
 
@@ -22,9 +22,7 @@ def _run_name() -> str:
     start, end = parameters.get("start"), parameters.get("end")
     if start is None or end is None:
         return str(parameters["entity"])
-    session = current_session()
-    zone = session.settings.zone if session else load_settings().zone
-    return f"{parameters['entity']} {Window(start, end).label(zone)}"
+    return f"{parameters['entity']} {Window(start, end).label(current_settings().zone)}"
 
 
 @flow(name="ingest-chunk", flow_run_name=_run_name)
@@ -50,7 +48,7 @@ async def ingest_chunk(
             await ensure_limits()
         run_id = run_id or str(flow_run.id)
         window = Window(start, end) if start and end else None
-        fetched = await fetch_chunk(entity, window, run_id)
+        fetched = await fetch_chunk(entity_named(entity), window, run_id)
         merged = await store_chunk(fetched, run_id)
         session.progress(entity, 0, fetched.rows)
         return completed(
@@ -64,6 +62,11 @@ async def run_here(chunk: Chunk, run_id: str) -> object:
     A plain await of subflows side by side would leave the others running for ever after one failure.
     """
     window = chunk.window
-    bounds = (window.start, window.end) if window else (None, None)
-    state = await ingest_chunk(chunk.entity, *bounds, run_id, return_state=True)
+    state = await ingest_chunk(
+        entity=chunk.entity.name,
+        start=window.start if window else None,
+        end=window.end if window else None,
+        run_id=run_id,
+        return_state=True,
+    )
     return await state.aresult(raise_on_failure=False)

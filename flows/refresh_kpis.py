@@ -5,22 +5,20 @@ from datetime import date, datetime
 from prefect import flow
 from prefect.runtime import flow_run
 
-from st_kpi.ingest.session import current_session, shared_session
+from st_kpi.ingest.session import current_settings, shared_warehouse
 from st_kpi.kpis.build import BuildResult
-from st_kpi.settings import load_settings
 from tasks import events
 from tasks.artifacts import bytes_table, checks_table, kpi_link, kpi_table
+from tasks.caps import ensure_caps
 from tasks.gcp_credentials import google_credentials
 from tasks.kpis import build_kpis, check_results, lint_sql, restated_weeks, weekly_kpis
-from tasks.limits import ensure_caps
 from tasks.states import completed
 
 
 def _run_name() -> str:
     """For example ``KPIs as of 2025-10-21``."""
-    session = current_session()
-    zone = session.settings.zone if session else load_settings().zone
-    return f"KPIs as of {flow_run.parameters.get('as_of') or datetime.now(zone).date()}"
+    today = datetime.now(current_settings().zone).date()
+    return f"KPIs as of {flow_run.parameters.get('as_of') or today}"
 
 
 @flow(name="refresh-kpis", flow_run_name=_run_name)
@@ -34,8 +32,9 @@ async def refresh_kpis(as_of: date | None = None, full: bool = False) -> BuildRe
         as_of: Today for the snapshots; nothing means the tenant's.
         full: Run every statement, also those whose input has not changed since the last build.
     """
-    async with shared_session(reads_source=False, google=google_credentials) as session:
-        today = datetime.now(session.settings.zone).date()
+    async with shared_warehouse(google=google_credentials) as around:
+        settings = around.settings
+        today = datetime.now(settings.zone).date()
         await ensure_caps()
         await lint_sql()
         run_id = str(flow_run.id)
@@ -44,15 +43,14 @@ async def refresh_kpis(as_of: date | None = None, full: bool = False) -> BuildRe
         finally:  # above all for a build that a check stopped
             await checks_table(await check_results(run_id))
         await kpi_table(await weekly_kpis())
-        await kpi_link(session.settings.warehouse)
+        await kpi_link(settings.warehouse)
         await bytes_table(built.bytes)
         rows = built.rows.get("st_kpi.contributions", 0)
         warnings = [f"{check.name}: {check.detail}" for check in built.checks if not check.passed]
-        tenant_id = session.settings.tenant_id
         restated = await restated_weeks(built.number)
-        events.weeks_restated(tenant_id, built.number, restated)
+        events.weeks_restated(settings.tenant_id, built.number, restated)
         events.kpis_refreshed(
-            tenant_id,
+            settings.tenant_id,
             build=built.number,
             run_id=run_id,
             as_of=built.as_of,

@@ -1,6 +1,5 @@
 """``repair-gap``: fetch again just the days in which source and warehouse do not hold the same."""
 
-import asyncio
 from datetime import date
 
 from prefect import flow
@@ -9,14 +8,14 @@ from prefect.runtime import flow_run
 from flows.ingest_chunk import run_here
 from flows.parameters import EntityName, days_in_a_name
 from st_kpi.errors import RunFailed
-from st_kpi.ingest import manifest, problems
 from st_kpi.ingest.plan import Chunk, source_time, wanted_entities, wanted_window
+from st_kpi.ingest.runs import failure_message, outcome, recorded
 from st_kpi.ingest.session import Session, shared_session
 from tasks import events
 from tasks.artifacts import completeness_table
 from tasks.chunks import find_gaps
 from tasks.gcp_credentials import google_credentials
-from tasks.limits import ensure_limits
+from tasks.rate_limit import ensure_limits
 from tasks.states import completed
 
 
@@ -39,43 +38,44 @@ async def repair_gap(entity: EntityName, start: date | None = None, end: date | 
         end: The tenant's day of creation to end with; nothing means until now.
     """
     async with shared_session(creates=False, google=google_credentials) as session:
-        (name,) = (found.name for found in wanted_entities([entity]))
-        wanted = wanted_window(session.settings, start, end, await source_time(session))
+        (selected,) = wanted_entities([entity])
+        span = wanted_window(session.settings, start, end, await source_time(session))
         run_id = str(flow_run.id)
-        await asyncio.to_thread(manifest.start_run, session, "repair-gap", run_id)
-        await ensure_limits()
-
-        chunks = await find_gaps(name, wanted.start, wanted.end)
-        failures = [await _fetch_again(session, chunk, run_id) for chunk in chunks]
-        rows = await asyncio.to_thread(manifest.completeness, session, run_id, [name])
-        if chunks:
-            failures += await asyncio.to_thread(problems.of_rejects, session, rows)
-            failures += [
-                f"{name} {_label(session, left)}: still not as many rows as the source has."
-                for left in await find_gaps(name, wanted.start, wanted.end)
+        async with recorded(session, "repair-gap", run_id) as run:
+            await ensure_limits()
+            chunks = await find_gaps(selected, span)
+            if not chunks:
+                return completed(0, f"{entity}: source and warehouse hold the same number of rows.")
+            for chunk in chunks:
+                run.failures += await _fetch_again(session, chunk, run_id)
+            rows, refused = await outcome(session, run_id, [selected])
+            run.failures += refused
+            run.failures += [
+                f"{entity} {_label(session, gap)}: still not as many rows as the source has."
+                for gap in await find_gaps(selected, span)
             ]
-        told = [failure for failure in failures if failure]
-        await asyncio.to_thread(manifest.finish_run, session, run_id, told)
-        if not chunks:
-            return completed(0, f"{name}: source and warehouse hold the same number of rows.")
-        promised = sum(chunk.rows for chunk in chunks)
-        await completeness_table([row | {"promised": promised} for row in rows])
+        await completeness_table(rows, {entity: sum(chunk.rows for chunk in chunks)})
         events.data_loaded(
-            *("repair-gap", session.tenant_id, run_id, rows, (wanted.start, wanted.end)),
-            complete=not told,
+            flow="repair-gap",
+            tenant_id=session.tenant_id,
+            run_id=run_id,
+            rows=rows,
+            window=(span.start, span.end),
+            complete=not run.failures,
         )
-        if told:
-            raise RunFailed(f"The repair is incomplete. {' '.join(told)}")
+        if run.failures:
+            raise RunFailed(f"The repair is incomplete. {run.detail}")
         days = ", ".join(_label(session, chunk) for chunk in chunks)
-        return completed(len(chunks), f"{name}: fetched again for {days}.")
+        return completed(len(chunks), f"{entity}: fetched again for {days}.")
 
 
-async def _fetch_again(session: Session, chunk: Chunk, run_id: str) -> str | None:
+async def _fetch_again(session: Session, chunk: Chunk, run_id: str) -> list[str]:
     """Run one chunk as a subflow; returns a sentence where it failed."""
     result = await run_here(chunk, run_id)
     if isinstance(result, BaseException):
-        return problems.of_error(session, chunk.entity, result)
-    return None
+        message = failure_message(session, chunk.entity.name, result)
+        return [message] if message else []
+    return []
 
 
 def _label(session: Session, chunk: Chunk) -> str:

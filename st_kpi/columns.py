@@ -57,3 +57,7 @@ class RawTable:
     @property
     def column_names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns)
+
+    @property
+    def typed_columns(self) -> Columns:
+        return tuple((column.name, column.type) for column in self.columns)

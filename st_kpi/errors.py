@@ -44,10 +44,10 @@ class ConfigurationError(StKpiError):
 class UnknownEntity(ConfigurationError):
     """An entity name that the registry does not have."""
 
-    def __init__(self, name: str, known: tuple[str, ...]) -> None:
+    def __init__(self, name: str, entities: tuple[str, ...]) -> None:
         self.name = name
-        self.known = known
-        super().__init__(f"There is no entity {name!r}. The entities are: {', '.join(known)}.")
+        self.entities = entities
+        super().__init__(f"There is no entity {name!r}. The entities are: {', '.join(entities)}.")
 
 
 class MappingError(ConfigurationError):
@@ -98,8 +98,8 @@ class SourceError(StKpiError):
     def __reduce__(self) -> tuple[Any, ...]:
         # An exception is rebuilt from ``args`` alone, which has no keywords: it could not cross a
         # process.
-        known = {name: getattr(self, name) for name in ("url", "entity", "status", "trace_id")}
-        return partial(type(self), self.message, **known), ()
+        keywords = {name: getattr(self, name) for name in ("url", "entity", "status", "trace_id")}
+        return partial(type(self), self.message, **keywords), ()
 
 
 class AuthenticationError(SourceError):

@@ -8,7 +8,7 @@ from typing import Literal, Protocol, get_args
 
 from st_kpi.errors import ConfigurationError
 
-#: Parameters a file may use, with their BigQuery types.
+#: Parameters a statement of the build may use, with their BigQuery types.
 PARAMETERS: dict[str, str] = {
     "timezone": "STRING",
     "as_of": "DATE",
@@ -19,6 +19,21 @@ PARAMETERS: dict[str, str] = {
     "produced_excludes": "ARRAY<STRING>",
     "future_bookings_excludes": "ARRAY<STRING>",
     "input_watermark": "TIMESTAMP",
+}
+
+#: Those of a build's history (``kpi_sql/history``) besides, each set by ``st_kpi.kpis.history``.
+HISTORY_PARAMETERS: dict[str, str] = {
+    "build": "INT64",
+    "run_id": "STRING",
+    "as_of": "DATE",
+    "previous_as_of": "DATE",
+    "previous_built_at": "TIMESTAMP",
+    "pay_known_until": "TIMESTAMP",
+    "redefined": "ARRAY<STRING>",
+    "newly_measured": "ARRAY<STRING>",
+    "moved_on": "ARRAY<STRING>",
+    "known_entities": "ARRAY<STRING>",
+    "closed_until": "DATE",
 }
 
 CostSource = Literal["bill_else_po", "purchase_orders", "receipts", "inventory_bills"]

@@ -32,7 +32,7 @@ _HOSTS = {
 
 
 class Settings(BaseSettings):
-    """Every setting with its default; see the README for what each one changes."""
+    """Every setting with its default; ``docs/settings.md`` is written from it."""
 
     model_config = SettingsConfigDict(
         env_prefix="ST_KPI_",
@@ -40,53 +40,83 @@ class Settings(BaseSettings):
         env_ignore_empty=True,
         extra="ignore",
         hide_input_in_errors=True,
+        use_attribute_docstrings=True,
     )
 
     tenant_id: int | None = None
+    """The number of your tenant in ServiceTitan; no default, and every command that reads ServiceTitan needs
+    it."""
     client_id: SecretStr | None = None
+    """The client id of the app's credentials for this tenant in ServiceTitan; no default."""
     client_secret: SecretStr | None = None
+    """The client secret that belongs to the client id; a secret, which is never shown or logged."""
     app_key: SecretStr | None = None
-    #: Signs the webhooks of ServiceTitan; see ``st-kpi webhooks serve``.
+    """The key of the app in ServiceTitan's developer portal; a secret, which is never shown or logged."""
     webhook_secret: SecretStr | None = None
+    """The HMAC key with which ServiceTitan signs the app's webhooks, for `st-kpi webhooks serve`; a secret."""
     environment: Literal["production", "integration"] = "production"
+    """Which of ServiceTitan's environments is read, `production` or `integration`: it picks the hosts of the
+    API and of its tokens."""
     api_url: str | None = None
+    """Another host of the API than the environment's, for the sandbox tenant or a proxy, without
+    `/{module}/v2`."""
     auth_url: str | None = None
+    """Another host of the tokens than the environment's, for the sandbox tenant or a proxy, without
+    `/connect/token`."""
     timezone: str | None = None
+    """The tenant's IANA time zone, such as `America/Phoenix`, by whose days and weeks everything is dated;
+    there is no default, because no guess is safe."""
     history_start: date = date(2020, 1, 1)
-
+    """The first day of a full backfill, by the day a record was created in the tenant's zone."""
     warehouse: str = "duckdb:///st_kpi.duckdb"
-    #: Another REST address of BigQuery than Google's.
+    """The address of the warehouse: `duckdb:///file.duckdb`, with four slashes for an absolute path, or
+    `bigquery://project?location=US`."""
     bigquery_url: str | None = None
-    #: A ``GcpCredentials`` block of Prefect with which flows reach BigQuery; without it, the application's own.
+    """Another REST address of BigQuery than Google's: an emulator, or a private endpoint."""
     gcp_credentials: str | None = None
-    #: About how large a file is that is loaded into BigQuery, in millions of bytes.
+    """The name of a `GcpCredentials` block of Prefect with which flows reach BigQuery; without it, the
+    credentials of the machine are used."""
     load_megabytes: Annotated[int, Field(ge=1, le=1_000)] = 32
-    #: A statement that would read more bytes than this is refused by BigQuery.
+    """About how large a file is that is loaded into BigQuery, in millions of bytes."""
     maximum_bytes_billed: Annotated[int, Field(ge=10_000_000)] = 200 * 1000**3
+    """The most bytes that one statement may read on BigQuery, which refuses one that would read more."""
     requests_per_second: Annotated[int, Field(ge=1, le=60)] = 60
+    """The ceiling of the tenant's calls in any rolling second, across all processes that use one Prefect API."""
     max_concurrency: Annotated[int, Field(ge=1, le=64)] = 8
-    #: Rows from which a chunk is split, by default ``rows_per_chunk``.
+    """How many requests of one process are on their way at once."""
     chunk_rows: Annotated[int, Field(ge=1_000)] | None = None
+    """The number of rows from which a chunk of a backfill is split; without it 40,000, and 200,000 on BigQuery,
+    where each chunk is a `MERGE`."""
     personal_data: frozenset[str] = frozenset()
-    #: Entities that this tenant may lack: a 403 or 404 for one of them does not fail a run.
+    """The entities whose names, phones, streets and notes are loaded too, as a JSON list of entity names."""
     optional_entities: frozenset[str] = frozenset()
-    #: Rows of a chunk that may be refused without failing the run.
+    """The entities that this tenant may lack, as a JSON list: a 403 or 404 for one of them does not fail a run."""
     tolerated_rejects: Annotated[int, Field(ge=0)] = 0
-    #: How far back a sync reads pay lines anew each time, and all else once a week, in days.
+    """How many rows of an entity may be refused without failing a run."""
     lookback_days: Annotated[int, Field(ge=1)] = 35
-
+    """How far back a sync reads pay lines anew each time, and all else once a week, in days."""
     mappings: Path | None = None
+    """The folder of the mapping files `business_units.csv` and `job_types.csv`; without it, `kpi_sql/mappings`."""
     cost_source: CostSource = "bill_else_po"
+    """Which purchases are the cost of a job: `bill_else_po` (the vendor's bill, or else the order),
+    `purchase_orders`, `receipts` or `inventory_bills`."""
     include_tax: bool = True
+    """Whether purchases cost their total with tax."""
     ar_minimum: Decimal = Decimal(10)
+    """The balance, in the tenant's currency, below which a location is left out of Outstanding A/R."""
     ar_skip_unstarted: bool = True
+    """Whether invoices of jobs that have not started yet are left out of Outstanding A/R."""
     produced_excludes: list[str] = []
+    """The job families left out of $ Produced, G.P.M and Warranty %, as a JSON list."""
     future_bookings_excludes: list[str] = ["excluded"]
+    """The job families left out of Future Bookings, as a JSON list."""
     test_customer_pattern: str = "test"
-    #: Days after its Sunday on which a week's values are frozen as reported.
+    """A regular expression, in any case, that the names of test customers match; applied when a record is
+    loaded, so a change takes effect with the next backfill, which loads the customers again."""
     close_week_after_days: Annotated[int, Field(ge=0, le=60)] = 2
-    #: How many builds ``st-kpi diff`` can look back on.
+    """The number of days after its Sunday when a week closes and its values are kept as reported."""
     keep_builds: Annotated[int, Field(ge=2)] = 400
+    """The number of builds whose changes are kept, which is how far `st-kpi diff` can look back."""
 
     @field_validator("timezone")
     @classmethod

@@ -7,7 +7,7 @@ import httpx
 from prefect.exceptions import PrefectException
 
 from st_kpi.errors import RunFailed
-from st_kpi.local.private_server import KEPT
+from st_kpi.local.private_server import RESUME_HINT
 
 
 @contextmanager
@@ -17,5 +17,5 @@ def told_in_a_sentence(url: str) -> Iterator[None]:
         yield
     except (httpx.HTTPError, PrefectException) as error:
         raise RunFailed(
-            f"The Prefect API at {url} failed in the middle of the run ({type(error).__name__}): {KEPT}"
+            f"The Prefect API at {url} failed in the middle of the run ({type(error).__name__}): {RESUME_HINT}"
         ) from error

@@ -1,6 +1,7 @@
 """What a person sees of a run in the dashboard: tables and a progress bar."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 from uuid import UUID
@@ -12,25 +13,28 @@ from prefect.artifacts import (
     aupdate_progress_artifact,
 )
 
+from st_kpi.ingest.manifest import Completeness
 from st_kpi.reporting.published import NOTHING
 
 
-async def completeness_table(rows: list[dict[str, Any]]) -> None:
-    """Promised, fetched and stored rows per entity, as a table artifact."""
+async def completeness_table(rows: list[Completeness], promised: Mapping[str, int]) -> None:
+    """Promised, fetched and stored rows per entity, as a table artifact; ``promised`` by the entity's name."""
     columns = ("entity", "chunks", "promised", "fetched", "stored", "changed", "rejected")
     await acreate_table_artifact(
         key="completeness",
-        table=_only(columns, rows),
+        table=_only(
+            columns, [asdict(row) | {"promised": promised.get(row.entity)} for row in rows]
+        ),
         description="Rows promised by ServiceTitan, fetched, and stored in the warehouse.",
     )
 
 
-async def changes_table(rows: list[dict[str, Any]]) -> None:
+async def changes_table(rows: list[Completeness]) -> None:
     """What a sync read, changed and found missing per entity, as a table artifact."""
     columns = ("entity", "fetched", "changed", "vanished", "missed", "rejected")
     await acreate_table_artifact(
         key="changes",
-        table=_only(columns, rows),
+        table=_only(columns, [asdict(row) for row in rows]),
         description="Rows read since the watermarks; vanished ones are gone from ServiceTitan, missed ones the feed"
         " had left out.",
     )

@@ -1,5 +1,6 @@
 """The automations that belong to no deployment: what watches over runs that nobody looks at."""
 
+import logging
 from datetime import timedelta
 from typing import Any
 
@@ -9,8 +10,9 @@ from prefect.events.actions import ActionTypes, ChangeFlowRunState, DoNothing
 from prefect.events.filters import AutomationFilter, AutomationFilterName
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.events.schemas.events import ResourceSpecification
+from prefect.exceptions import PrefectHTTPStatusError
 
-from st_kpi.local.private_server import HEARTBEAT_SECONDS
+from st_kpi.local.private_server import HEARTBEAT_SECONDS, is_private
 
 #: After how long a silence a run is dead.
 DEAD_AFTER = timedelta(seconds=4 * HEARTBEAT_SECONDS)
@@ -54,7 +56,7 @@ def _silent() -> AutomationCore:
         after={_HEARTBEAT},
         unless={_HEARTBEAT},
         within=DEAD_AFTER,
-        told="The run fell silent: its worker or machine is gone. What was stored is kept; the next run"
+        message="The run fell silent: its worker or machine is gone. What was stored is kept; the next run"
         " goes on from there, and st-kpi sync or st-kpi backfill starts one now.",
     )
 
@@ -68,13 +70,19 @@ def _not_begun() -> AutomationCore:
         after={"prefect.flow-run.Pending", "prefect.flow-run.Submitting"},
         unless={"prefect.flow-run.Running", _HEARTBEAT, *_WAITS},
         within=BEGINS_WITHIN,
-        told="The run was taken by a worker and did not begin: the worker is gone. Nothing was read or"
+        message="The run was taken by a worker and did not begin: the worker is gone. Nothing was read or"
         " changed; start it again.",
     )
 
 
 def _ending(
-    name: str, description: str, *, after: set[str], unless: set[str], within: timedelta, told: str
+    name: str,
+    description: str,
+    *,
+    after: set[str],
+    unless: set[str],
+    within: timedelta,
+    message: str,
 ) -> AutomationCore:
     """One that ends a run of ours which, after an event, meets none of the others and no end of its own in time."""
     return AutomationCore(
@@ -83,7 +91,7 @@ def _ending(
         trigger=_each_run_of(
             _ALL, posture=Posture.Proactive, after=after, expect=unless | _ENDS, within=within
         ),
-        actions=[ChangeFlowRunState(state=StateType.CRASHED, message=told)],
+        actions=[ChangeFlowRunState(state=StateType.CRASHED, message=message)],
     )
 
 
@@ -129,21 +137,21 @@ def _each_run_of(flows: list[str], **when: Any) -> EventTrigger:
     )
 
 
-async def apply(client: PrefectClient, wanted: AutomationCore) -> None:
+async def apply(client: PrefectClient, automation: AutomationCore) -> None:
     """Create the automation, or update the one of its name; actions that a person chose, and its switch, are kept.
 
     One that is as it should be is not touched: an update forgets which runs the automation is waiting for, and those
     would be running for ever.
     """
-    found = await client.read_automations_by_name(wanted.name)
-    if not found:
-        await client.create_automation(wanted)
+    of_that_name = await client.read_automations_by_name(automation.name)
+    if not of_that_name:
+        await client.create_automation(automation)
         return
-    (known, *_) = found
-    actions = _chosen(known.actions) if _is_for_a_person(wanted) else wanted.actions
-    updated = wanted.model_copy(update={"enabled": known.enabled, "actions": actions})
-    if _plain(updated) != _plain(known):
-        await client.update_automation(known.id, updated)
+    (current, *_) = of_that_name
+    actions = _chosen(current.actions) if _is_for_a_person(automation) else automation.actions
+    updated = automation.model_copy(update={"enabled": current.enabled, "actions": actions})
+    if _plain(updated) != _plain(current):
+        await client.update_automation(current.id, updated)
 
 
 def _plain(automation: AutomationCore) -> dict[str, Any]:
@@ -159,10 +167,23 @@ def _chosen(actions: list[ActionTypes]) -> list[ActionTypes]:
     return [action for action in actions if not isinstance(action, DoNothing)] or [DoNothing()]
 
 
-async def create_absent(client: PrefectClient) -> None:
+async def ensure_automations(client: PrefectClient) -> None:
+    """Make those that are absent on a server that lasts; that it takes no more is told, and no reason to stop."""
+    if is_private():
+        return
+    try:
+        await _create_absent(client)
+    except PrefectHTTPStatusError as error:
+        logging.getLogger("st_kpi").warning(
+            "The automations that watch over runs could not be made (status %s): run `st-kpi bootstrap`.",
+            error.response.status_code,
+        )
+
+
+async def _create_absent(client: PrefectClient) -> None:
     """Make those that are not there by name; the others are the bootstrap's, and people's."""
-    wanted = {automation.name: automation for automation in automations()}
-    ours = AutomationFilter(name=AutomationFilterName(any_=list(wanted)))
-    known = {found.name for found in await client.read_automations(automations=ours)}
-    for name in wanted.keys() - known:
-        await client.create_automation(wanted[name])
+    ours = {automation.name: automation for automation in automations()}
+    named = AutomationFilter(name=AutomationFilterName(any_=list(ours)))
+    existing = {automation.name for automation in await client.read_automations(automations=named)}
+    for name in ours.keys() - existing:
+        await client.create_automation(ours[name])

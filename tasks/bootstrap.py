@@ -10,7 +10,8 @@ from prefect.workers.process import ProcessWorker
 from st_kpi.errors import ConfigurationError
 from st_kpi.settings import Settings
 from tasks.automations import apply, automations
-from tasks.limits import LIMITS, set_rate_limit, set_tag_limits
+from tasks.caps import CAPS, set_caps
+from tasks.rate_limit import set_rate_limit
 from tasks.watermarks import EntityWatermark
 
 #: Runs at once per queue. The one for whole runs takes one at a time: the warehouse has one writer.
@@ -29,12 +30,12 @@ async def bootstrap(settings: Settings, pool: str) -> list[str]:
         )
     async with get_client() as client:
         await EntityWatermark.register_type_and_schema(client=client)
-        await set_tag_limits(client)
+        await set_caps(client)
         name, _ = await set_rate_limit(client, tenant_id, settings.requests_per_second)
         await _work_pool(client, pool)
         for automation in automations():
             await apply(client, automation)
-    caps = ", ".join(f"{tag} {slots}" for tag, slots in LIMITS.items())
+    caps = ", ".join(f"{tag} {slots}" for tag, slots in CAPS.items())
     queues = ", ".join(f"{queue} {limit}" for queue, limit in QUEUES.items())
     return [
         f"Block type {EntityWatermark.get_block_type_slug()}.",

@@ -3,15 +3,16 @@
 Each says what happened to what, with counts and days. None holds a record, a name of a person or a secret.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from prefect.events import emit_event
 
+from st_kpi.ingest.manifest import Completeness
 from st_kpi.ingest.plan import Gap
-from st_kpi.kpis.history.restatements import Restated
+from st_kpi.kpis.history.restatements import RestatedWeek
 
 ENTITY_LOADED = "st-kpi.entity.loaded"
 SYNC_COMPLETED = "st-kpi.sync.completed"
@@ -24,33 +25,33 @@ _COUNTS = ("chunks", "fetched", "stored", "changed", "vanished", "missed", "reje
 
 
 def data_loaded(
+    *,
     flow: str,
     tenant_id: int,
     run_id: str,
-    rows: Iterable[Mapping[str, Any]],
+    rows: Iterable[Completeness],
     window: tuple[datetime | None, datetime],
-    *,
-    complete: bool = True,
+    complete: bool,
 ) -> None:
     """Tell of each entity that brought something, then, where nothing failed, that all of it is there.
 
-    ``rows`` are those of ``manifest.completeness``; ``window`` is the time the run was asked for.
+    ``window`` is the time the run was asked for.
     """
     start, end = window
-    asked = {
+    request = {
         "flow": flow,
         "run_id": run_id,
         "start": start.isoformat() if start else None,
         "end": end.isoformat(),
     }
-    loaded = [row for row in rows if row["chunks"]]
+    loaded = [row for row in rows if row.chunks]
     for row in loaded:
-        counts = {name: row[name] for name in _COUNTS}
-        _emit(ENTITY_LOADED, _entity(tenant_id, row["entity"]), asked | counts)
+        counts = {name: getattr(row, name) for name in _COUNTS}
+        _emit(ENTITY_LOADED, _entity(tenant_id, row.entity), request | counts)
     if complete:
-        totals = {name: sum(row[name] for row in loaded) for name in _COUNTS}
-        names = [row["entity"] for row in loaded]
-        _emit(SYNC_COMPLETED, _tenant(tenant_id), asked | totals | {"entities": names})
+        totals = {name: sum(getattr(row, name) for row in loaded) for name in _COUNTS}
+        names = [row.entity for row in loaded]
+        _emit(SYNC_COMPLETED, _tenant(tenant_id), request | totals | {"entities": names})
 
 
 def gap_found(tenant_id: int, run_id: str, gap: Gap) -> None:
@@ -62,7 +63,7 @@ def gap_found(tenant_id: int, run_id: str, gap: Gap) -> None:
         "promised": gap.promised,
         "stored": gap.stored,
     }
-    _emit(GAP_FOUND, _entity(tenant_id, gap.entity), payload)
+    _emit(GAP_FOUND, _entity(tenant_id, gap.entity.name), payload)
 
 
 def kpis_refreshed(
@@ -79,7 +80,7 @@ def kpis_refreshed(
     _emit(KPIS_REFRESHED, _tenant(tenant_id), payload)
 
 
-def weeks_restated(tenant_id: int | None, build: int, weeks: Iterable[Restated]) -> None:
+def weeks_restated(tenant_id: int | None, build: int, weeks: Iterable[RestatedWeek]) -> None:
     """Tell of each closed week whose numbers are not those that were reported."""
     for week in weeks:
         day = week.week_start.isoformat()
@@ -99,20 +100,20 @@ def webhook_received(tenant_id: int, entity: str, event_id: str) -> None:
 def _emit(
     event: str, resource: dict[str, str], payload: dict[str, Any], event_id: str | None = None
 ) -> None:
-    known = resource.get("st-kpi.entity")
+    entity = resource.get("st-kpi.entity")
     emit_event(
         event=event,
         resource=resource,
-        payload=payload | ({"entity": known} if known else {}),
+        payload=payload | ({"entity": entity} if entity else {}),
         id=uuid5(NAMESPACE_URL, f"st-kpi:{event_id}") if event_id else None,
     )
 
 
 def _tenant(tenant_id: int | None) -> dict[str, str]:
-    named = tenant_id or "all"
+    name = tenant_id or "all"
     return {
-        "prefect.resource.id": f"st-kpi.tenant.{named}",
-        "prefect.resource.name": f"Tenant {named}",
+        "prefect.resource.id": f"st-kpi.tenant.{name}",
+        "prefect.resource.name": f"Tenant {name}",
     }
 
 

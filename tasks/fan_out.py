@@ -34,7 +34,7 @@ async def hand_over(chunk: Chunk, run_id: str) -> object:
     """
     window = chunk.window
     parameters = {
-        "entity": chunk.entity,
+        "entity": chunk.entity.name,
         "start": window.start.isoformat() if window else None,
         "end": window.end.isoformat() if window else None,
         "run_id": run_id,
@@ -43,9 +43,11 @@ async def hand_over(chunk: Chunk, run_id: str) -> object:
         run = await arun_deployment(DEPLOYMENT, parameters=parameters, timeout=None)
     except (httpx.HTTPError, PrefectException) as error:
         return RunFailed(
-            f"{chunk.entity}: {DEPLOYMENT} could not be started, or not be waited for: {error}"
+            f"{chunk.entity.name}: {DEPLOYMENT} could not be started, or not be waited for: {error}"
         )
     if run.state is not None and run.state.is_completed():
         return None
     told = run.state.message if run.state else "it has no state"
-    return RunFailed(f"{chunk.entity}: the run {run.name} on a worker did not complete: {told}")
+    return RunFailed(
+        f"{chunk.entity.name}: the run {run.name} on a worker did not complete: {told}"
+    )

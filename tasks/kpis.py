@@ -7,11 +7,11 @@ from prefect import task
 from prefect.assets import Asset, materialize
 from prefect.cache_policies import NO_CACHE
 
-from st_kpi.ingest.session import shared_session
+from st_kpi.ingest.session import shared_warehouse
 from st_kpi.kpis.build import BuildResult, build
 from st_kpi.kpis.checks import results_of
 from st_kpi.kpis.definitions.lint import lint, refuse
-from st_kpi.kpis.history.restatements import Restated, restated
+from st_kpi.kpis.history.restatements import RestatedWeek, restatements_of
 from st_kpi.reporting import published
 from st_kpi.servicetitan.registry import REGISTRY
 from tasks import WAREHOUSE_WRITE, raw_asset
@@ -41,11 +41,11 @@ _PUBLISHED = [
 )
 async def build_kpis(as_of: date, run_id: str, full: bool = False) -> BuildResult:
     """Build and publish every KPI in one transaction."""
-    async with shared_session(reads_source=False) as session:
+    async with shared_warehouse() as around:
         return await asyncio.to_thread(
             build,
-            session.warehouse,
-            settings=session.settings,
+            around.warehouse,
+            settings=around.settings,
             as_of=as_of,
             run_id=run_id,
             full=full,
@@ -55,32 +55,32 @@ async def build_kpis(as_of: date, run_id: str, full: bool = False) -> BuildResul
 @task(name="read-checks", task_run_name="read the checks", cache_policy=NO_CACHE)
 async def check_results(run_id: str) -> list[dict[str, object]]:
     """What the checks of one build found, those that do not hold first."""
-    async with shared_session(reads_source=False) as session:
-        return await asyncio.to_thread(results_of, session.warehouse, run_id)
+    async with shared_warehouse() as around:
+        return await asyncio.to_thread(results_of, around.warehouse, run_id)
 
 
 @task(name="read-weekly-kpis", task_run_name="read the weekly KPIs", cache_policy=NO_CACHE)
 async def weekly_kpis() -> list[dict[str, str]]:
     """The last weeks of all rollups together as a person reads them, a row per KPI."""
-    async with shared_session(reads_source=False) as session:
-        found = await asyncio.to_thread(
+    async with shared_warehouse() as around:
+        numbers = await asyncio.to_thread(
             published.read,
-            session.warehouse,
-            tenant_id=session.settings.tenant_id,
+            around.warehouse,
+            tenant_id=around.settings.tenant_id,
             rollup=published.ALL,
         )
     return [
         {"KPI": kpi.title}
         | {
-            str(week): kpi.format(found.value(kpi, week, published.ALL))
-            for week in sorted(found.weeks, reverse=True)  # the newest is in sight
+            str(week): kpi.format(numbers.value(kpi, week, published.ALL))
+            for week in sorted(numbers.weeks, reverse=True)  # the newest is in sight
         }
-        for kpi in found.kpis
+        for kpi in numbers.kpis
     ]
 
 
 @task(name="read-restated-weeks", task_run_name="read the restated weeks", cache_policy=NO_CACHE)
-async def restated_weeks(build: int) -> list[Restated]:
+async def restated_weeks(build: int) -> list[RestatedWeek]:
     """The closed weeks whose numbers a build changed."""
-    async with shared_session(reads_source=False) as session:
-        return await asyncio.to_thread(restated, session.warehouse, build)
+    async with shared_warehouse() as around:
+        return await asyncio.to_thread(restatements_of, around.warehouse, build)

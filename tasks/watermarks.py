@@ -14,9 +14,9 @@ from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectHTTPStatusError
 from pydantic import Field
 
-from st_kpi.ingest import changes, manifest
-from st_kpi.ingest.manifest import Watermark
 from st_kpi.ingest.session import shared_session
+from st_kpi.ingest.watermarks import Watermark, earlier
+from st_kpi.servicetitan.registry import Entity
 
 
 class EntityWatermark(Block):
@@ -48,11 +48,9 @@ def block_name(tenant_id: int, entity: str) -> str:
 async def read_watermarks() -> dict[str, Watermark]:
     """From where the changes of each loaded entity are to be read: the earlier of warehouse and block."""
     async with shared_session() as session:
-        known = await asyncio.to_thread(manifest.watermarks, session)
+        marks = await asyncio.to_thread(session.watermarks.read)
         blocks = await _blocks(session.tenant_id)
-    return {
-        entity: changes.earlier(entity, mark, blocks.get(entity)) for entity, mark in known.items()
-    }
+    return {name: earlier(name, mark, blocks.get(name)) for name, mark in marks.items()}
 
 
 async def _blocks(tenant_id: int) -> dict[str, Watermark]:
@@ -74,31 +72,31 @@ async def _blocks(tenant_id: int) -> dict[str, Watermark]:
     }
 
 
-@task(name="move-watermark", task_run_name="watermark of {entity}", cache_policy=NO_CACHE)
-async def move_watermark(entity: str, mark: Watermark) -> None:
+@task(name="move-watermark", task_run_name="watermark of {entity.name}", cache_policy=NO_CACHE)
+async def move_watermark(entity: Entity, mark: Watermark) -> None:
     """Record the watermark of an entity whose windows are stored."""
     async with shared_session() as session:
-        await asyncio.to_thread(manifest.record_watermark, session, entity, mark)
+        await asyncio.to_thread(session.watermarks.record, entity, mark)
 
 
 @task(name="save-watermarks", task_run_name="save watermarks", cache_policy=NO_CACHE)
-async def save_watermarks(entities: list[str]) -> int:
+async def save_watermarks(entities: list[Entity]) -> int:
     """Save the watermark of each entity the manifest knows; returns how many were saved."""
     async with shared_session() as session:
         tenant_id = session.tenant_id
-        known = await asyncio.to_thread(manifest.watermarks, session)
+        marks = await asyncio.to_thread(session.watermarks.read)
     blocks = [
         EntityWatermark(
             tenant_id=tenant_id,
-            entity=name,
-            token=known[name].token,
-            modified_on=known[name].modified_on,
-            known_until=known[name].known_until,
-            run_id=known[name].run_id,
+            entity=entity.name,
+            token=mark.token,
+            modified_on=mark.modified_on,
+            known_until=mark.known_until,
+            run_id=mark.run_id,
             saved_at=datetime.now(UTC),
         )
-        for name in entities
-        if name in known
+        for entity in entities
+        if (mark := marks.get(entity.name))
     ]
     # The first save registers the block type; the others may then go side by side.
     for batch in (blocks[:1], blocks[1:]):

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from st_kpi.ingest.normalize import Typer
+from st_kpi.ingest.normalize import Normalizer
 from st_kpi.ingest.session import Session, credentials
 from st_kpi.sandbox import Company, Credentials, create_app, generate_company
 from st_kpi.servicetitan.client import ServiceTitan
@@ -58,7 +58,7 @@ async def tenant_session(
     """A session on an in-memory warehouse whose source is ``transport``."""
     settings = tenant_settings(**more)
     api_url, auth_url = settings.hosts
-    warehouse, typer = DuckDBWarehouse(":memory:"), Typer()
+    warehouse, normalizer = DuckDBWarehouse(":memory:"), Normalizer()
     warehouse.ensure(raw_tables(settings.personal_data))
     source = ServiceTitan(
         credentials(settings),
@@ -68,8 +68,8 @@ async def tenant_session(
         requests_per_second=settings.requests_per_second,
     )
     async with source:
-        yield Session(settings, warehouse, typer, folder, source)
-    typer.close()
+        yield Session(settings, warehouse, normalizer, folder, source)
+    normalizer.close()
     warehouse.close()
 
 

@@ -1,12 +1,16 @@
 """Settings: where they come from, which wins, and what is said when they are wrong."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from st_kpi.errors import ConfigurationError
 from st_kpi.ingest.session import credentials
-from st_kpi.settings import load_settings
+from st_kpi.settings import Settings, load_settings
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -128,3 +132,16 @@ def test_a_chunk_is_larger_where_each_is_a_merge(
     warehouse: str, given: int | None, rows: int
 ) -> None:
     assert load_settings(warehouse=warehouse, chunk_rows=given).rows_per_chunk == rows
+
+
+def test_every_setting_says_what_it_means() -> None:
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_the_page_of_settings_is_that_of_the_model() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "document_settings.py", "--check"],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr

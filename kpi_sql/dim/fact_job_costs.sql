@@ -1,6 +1,6 @@
 -- Revenue and cost of each job that counts, one row per job: total_cost is the sum of its six parts.
 -- table: st_dim.fact_job_costs
--- by: job_id
+-- incremental_by: job_id
 WITH revenue AS (
   SELECT tenant_id, job_id, SUM(sub_total) AS amount
   FROM st_staging.invoices

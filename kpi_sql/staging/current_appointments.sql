@@ -1,6 +1,6 @@
 -- The appointment each job is booked for now: its latest start that is not canceled.
 -- table: st_staging.current_appointments
--- by: job_id
+-- incremental_by: job_id
 SELECT tenant_id, job_id, appointment_id, start_on_local
 FROM st_staging.appointments
 WHERE NOT is_canceled

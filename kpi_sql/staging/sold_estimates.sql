@@ -1,6 +1,6 @@
 -- Sold estimates that belong to a job that counts, one row each, with the job's business unit.
 -- table: st_staging.sold_estimates
--- by: job_id
+-- incremental_by: job_id
 SELECT
   estimate.tenant_id,
   estimate.id AS estimate_id,

@@ -66,10 +66,10 @@ def main() -> None:
 
 def measure(warehouse: Warehouse, as_of: dt.date, nights: int) -> None:
     warehouse.ensure(raw_tables())
-    made(warehouse, as_of, "first")  # one that runs nothing, where the file was built before
+    build_as_of(warehouse, as_of, "first")  # one that runs nothing, where the file was built before
     for full in (False, True):
         took = [timed(warehouse, as_of, f"repeated {n}", full=full) for n in range(3)]
-        told("full build, nothing new" if full else "build, nothing new", took)
+        report("full build, nothing new" if full else "build, nothing new", took)
     chance = random.Random(7)
     nightly: list[Taken] = []
     whole: list[Taken] = []
@@ -78,9 +78,9 @@ def measure(warehouse: Warehouse, as_of: dt.date, nights: int) -> None:
         full = night % FULL_EVERY == 0
         took_one = timed(warehouse, as_of + dt.timedelta(days=night), f"night {night}", full=full)
         (whole if full else nightly).append(took_one)
-    told("nightly build", nightly)
-    told("of these the last ten", nightly[-10:])
-    told("full build of such a night", whole)
+    report("nightly build", nightly)
+    report("of these the last ten", nightly[-10:])
+    report("full build of such a night", whole)
     week = as_of - dt.timedelta(days=7)
     for kpi, rollup in (("leads", "All"), ("gpm", "All"), ("outstanding_ar", "All")):
         started = time.perf_counter()
@@ -88,8 +88,8 @@ def measure(warehouse: Warehouse, as_of: dt.date, nights: int) -> None:
         took = time.perf_counter() - started
         print(f"explain {kpi} {rollup}: {len(rows):,} rows in {took:.3f} s")
     started = time.perf_counter()
-    found = len(diff(warehouse).changes)
-    print(f"diff of two nights: {found:,} values in {time.perf_counter() - started:.3f} s")
+    values = len(diff(warehouse).changes)
+    print(f"diff of two nights: {values:,} values in {time.perf_counter() - started:.3f} s")
     causes = warehouse.query(
         "SELECT cause, COUNT(*) AS cells FROM st_kpi.kpi_changes GROUP BY cause ORDER BY cause"
     )
@@ -109,14 +109,14 @@ class Taken(NamedTuple):
 
 def timed(warehouse: Warehouse, as_of: dt.date, run_id: str, *, full: bool = False) -> Taken:
     started, worked = time.perf_counter(), time.process_time()
-    result = made(warehouse, as_of, run_id, full=full)
+    result = build_as_of(warehouse, as_of, run_id, full=full)
     took, cpu = time.perf_counter() - started, time.process_time() - worked
     checks = sum(result.seconds[name] for name in result.seconds if "check" in name)
     statements = sum(result.seconds.values()) - checks
     return Taken(took, cpu, statements, checks, len(result.recomputed), len(result.in_part))
 
 
-def told(label: str, builds: Sequence[Taken]) -> None:
+def report(label: str, builds: Sequence[Taken]) -> None:
     middle = Taken(*(statistics.median(column) for column in zip(*builds, strict=True)))
     slowest = max(build.seconds for build in builds)
     print(
@@ -126,7 +126,9 @@ def told(label: str, builds: Sequence[Taken]) -> None:
     )
 
 
-def made(warehouse: Warehouse, as_of: dt.date, run_id: str, *, full: bool = False) -> BuildResult:
+def build_as_of(
+    warehouse: Warehouse, as_of: dt.date, run_id: str, *, full: bool = False
+) -> BuildResult:
     return build(warehouse, settings=SETTINGS, as_of=as_of, run_id=run_id, full=full)
 
 
@@ -166,8 +168,8 @@ def room(file: Path, folder: Path, nights: int) -> None:
         with duckdb.connect(str(alone)) as connection:
             connection.execute(f"ATTACH '{file}' AS kept (READ_ONLY)")
             connection.execute(f"CREATE TABLE copied AS FROM kept.{table}")
-            found = connection.execute("SELECT COUNT(*) FROM copied").fetchone()
-        rows = found[0] if found else 0
+            counted = connection.execute("SELECT COUNT(*) FROM copied").fetchone()
+        rows = counted[0] if counted else 0
         size = alone.stat().st_size
         print(f"{table}: {rows:,} rows, {size / 1e6:.2f} MB, {size / nights / 1e3:.1f} kB a build")
 

@@ -248,7 +248,7 @@ def sync(
 
     async def run() -> None:
         from st_kpi.cli import render
-        from st_kpi.ingest import manifest
+        from st_kpi.ingest.plan import wanted_entities
         from st_kpi.ingest.session import open_session
         from st_kpi.servicetitan.registry import REGISTRY
 
@@ -257,9 +257,9 @@ def sync(
                 from flows.daily_sync import daily_sync as flow
 
                 run_id = await flow(entity, sweep)
-            loaded = manifest.watermarks(session)
-            names = entity or [name for name in REGISTRY if name in loaded]
-            rows = manifest.completeness(session, run_id, names)
+            loaded = session.watermarks.read()
+            entities = [e for e in wanted_entities(entity) if e.name in loaded]
+            rows = session.manifest.completeness(run_id, entities)
         sys.stdout.write(render.changes_table(rows))
         absent = [name for name in REGISTRY if name not in loaded]
         if absent and not entity:
@@ -310,13 +310,12 @@ def build(
 
     async def run() -> None:
         from st_kpi.cli.render import say
-        from st_kpi.ingest.session import open_session
+        from st_kpi.ingest.session import open_for_build
 
-        async with open_session(settings, reads_source=False):
-            with _prefect():
-                from flows.refresh_kpis import refresh_kpis
+        with open_for_build(settings), _prefect():
+            from flows.refresh_kpis import refresh_kpis
 
-                say((await refresh_kpis(day, full)).summary())
+            say((await refresh_kpis(day, full)).summary())
 
     asyncio.run(run())
 

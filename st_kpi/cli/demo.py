@@ -95,12 +95,12 @@ def compare(
 async def _load_and_build(settings: Settings, today: date) -> None:
     from flows.backfill import backfill
     from flows.refresh_kpis import refresh_kpis
-    from st_kpi.ingest.session import open_session
+    from st_kpi.ingest.session import open_for_build, open_session
 
     with render.progress_bar("Backfill") as progress:
         async with open_session(settings, progress):
             await backfill()
-    async with open_session(settings, reads_source=False):
+    with open_for_build(settings):
         say((await refresh_kpis(today)).summary())
 
 

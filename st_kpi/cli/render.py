@@ -5,18 +5,18 @@ import io
 import json
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
-from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from st_kpi.ingest.manifest import Completeness
 from st_kpi.ingest.session import Progress as Told
-from st_kpi.ingest.status import Health
+from st_kpi.ingest.status import Status
 from st_kpi.reporting.published import ALL, NOTHING, UNASSIGNED, Kpi, Published, rounded
 
 #: More than any table needs: a number is never cut to fit, and a narrow terminal folds the line.
@@ -150,14 +150,14 @@ def exact(value: Decimal | None) -> str | None:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def status_table(health: Health) -> str:
+def status_table(status: Status) -> str:
     """A line per entity, and the last run."""
     table = plain_table(
         ("Entity",),
         ("Promised", "Fetched", "Stored", "Rejected", "In table"),
         ("Newest change", "Known until", "Months with gaps"),
     )
-    for row in health.entities:
+    for row in status.entities:
         counts = (row.promised, row.fetched, row.stored, row.rejected, row.rows)
         times = (row.newest_change, row.known_until)
         table.add_row(
@@ -166,7 +166,7 @@ def status_table(health: Health) -> str:
             *(f"{time:%Y-%m-%d %H:%M}" if time else NOTHING for time in times),
             _months(row.gaps),
         )
-    run = health.last_run
+    run = status.last_run
     last = (
         f"Last run: {run.flow} {run.run_id}, {run.status}. {run.detail or ''}"
         if run
@@ -175,12 +175,12 @@ def status_table(health: Health) -> str:
     return f"{printed(table)}Times are UTC. {last.rstrip()}\n"
 
 
-def changes_table(rows: Iterable[Mapping[str, Any]]) -> str:
-    """A line per entity of what a sync read and did; ``rows`` are those of ``manifest.completeness``."""
+def changes_table(rows: Iterable[Completeness]) -> str:
+    """A line per entity of what a sync read and did."""
     columns = {"Read": "fetched", "Changed": "changed", "Vanished": "vanished", "Missed": "missed"}
     table = plain_table(("Entity",), list(columns), ())
     for row in rows:
-        table.add_row(row["entity"], *(f"{row[name]:,}" for name in columns.values()))
+        table.add_row(row.entity, *(f"{getattr(row, name):,}" for name in columns.values()))
     return printed(table)
 
 

@@ -19,7 +19,7 @@ from st_kpi.ingest import normalize_sql
 from st_kpi.servicetitan.models.base import Nested
 from st_kpi.servicetitan.registry import Entity
 from st_kpi.servicetitan.schema import Lines, lines
-from st_kpi.servicetitan.tables import line_table, record_table
+from st_kpi.servicetitan.tables import EntityTables
 from st_kpi.warehouse.duckdb.dialect import literal
 
 _READ_AT_LEAST = 4 * 1024 * 1024
@@ -30,14 +30,12 @@ _AT_ONCE = 2
 
 @dataclass(frozen=True)
 class Stamp:
-    """What the loader writes beside every row, and how it treats personal fields."""
+    """What the loader writes beside every row, and the pattern by which it knows test customers."""
 
     tenant_id: int
     run_id: str
     loaded_at: datetime
-    typing: str = ""
     test_customer_pattern: str = "test"
-    personal: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ class Reject:
 
 
 @dataclass(frozen=True)
-class TypedPage:
+class NormalizedPage:
     """What one page became. ``drift`` names the fields that the model does not know, by their path."""
 
     records: Path
@@ -63,8 +61,8 @@ class TypedPage:
     drift: frozenset[str]
 
 
-class Typer:
-    """Types pages, two at a time; safe to use from several threads at once."""
+class Normalizer:
+    """Normalizes pages, two at a time; safe to use from several threads at once."""
 
     def __init__(self) -> None:
         config: dict[str, str | bool | int | float | list[str]] = {
@@ -75,10 +73,16 @@ class Typer:
         self._database = duckdb.connect(config=config)
         self._turns = threading.BoundedSemaphore(_AT_ONCE)
 
-    def type_page(
-        self, entity: Entity, stamp: Stamp, page: Path, target: Path, longest: int
-    ) -> TypedPage:
-        """Type the NDJSON file ``page`` into the Parquet file ``target`` and a file of lines beside it.
+    def normalize(
+        self,
+        entity: Entity,
+        tables: EntityTables,
+        stamp: Stamp,
+        page: Path,
+        target: Path,
+        longest: int,
+    ) -> NormalizedPage:
+        """Turn the NDJSON file ``page`` into the Parquet file ``target`` and a file of lines beside it.
 
         ``longest`` is the size of its longest record in bytes, which sets how much is read at a time. A record with
         anything wrong in it, its lines included, is left out whole and reported.
@@ -86,7 +90,7 @@ class Typer:
         # Temporary tables are private to a cursor, so pages do not meet.
         with self._turns, self._database.cursor() as connection:
             connection.execute("SET TimeZone = 'UTC'")
-            return _PageTyping(connection, entity, stamp).run(page, target, longest)
+            return _Page(connection, entity, tables, stamp).normalize(page, target, longest)
 
     def distinct(self, files: list[Path], key: str) -> int:
         """How many different values of ``key`` the typed files hold."""
@@ -140,34 +144,51 @@ class _Source:
     table: RawTable
 
 
-class _PageTyping:
-    """The statements that type one page."""
+class _Page:
+    """The statements that normalize one page."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, entity: Entity, stamp: Stamp) -> None:
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        entity: Entity,
+        tables: EntityTables,
+        stamp: Stamp,
+    ) -> None:
         self.connection = connection
         self.entity = entity
+        self.schema_fingerprint = tables.fingerprint
         self.stamp = stamp
-        self.records = _Source("record", entity.model, record_table(entity, stamp.personal))
-        nested, table = lines(entity.model), line_table(entity, stamp.personal)
-        self.nested = nested
-        self.lines = _Source("line", nested.model, table) if nested and table else None
+        self.records = _Source("record", entity.model, tables.records)
+        self.nested = lines(entity.model)
+        self.lines = (
+            _Source("line", self.nested.model, tables.lines)
+            if self.nested and tables.lines
+            else None
+        )
 
-    def run(self, page: Path, target: Path, longest: int) -> TypedPage:
+    def normalize(self, page: Path, target: Path, longest: int) -> NormalizedPage:
         self._read_records(page, longest)
-        drift, rejects = self._type(self.records)
+        drift, rejects = self._cast(self.records)
         line_target = None
         if self.nested is not None and self.lines is not None:
             line_target = target.with_suffix(".lines.parquet")
             self._read_lines(self.nested)
-            line_drift, line_rejects = self._type(self.lines)
+            line_drift, line_rejects = self._cast(self.lines)
             drift |= {f"{self.nested.path}[].{name}" for name in line_drift}
             rejects += [(n, _below(self.nested.path, reject)) for n, reject in line_rejects]
         bad = sorted({n for n, _ in rejects})
         rows, newest = self._write(self.records, target, bad)
         if self.lines is not None and line_target is not None:
             self._write(self.lines, line_target, bad)
-        found = tuple(reject for _, reject in rejects)
-        return TypedPage(target, line_target, rows, len(bad), newest, found, frozenset(drift))
+        return NormalizedPage(
+            records=target,
+            lines=line_target,
+            rows=rows,
+            rejected=len(bad),
+            max_modified_on=newest,
+            rejects=tuple(reject for _, reject in rejects),
+            drift=frozenset(drift),
+        )
 
     def _read_records(self, page: Path, longest: int) -> None:
         self.connection.execute(
@@ -194,7 +215,7 @@ class _PageTyping:
             "  FROM record JOIN typed_record AS t ON t.n = record.rowid))"
         )
 
-    def _type(self, source: _Source) -> tuple[set[str], list[tuple[int, Reject]]]:
+    def _cast(self, source: _Source) -> tuple[set[str], list[tuple[int, Reject]]]:
         """Cast every column; returns the unknown fields and, by row number, what does not fit."""
         shape = normalize_sql.shape(
             source.model,
@@ -237,12 +258,12 @@ class _PageTyping:
             pattern = literal(self.stamp.test_customer_pattern)
             return f"regexp_matches(COALESCE({normalize_sql.text(column)}, ''), {pattern}, 'i')"
         if column.path[0] in _fields(source.model):
-            value = normalize_sql.typed(column)
+            value = normalize_sql.cast(column)
             # A list that has only live rows does not say so, its feed does: both are the same row.
             return f"COALESCE({value}, TRUE)" if column.path == _ACTIVE else value
         if source is self.lines and column.path[0] in _fields(self.entity.model):
             # A line without dates or a flag of its own has its record's.
-            return normalize_sql.typed(column, "parent")
+            return normalize_sql.cast(column, "parent")
         return f"CAST(NULL AS {_NULL_TYPES[column.name]})"
 
     def _content_hash(self, extra: str) -> str:
@@ -250,12 +271,12 @@ class _PageTyping:
 
         A list and a feed may write one record in another order, and only one of them its ``active``.
         """
-        parts = [literal(self.stamp.typing), f"COALESCE(CAST({extra} AS VARCHAR), '')"]
+        parts = [literal(self.schema_fingerprint), f"COALESCE(CAST({extra} AS VARCHAR), '')"]
         if "active" in _fields(self.entity.model):
-            told = "struct_update(r, active := COALESCE(r.active, 'true'))"
+            record = "struct_update(r, active := COALESCE(r.active, 'true'))"
         else:
-            told = "r"
-        parts.append(f"CAST(to_json({told}) AS VARCHAR)")
+            record = "r"
+        parts.append(f"CAST(to_json({record}) AS VARCHAR)")
         if self.nested is not None:
             path = literal(normalize_sql.pointer((self.nested.path,)))
             parts.append(f"COALESCE(CAST(json_extract(json, {path}) AS VARCHAR), '')")
@@ -270,8 +291,9 @@ class _PageTyping:
             if (condition := normalize_sql.wrong(column))
         }
         for path in shape.misshapen:
-            wanted = "ARRAY" if self.nested and path == (self.nested.path,) else "OBJECT"
-            conditions[".".join(path)] = normalize_sql.not_a(path, wanted)
+            is_list = self.nested is not None and path == (self.nested.path,)
+            json_type = "ARRAY" if is_list else "OBJECT"
+            conditions[".".join(path)] = normalize_sql.not_a(path, json_type)
         if source is self.records and self.entity.key is not None:
             conditions[_MISSING_KEY] = f'r."{self.entity.key}" IS NULL'
         return conditions
@@ -338,18 +360,18 @@ def _below(path: str, reject: Reject) -> Reject:
 
 def _reasons(model: type[Nested], raw: str, paths: list[str]) -> list[tuple[str, str | None, str]]:
     """Field, value and reason for each field of ``raw`` that the casts refused."""
-    said: dict[str, dict[str, Any]] = {}
+    errors: dict[str, dict[str, Any]] = {}
     try:
         model.model_validate_json(raw)
     except ValidationError as error:
-        said = {".".join(str(part) for part in e["loc"]): dict(e) for e in error.errors()}
-    found: list[tuple[str, str | None, str]] = []
+        errors = {".".join(str(part) for part in e["loc"]): dict(e) for e in error.errors()}
+    reasons: list[tuple[str, str | None, str]] = []
     for path in paths:
         if path == _MISSING_KEY:
-            found.append(("id", None, "is missing"))
+            reasons.append(("id", None, "is missing"))
             continue
-        detail = said.get(path)
+        detail = errors.get(path)
         value = None if detail is None else str(detail["input"])[:_SHOWN_CHARACTERS]
         reason = "is not stored without loss" if detail is None else str(detail["msg"])
-        found.append((path, value, reason))
-    return found
+        reasons.append((path, value, reason))
+    return reasons

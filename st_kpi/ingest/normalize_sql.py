@@ -65,14 +65,14 @@ def signatures(model: type[Nested], source: str) -> str:
     return f"SELECT DISTINCT json_type(json, [{paths}]), json_keys(json, [{paths}]){listed} FROM {source}"
 
 
-def shape(model: type[Nested], found: Iterable[tuple[Any, ...]]) -> Shape:
+def shape(model: type[Nested], rows: Iterable[tuple[Any, ...]]) -> Shape:
     """What the rows of ``signatures`` say about the page."""
     unknown: set[Path] = set()
     misshapen: set[Path] = set()
     nested = lines(model)
-    for types, keys, list_type in found:
-        for (path, known), json_type, present in zip(objects(model), types, keys, strict=True):
-            unknown |= {(*path, key) for key in present or () if key not in known}
+    for types, keys, list_type in rows:
+        for (path, fields), json_type, present in zip(objects(model), types, keys, strict=True):
+            unknown |= {(*path, key) for key in present or () if key not in fields}
             if json_type not in ("OBJECT", "NULL", None) or (json_type != "OBJECT" and not path):
                 misshapen.add(path)
         if nested and list_type not in ("ARRAY", "NULL", None):
@@ -82,19 +82,19 @@ def shape(model: type[Nested], found: Iterable[tuple[Any, ...]]) -> Shape:
 
 def objects(model: type[Nested]) -> list[tuple[Path, dict[str, Any]]]:
     """The model's object and each object nested in it, with the fields it may have."""
-    found: list[tuple[Path, dict[str, Any]]] = []
+    pairs: list[tuple[Path, dict[str, Any]]] = []
 
     def walk(path: Path, fields: dict[str, Any]) -> None:
-        found.append((path, fields))
+        pairs.append((path, fields))
         for name, inner in fields.items():
             if inner is not None:
                 walk((*path, name), inner)
 
     walk((), known_fields(model))
-    return found
+    return pairs
 
 
-def typed(column: Column, struct: str = "r") -> str:
+def cast(column: Column, struct: str = "r") -> str:
     """The column's typed value, NULL where the text does not fit; an empty text is no number or date."""
     return _CASTS[column.type].format(text(column, struct))
 
@@ -108,7 +108,7 @@ def wrong(column: Column) -> str | None:
         # Looking closer costs a parse, so only at what begins like an object or a list.
         nested = f"json_type(json, {literal(pointer(column.path))}) IN ('OBJECT', 'ARRAY')"
         return f"(CASE WHEN {raw}[1] IN ('{{', '[') THEN {nested} ELSE FALSE END)"
-    return f"({raw} IS NOT NULL AND ({typed(column)}) IS NULL)"
+    return f"({raw} IS NOT NULL AND ({cast(column)}) IS NULL)"
 
 
 def text(column: Column, struct: str = "r") -> str:
@@ -117,10 +117,11 @@ def text(column: Column, struct: str = "r") -> str:
     return raw if column.type in NEVER_WRONG else f"NULLIF({raw}, '')"
 
 
-def not_a(path: Path, wanted: str) -> str:
-    """A condition that is true where the value at ``path`` is neither ``wanted`` nor null."""
+def not_a(path: Path, json_type: str) -> str:
+    """A condition that is true where the value at ``path`` is neither a ``json_type`` nor null."""
     return (
-        f"COALESCE(json_type(json, {literal(pointer(path))}), 'NULL') NOT IN ('{wanted}', 'NULL')"
+        f"COALESCE(json_type(json, {literal(pointer(path))}), 'NULL')"
+        f" NOT IN ('{json_type}', 'NULL')"
     )
 
 

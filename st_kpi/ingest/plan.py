@@ -1,4 +1,4 @@
-"""Which chunks a backfill has to fetch: what is wanted, less what is complete, cut by count."""
+"""Which chunks a backfill has to fetch: what was asked for, less what is complete, cut by count."""
 
 import asyncio
 from collections.abc import Iterable
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from st_kpi.errors import ConfigurationError, SourceError
-from st_kpi.ingest import manifest
 from st_kpi.ingest.session import Session
 from st_kpi.servicetitan.query import Created
 from st_kpi.servicetitan.registry import REGISTRY, Entity, History, entity
@@ -18,7 +17,7 @@ from st_kpi.windows import Window, days, differing, joined, missing, months, spl
 class Chunk:
     """A window of an entity, or the whole of it, and how many rows it was said to hold."""
 
-    entity: str
+    entity: Entity
     window: Window | None
     rows: int
 
@@ -27,7 +26,7 @@ class Chunk:
 class Gap:
     """The tenant's days ``first`` to ``last``, in which source and warehouse do not hold equally many rows."""
 
-    entity: str
+    entity: Entity
     first: date
     last: date
     promised: int
@@ -64,18 +63,26 @@ def wanted_window(
     return Window(window.start, min(window.end, now))
 
 
-async def plan(session: Session, entity: Entity, wanted: Window) -> list[Chunk]:
-    """The chunks of ``entity`` that ``wanted`` still needs; an entity read whole is always one chunk.
+async def missing_chunks(session: Session, entity: Entity, span: Window) -> list[Chunk]:
+    """The chunks of ``entity`` that ``span`` still needs; an entity read whole is always one chunk.
 
     Asks the source for totals and splits until a chunk holds at most ``rows_per_chunk`` rows. Raises ``SourceError``.
     """
     if entity.history is History.WHOLE:
         count = await session.source.count(entity)
-        return [Chunk(entity.name, None, count.total)]
-    done = await asyncio.to_thread(
-        manifest.complete_windows, session, entity.name, session.typing(entity)
+        return [Chunk(entity, None, count.total)]
+    done = await complete_windows(session, entity)
+    return await cut(session, entity, missing(span, done))
+
+
+async def complete_windows(session: Session, entity: Entity) -> list[Window]:
+    """The ``createdOn`` windows of the entity that need not be fetched again."""
+    return await asyncio.to_thread(
+        session.manifest.complete_windows,
+        entity,
+        session.tables[entity.name].fingerprint,
+        session.settings.tolerated_rejects,
     )
-    return await cut(session, entity, missing(wanted, done))
 
 
 async def cut(session: Session, entity: Entity, windows: Iterable[Window]) -> list[Chunk]:
@@ -83,7 +90,7 @@ async def cut(session: Session, entity: Entity, windows: Iterable[Window]) -> li
     return [chunk for window in windows for chunk in await _split(session, entity, window)]
 
 
-async def gaps(session: Session, entity: Entity, wanted: Window) -> list[Chunk]:
+async def gaps(session: Session, entity: Entity, span: Window) -> list[Chunk]:
     """The chunks, of whole days where one differs, in which source and warehouse do not hold equally many rows.
 
     Compares month by month and then halves what differs. An entity read whole is one chunk or none. Raises
@@ -91,12 +98,12 @@ async def gaps(session: Session, entity: Entity, wanted: Window) -> list[Chunk]:
     """
     if entity.history is History.WHOLE:
         count = await session.source.count(entity)
-        same = count.total == await asyncio.to_thread(_stored, session, entity, None)
-        return [] if same else [Chunk(entity.name, None, count.total)]
-    found = []
-    for month in months(wanted, session.settings.zone):
-        found += await _differing(session, entity, month)
-    return await cut(session, entity, joined(found))
+        same = count.total == await asyncio.to_thread(session.stored.listed, entity, None)
+        return [] if same else [Chunk(entity, None, count.total)]
+    different = []
+    for month in months(span, session.settings.zone):
+        different += await _differing(session, entity, month)
+    return await cut(session, entity, joined(different))
 
 
 async def gap_in_history(session: Session, entity: Entity, until: datetime) -> Gap | None:
@@ -105,25 +112,23 @@ async def gap_in_history(session: Session, entity: Entity, until: datetime) -> G
     One question for each stretch that is loaded, and only where it differs those that narrow the days down: a row too many
     in one month and one too few in another is left to ``gaps``. Raises ``SourceError``.
     """
-    done = await asyncio.to_thread(
-        manifest.complete_windows, session, entity.name, session.typing(entity)
-    )
-    found: list[Window] = []
+    done = await complete_windows(session, entity)
+    different: list[Window] = []
     for part in joined(done):
         window = Window(part.start, min(part.end, until))
         if window.start >= window.end:
             continue
         count = await session.source.count(entity, Created(window.start, window.end))
-        if count.total != await asyncio.to_thread(_stored, session, entity, window):
+        if count.total != await asyncio.to_thread(session.stored.listed, entity, window):
             for month in months(window, session.settings.zone):
-                found += await _differing(session, entity, month)
-    if not found:
+                different += await _differing(session, entity, month)
+    if not different:
         return None
-    span = Window(found[0].start, found[-1].end)
+    span = Window(different[0].start, different[-1].end)
     count = await session.source.count(entity, Created(span.start, span.end))
-    stored = await asyncio.to_thread(_stored, session, entity, span)
+    stored = await asyncio.to_thread(session.stored.listed, entity, span)
     first, last = span.local_days(session.settings.zone)
-    return Gap(entity.name, first, last, count.total, stored)
+    return Gap(entity, first, last, count.total, stored)
 
 
 async def _differing(session: Session, entity: Entity, month: Window) -> list[Window]:
@@ -132,34 +137,14 @@ async def _differing(session: Session, entity: Entity, month: Window) -> list[Wi
     window = next(steps)
     while True:
         count = await session.source.count(entity, Created(window.start, window.end))
-        stored = await asyncio.to_thread(_stored, session, entity, window)
+        stored = await asyncio.to_thread(session.stored.listed, entity, window)
         if window == month and count.total and not stored:
             return [month]
         try:
             window = steps.send(count.total == stored)
         except StopIteration as stop:
-            found: list[Window] = stop.value
-            return found
-
-
-def _stored(session: Session, entity: Entity, window: Window | None) -> int:
-    """The rows there are of those that a list of the window shows."""
-    where = "tenant_id = @tenant_id"
-    if entity.all_rows is None:  # the list has no inactive rows, the feed brought them
-        where += " AND COALESCE(active, TRUE)"
-    else:  # what the source no longer has at all
-        where += " AND COALESCE(_content_hash, '') <> 'vanished'"
-    if window is not None:
-        where += " AND created_on >= @start AND created_on < @end"
-    (row,) = session.warehouse.query(
-        f"SELECT COUNT(*) AS n FROM st_raw.{entity.name} WHERE {where}",
-        {
-            "tenant_id": session.tenant_id,
-            "start": window.start if window else None,
-            "end": window.end if window else None,
-        },
-    )
-    return int(row["n"])
+            different: list[Window] = stop.value
+            return different
 
 
 async def _split(session: Session, entity: Entity, gap: Window) -> list[Chunk]:
@@ -171,7 +156,7 @@ async def _split(session: Session, entity: Entity, gap: Window) -> list[Chunk]:
         try:
             window = steps.send(count.total)
         except StopIteration as stop:
-            return [Chunk(entity.name, part, rows) for part, rows in stop.value]
+            return [Chunk(entity, part, rows) for part, rows in stop.value]
 
 
 async def source_time(session: Session) -> datetime:

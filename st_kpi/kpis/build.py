@@ -1,8 +1,8 @@
 """From raw rows to published numbers: one transaction, or nothing.
 
-The SQL says itself in which order it runs. What is added here are the small reference tables, the
-decision which statements need not run again, the decision that a failing check undoes the build, and
-the build's history: what changed and why, and what was reported.
+The SQL says itself in which order it runs. What is added here is the decision that a failing check undoes
+the build. Which statements need not run again is decided in ``incremental``; what changed, why, and what was
+reported is told in ``history``.
 """
 
 import datetime as dt
@@ -10,29 +10,18 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-from zoneinfo import ZoneInfo
 
 from st_kpi.errors import NothingLoaded
-from st_kpi.kpis import build_log, contributions
-from st_kpi.kpis.build_log import Build
+from st_kpi.kpis import contributions, reference
 from st_kpi.kpis.checks import CheckResult, record_checks, refuse_failed, run_check
-from st_kpi.kpis.definitions.cards import Card, Kind
-from st_kpi.kpis.definitions.lint import KPI_COLUMNS, KPI_TABLE, Project, inspect, refuse
+from st_kpi.kpis.definitions.cards import Aggregation
+from st_kpi.kpis.definitions.lint import Project, inspect, refuse
 from st_kpi.kpis.definitions.statements import Statement
 from st_kpi.kpis.descriptions import describe
-from st_kpi.kpis.history import attribution, restatements
+from st_kpi.kpis.history import record, restatements
+from st_kpi.kpis.history.record import BuildUnderWay
 from st_kpi.kpis.incremental import compare, keys
-from st_kpi.kpis.incremental.plan import Plan, Work
-from st_kpi.kpis.mappings import (
-    TYPE_COLUMNS,
-    TYPE_TABLE,
-    UNIT_COLUMNS,
-    UNIT_TABLE,
-    Known,
-    Mappings,
-    read_mappings,
-)
+from st_kpi.kpis.incremental.plan import Plan, StatementRun
 from st_kpi.parameters import BuildSettings, parameters
 from st_kpi.servicetitan.registry import REGISTRY
 from st_kpi.warehouse.base import Warehouse
@@ -40,7 +29,7 @@ from st_kpi.warehouse.labels import labels
 from st_kpi.warehouse.system_tables import KNOWN_UNTIL
 
 #: Entities whose absence would show as something else, such as a mapping that matches nothing.
-_NEEDED = ("jobs", "business_units", "job_types")
+_REQUIRED = ("jobs", "business_units", "job_types")
 
 
 @dataclass(frozen=True)
@@ -48,7 +37,7 @@ class BuildResult:
     """What a build left behind: rows per table, seconds per statement, and every check.
 
     ``recomputed`` names the statements that ran; the tables of the others were as they had to be.
-    Those ``in_part`` ran for touched keys alone.
+    Those ``in_part`` ran for changed keys alone.
     ``measured`` says whether the snapshots of ``as_of`` were written. ``bytes`` has, per KPI or other
     statement that ran, what reading for it is billed for, where the warehouse bills.
     """
@@ -105,9 +94,9 @@ def build(
     """Build every table from ``st_raw`` as of the local day ``as_of``.
 
     Statements whose SQL, parameters and input rows are as the last build met them do not run again,
-    and of the others those by a key only for the keys that were touched (``st_kpi.kpis.incremental.plan``),
+    and of the others those by a key only for the keys that changed (``st_kpi.kpis.incremental.plan``),
     unless ``full``; the tables are the same either way. Snapshots of other days than ``as_of`` stay
-    as they were, and those of ``as_of`` too where ``reported.may_measure`` says no. Raises
+    as they were, and those of ``as_of`` too where ``restatements.may_measure`` says no. Raises
     ``SqlError`` for SQL the lint refuses, ``NothingLoaded`` without jobs, units or job types, ``MappingError`` for a
     mapping file, ``ConfigurationError`` for a setting, and ``CheckFailed`` when a check fails;
     whatever it raises, readers keep what they had.
@@ -127,47 +116,34 @@ def _build(
     project = inspect(sql_root)
     refuse(project.findings)
     _require_loaded(warehouse)
-    if not warehouse.table_exists(restatements.REPORTED):  # a warehouse of an older version
-        warehouse.ensure(())
+    lacks_component = contributions.lack_component(warehouse)
+    if lacks_component or not warehouse.table_exists(restatements.REPORTED):
+        warehouse.ensure(())  # a warehouse of an older version
     watermark = _watermark(warehouse, project.statements)
     params = parameters(settings, as_of, watermark)
-    mappings = _mappings(warehouse, settings.mappings or project.root / "mappings")
+    mappings = reference.mappings_in(settings.mappings or project.root / "mappings", warehouse)
     checks: list[CheckResult] = []
     try:
         with warehouse.transaction():
-            under_way = _begin(warehouse, project, params, run_id, mappings)
-            _write_reference(warehouse, project.cards, mappings)
+            contributions.begin(warehouse)
+            keys.clear(warehouse)
+            if lacks_component:
+                contributions.add_component(warehouse)
+            under_way = record.begin(warehouse, project, params, run_id, mappings)
+            reference.write(warehouse, project.cards, mappings)
             run = _Run(warehouse, project, params, under_way, full=full)
             for statement in project.statements:
                 run.take(statement, checks)
             refuse_failed(checks)
-            _end(warehouse, project, run, settings)
+            record.end(warehouse, project, under_way, settings, run.loaded())
+            run.plan.remember()
+            for clear in (contributions.end, compare.clear, keys.clear):
+                clear(warehouse)
             rows = _counts(warehouse, project.statements)
         describe(warehouse, project)
     finally:
         record_checks(warehouse, run_id, checks)
-    return BuildResult(
-        run_id,
-        as_of,
-        watermark,
-        rows,
-        run.seconds,
-        tuple(checks),
-        under_way.build.number,
-        tuple(run.work),
-        frozenset(name for name, work in run.work.items() if work.part),
-        under_way.build.measured,
-        run.bytes,
-    )
-
-
-@dataclass(frozen=True)
-class _UnderWay:
-    """The build being made, the one before it, and the snapshot day that stood for the week until now."""
-
-    build: Build
-    previous: Build | None
-    measured_before: dt.date | None
+    return run.result(rows, checks)
 
 
 class _Run:
@@ -178,7 +154,7 @@ class _Run:
         warehouse: Warehouse,
         project: Project,
         params: Mapping[str, object],
-        under_way: _UnderWay,
+        under_way: BuildUnderWay,
         *,
         full: bool,
     ) -> None:
@@ -189,9 +165,9 @@ class _Run:
         self.plan = Plan(warehouse, params, under_way.build.number, project.by_key, full=full)
         self.seconds: dict[str, float] = {}
         self.bytes: dict[str, int] = {}
-        self.work: dict[str, Work] = {}
+        self.runs: dict[str, StatementRun] = {}
         if contributions.remove_unknown(warehouse, project.cards):
-            self.plan.touched()
+            self.plan.contributions_changed()
 
     def take(self, statement: Statement, checks: list[CheckResult]) -> None:
         """Fill the statement's table, or ask its check."""
@@ -202,30 +178,65 @@ class _Run:
             self.plan.skip(statement)
         else:
             with labels(kpi=statement.kpi or statement.name):
-                if work := self.plan.run(statement, lambda work: self._fill(statement, work)):
-                    self.work[statement.name] = work
+                self._run(statement)
         self.seconds[statement.name] = time.perf_counter() - started
+
+    def result(self, rows: Mapping[str, int], checks: Iterable[CheckResult]) -> BuildResult:
+        """What the build left behind."""
+        build = self.under_way.build
+        return BuildResult(
+            run_id=build.run_id,
+            as_of=build.as_of,
+            input_watermark=build.input_watermark,
+            rows=rows,
+            seconds=self.seconds,
+            checks=tuple(checks),
+            number=build.number,
+            recomputed=tuple(self.runs),
+            in_part=frozenset(name for name, run in self.runs.items() if run.key_slice),
+            measured=build.measured,
+            bytes=self.bytes,
+        )
+
+    def loaded(self) -> list[str]:
+        """The raw tables whose rows are not those that the build before met."""
+        filling = (s for s in self.project.statements if s.table)
+        read = {t for s in filling for t in s.reads if t.startswith("st_raw.")}
+        return [t.removeprefix("st_raw.") for t in sorted(read) if not self.plan.unchanged(t)]
 
     def _measures(self, statement: Statement) -> bool:
         """Whether the statement writes rows of the as-of day beside those of other days."""
         if statement.kpi is not None:
-            return self.project.cards[statement.kpi].kind is Kind.SNAPSHOT
+            return self.project.cards[statement.kpi].kind is Aggregation.SNAPSHOT
         return "@as_of" in (statement.replaces or "")
 
-    def _fill(self, statement: Statement, work: Work) -> bool:
+    def _run(self, statement: Statement) -> None:
+        """Run the statement as far as it has to."""
+        run = self.plan.work(statement)
+        if run is None:
+            return
+        self._estimate(statement, run)
+        changed = self._fill(statement, run)
+        self.plan.done(statement, run, changed)
+        self.runs[statement.name] = run
+
+    def _fill(self, statement: Statement, run: StatementRun) -> bool:
         """Write the statement's rows; returns whether any changed, as far as that is known."""
         table, sql, params = statement.table, statement.sql, self.params
         assert table is not None
-        self._estimate(statement, work)
         if statement.kpi is not None:
-            kind = self.project.cards[statement.kpi].kind
-            before, first = self.under_way.measured_before, self.under_way.previous is None
             return contributions.write(
-                self.warehouse, statement, kind, params, before, work.part, first=first
+                self.warehouse,
+                statement,
+                self.project.cards[statement.kpi].kind,
+                params,
+                self.under_way.measured_before,
+                run.key_slice,
+                first=self.under_way.previous is None,
             )
-        if work.compared:
+        if run.compared:
             columns = self.project.tables[table]
-            changed = compare.update(self.warehouse, table, columns, sql, params, work.part)
+            changed = compare.update(self.warehouse, table, columns, sql, params, run.key_slice)
             if changed:
                 keys.note(self.warehouse, table, compare.DIFFERENCES, self._keys(table))
             return changed
@@ -235,103 +246,28 @@ class _Run:
             self.warehouse.replace_table(table, sql, params)
         return True
 
-    def _estimate(self, statement: Statement, work: Work) -> None:
+    def _estimate(self, statement: Statement, run: StatementRun) -> None:
         """Note what the statement will be billed for."""
         select, params = statement.sql, self.params
-        if work.part:
-            select, params = work.part.of(select), {**params, **work.part.params}
+        if run.key_slice:
+            select, params = run.key_slice.of(select), {**params, **run.key_slice.params}
         estimated = self.warehouse.estimate(select, params)
         if estimated is not None:
             self.bytes[statement.kpi or statement.name] = estimated
 
     def _keys(self, table: str) -> set[str]:
         """The columns by which statements that read the table can be cut down."""
-        read = self.project.by_key
-        return {s.by for s in self.project.statements if s.by and table in read.get(s.name, ())}
-
-
-def _begin(
-    warehouse: Warehouse,
-    project: Project,
-    params: Mapping[str, Any],
-    run_id: str,
-    mappings: Mappings,
-) -> _UnderWay:
-    """Number the build, decide what it may measure, and put aside what it is compared with."""
-    kept = build_log.builds(warehouse)
-    previous = kept[-1] if kept else None
-    as_of: dt.date = params["as_of"]
-    last = restatements.last_measured(warehouse)
-    measured = restatements.may_measure(
-        as_of,
-        last=last,
-        input_watermark=params["input_watermark"],
-        zone=ZoneInfo(params["timezone"]),
-    )
-    monday = as_of - dt.timedelta(days=as_of.weekday())
-    before = last.day if last is not None and monday <= last.day <= as_of else None
-    made = Build(
-        number=previous.number + 1 if previous else 1,
-        run_id=run_id,
-        as_of=as_of,
-        built_at=dt.datetime.now(dt.UTC),
-        input_watermark=params["input_watermark"],
-        measured=measured,
-        definitions=build_log.definitions(project.statements, project.cards, params),
-        settings=build_log.fingerprint(
-            (k, str(v)) for k, v in params.items() if k not in ("as_of", "input_watermark")
-        ),
-        mappings=build_log.fingerprint([*mappings.units, *mappings.types]),
-        pay_known_until=attribution.pay_known_until(warehouse),
-    )
-    contributions.begin(warehouse)
-    keys.clear(warehouse)
-    if previous:
-        attribution.remember_before(warehouse)
-    return _UnderWay(made, previous, before)
-
-
-def _end(warehouse: Warehouse, project: Project, run: _Run, settings: BuildSettings) -> None:
-    """Keep the build's history: why numbers changed, what was reported, what the next build need not run."""
-    made, previous = run.under_way.build, run.under_way.previous
-    if previous:
-        before = run.under_way.measured_before
-        snapshots = [k for k, card in project.cards.items() if card.kind is Kind.SNAPSHOT]
-        measured = snapshots if made.measured else []
-        changed = attribution.Changed(
-            previous=previous,
-            build=made.number,
-            as_of=made.as_of,
-            redefined=[
-                k for k, told in made.definitions.items() if previous.definitions.get(k) != told
-            ],
-            newly_measured=measured if before is None else [],
-            moved_on=measured if before not in (None, made.as_of) else [],
-        )
-        attribution.explain_changes(warehouse, changed)
-    for scratch in (contributions.end, compare.clear, keys.clear):
-        scratch(warehouse)
-    restatements.freeze(
-        warehouse,
-        build=made.number,
-        run_id=made.run_id,
-        as_of=made.as_of,
-        close_after_days=settings.close_week_after_days,
-    )
-    read = {t for s in project.statements if s.table for t in s.reads if t.startswith("st_raw.")}
-    new = [t.removeprefix("st_raw.") for t in sorted(read) if not run.plan.unchanged(t)]
-    attribution.remember_rows(warehouse, new)
-    attribution.forget(warehouse, made.number - settings.keep_builds + 1)
-    build_log.record(warehouse, made, keep=settings.keep_builds)
-    run.plan.remember()
+        by_key = self.project.by_key
+        keyed = (s for s in self.project.statements if table in by_key.get(s.name, ()))
+        return {s.incremental_by for s in keyed if s.incremental_by}
 
 
 def _require_loaded(warehouse: Warehouse) -> None:
     """Raise ``NothingLoaded`` without what every KPI is about; what else is missing the check ``freshness`` tells."""
-    asked = ", ".join(f"EXISTS(SELECT 1 FROM st_raw.{name}) AS {name}" for name in _NEEDED)
-    found = warehouse.query(f"SELECT {asked}")[0] if warehouse.table_exists("st_raw.jobs") else {}
-    absent = [name for name in _NEEDED if not found.get(name)]
-    if len(absent) == len(_NEEDED):
+    exist = ", ".join(f"EXISTS(SELECT 1 FROM st_raw.{name}) AS {name}" for name in _REQUIRED)
+    loaded = warehouse.query(f"SELECT {exist}")[0] if warehouse.table_exists("st_raw.jobs") else {}
+    absent = [name for name in _REQUIRED if not loaded.get(name)]
+    if len(absent) == len(_REQUIRED):
         raise NothingLoaded("Nothing is loaded yet: run st-kpi backfill first.")
     if absent:
         raise NothingLoaded(
@@ -350,33 +286,6 @@ def _watermark(warehouse: Warehouse, statements: Iterable[Statement]) -> dt.date
         {"entities": entities},
     )[0]["oldest"]
     return oldest
-
-
-def _mappings(warehouse: Warehouse, folder: Path) -> Mappings:
-    return read_mappings(
-        folder,
-        units=_known(warehouse.query("SELECT tenant_id, id, name FROM st_raw.business_units")),
-        types=_known(warehouse.query("SELECT tenant_id, id, name FROM st_raw.job_types")),
-    )
-
-
-def _known(rows: Iterable[Mapping[str, Any]]) -> list[Known]:
-    return [Known(row["tenant_id"], row["id"], row["name"] or "") for row in rows]
-
-
-def _write_reference(warehouse: Warehouse, cards: Mapping[str, Card], mappings: Mappings) -> None:
-    units = [
-        (r.tenant_id, r.business_unit_id, r.rollup, r.role, r.valid_from, r.valid_to)
-        for r in mappings.units
-    ]
-    types = [(r.tenant_id, r.job_type_id, r.family) for r in mappings.types]
-    kpis = [
-        (kpi, card.title, str(card.kind), card.unit, card.version, card.order)
-        for kpi, card in cards.items()
-    ]
-    warehouse.write_table(UNIT_TABLE, UNIT_COLUMNS, units)
-    warehouse.write_table(TYPE_TABLE, TYPE_COLUMNS, types)
-    warehouse.write_table(KPI_TABLE, KPI_COLUMNS, kpis)
 
 
 def _counts(warehouse: Warehouse, statements: Iterable[Statement]) -> dict[str, int]:

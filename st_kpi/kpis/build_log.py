@@ -7,11 +7,12 @@ changed with each build stands in the logs of ``st_kpi.kpis.history.attribution`
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import sqlglot
+from sqlglot import exp
 
 from st_kpi.errors import ConfigurationError, NothingLoaded
 from st_kpi.kpis.definitions.cards import Card
@@ -29,7 +30,7 @@ _SHOWN = 10
 class Build:
     """One good build. ``as_of`` is its local day; the other times are UTC.
 
-    ``definitions`` has, per KPI, the version on its card and a fingerprint of its SQL and settings.
+    ``definitions`` has, per KPI, the version on its card and a digest of its SQL and settings.
     ``pay_known_until`` is the newest ``createdOn`` of the pay lines, which have no id to know them by.
     """
 
@@ -73,17 +74,19 @@ def builds(warehouse: Warehouse) -> list[Build]:
     ]
 
 
-def find(kept: Sequence[Build], wanted: str) -> Build:
+def find(candidates: Sequence[Build], name: str) -> Build:
     """The build with this run id, else with this number; the newest where runs share an id.
 
     Raises ``ConfigurationError`` naming the newest ones there are.
     """
-    found = [b for b in kept if b.run_id == wanted] or [b for b in kept if str(b.number) == wanted]
-    if found:
-        return found[-1]
-    listed = ", ".join(str(b) for b in kept[-_SHOWN:])
-    more = f"the last {_SHOWN} of {len(kept)}" if len(kept) > _SHOWN else "the builds kept"
-    raise ConfigurationError(f"There is no build {wanted!r}; {more} are: {listed}.")
+    same_run = [b for b in candidates if b.run_id == name]
+    matches = same_run or [b for b in candidates if str(b.number) == name]
+    if matches:
+        return matches[-1]
+    listed = ", ".join(str(b) for b in candidates[-_SHOWN:])
+    count = len(candidates)
+    which = f"the last {_SHOWN} of {count}" if count > _SHOWN else "the builds kept"
+    raise ConfigurationError(f"There is no build {name!r}; {which} are: {listed}.")
 
 
 def pair(warehouse: Warehouse, first: str | None, second: str | None) -> tuple[Build, Build]:
@@ -92,17 +95,17 @@ def pair(warehouse: Warehouse, first: str | None, second: str | None) -> tuple[B
     Raises ``NothingLoaded`` before the second build, ``ConfigurationError`` for a build that is not
     kept and for a pair in the wrong order.
     """
-    kept = builds(warehouse)
-    if not kept:
+    recorded = builds(warehouse)
+    if not recorded:
         raise NothingLoaded("Nothing is built yet: run `st-kpi backfill`, then `st-kpi build`.")
-    to = find(kept, second) if second else kept[-1]
-    earlier = [b for b in kept if b.number < to.number]
+    to = find(recorded, second) if second else recorded[-1]
+    earlier = [b for b in recorded if b.number < to.number]
     if first is None and not earlier:
         raise NothingLoaded(
             f"Build {to} is the oldest one kept: there is nothing to compare it with yet."
             " Run `st-kpi build` again after the next sync."
         )
-    start = find(kept, first) if first else earlier[-1]
+    start = find(recorded, first) if first else earlier[-1]
     if start.number > to.number:
         raise ConfigurationError(
             f"Build {start} came after build {to}: name the earlier one with --from."
@@ -131,21 +134,22 @@ def record(warehouse: Warehouse, build: Build, *, keep: int) -> None:
 def definitions(
     statements: Sequence[Statement], cards: Mapping[str, Card], params: Mapping[str, object]
 ) -> dict[str, str]:
-    """Per KPI, its version and a fingerprint of all SQL behind its numbers and the settings that SQL uses.
+    """Per KPI, its version and a digest of all SQL behind its numbers and the settings that SQL uses.
 
-    Comments and layout do not count.
+    Comments and layout do not count, nor does what a contribution's ``component`` is: it changes no number.
     """
     by_table: dict[str, list[Statement]] = {}
     for statement in statements:
         if statement.table and statement.kpi is None:
             by_table.setdefault(statement.table, []).append(statement)
-    found = {}
-    for statement in (s for s in statements if s.kpi):
-        parts: dict[str, str] = {}
-        _collect(statement, by_table, params, parts)
-        told = fingerprint(sorted(parts.items()))
-        found[statement.kpi or ""] = f"{cards[statement.kpi or ''].version}:{told}"
-    return found
+    digests = {}
+    for statement in statements:
+        if statement.kpi:
+            parts: dict[str, str] = {}
+            _collect(statement, by_table, params, parts)
+            version = cards[statement.kpi].version
+            digests[statement.kpi] = f"{version}:{digest(sorted(parts.items()))}"
+    return digests
 
 
 def _collect(
@@ -166,9 +170,22 @@ def _collect(
 
 @lru_cache(maxsize=256)
 def _plain(sql: str) -> str:
-    return sqlglot.parse_one(sql, read="bigquery").sql("bigquery", comments=False)
+    tree = sqlglot.parse_one(sql, read="bigquery")
+    for select in _outermost(tree):
+        columns = [c for c in select.expressions if c.alias_or_name != "component"]
+        select.set("expressions", columns)
+    return tree.sql("bigquery", comments=False)
 
 
-def fingerprint(parts: Iterable[object]) -> str:
+def _outermost(tree: exp.Expr) -> Iterator[exp.Select]:
+    """The SELECTs whose columns are those of the statement."""
+    if isinstance(tree, exp.SetOperation):
+        yield from _outermost(tree.left)
+        yield from _outermost(tree.right)
+    elif isinstance(tree, exp.Select):
+        yield tree
+
+
+def digest(parts: Iterable[object]) -> str:
     """A short text that differs when any part does."""
     return hashlib.sha256(repr(list(parts)).encode()).hexdigest()[:16]

@@ -36,11 +36,11 @@ def run_check(
 ) -> CheckResult:
     """Ask for the rows that break one claim."""
     assert statement.severity is not None
-    found = warehouse.query(statement.sql, params)
-    detail = "; ".join(_row_text(row) for row in found[:SHOWN_ROWS])
-    if len(found) > SHOWN_ROWS:
-        detail += f"; and {len(found) - SHOWN_ROWS:,} more"
-    return CheckResult(_name(statement), statement.severity, statement.purpose, len(found), detail)
+    rows = warehouse.query(statement.sql, params)
+    detail = "; ".join(_row_text(row) for row in rows[:SHOWN_ROWS])
+    if len(rows) > SHOWN_ROWS:
+        detail += f"; and {len(rows) - SHOWN_ROWS:,} more"
+    return CheckResult(_name(statement), statement.severity, statement.purpose, len(rows), detail)
 
 
 def _name(statement: Statement) -> str:
@@ -52,12 +52,12 @@ def refuse_failed(checks: Sequence[CheckResult]) -> None:
     """Raise ``CheckFailed`` when a claim that has to hold does not."""
     failed = [c for c in checks if not c.passed and c.severity is Severity.FAIL]
     if failed:
-        told = " ".join(
+        sentences = " ".join(
             f"Check {c.name} failed on {c.failed_rows:,} {'row' if c.failed_rows == 1 else 'rows'}"
             f" ({c.claim.rstrip('.')}): {c.detail}."
             for c in failed
         )
-        raise CheckFailed(f"{told} Nothing was published.")
+        raise CheckFailed(f"{sentences} Nothing was published.")
 
 
 def record_checks(warehouse: Warehouse, run_id: str, checks: Sequence[CheckResult]) -> None:

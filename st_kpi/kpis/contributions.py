@@ -1,6 +1,6 @@
 """How the rows behind the numbers are written: only those that differ, and each difference is kept.
 
-A build computes a KPI's rows beside the stored ones, finds which are gone and which came (equal rows
+A build computes a KPI's rows beside the stored ones, finds which were removed and which added (equal rows
 by their number), and changes just those. ``st_staging.changed_contributions`` holds the differences
 of the build under way, ``before`` and ``after`` being the number of equal rows, for
 ``st_kpi.kpis.history.attribution`` to tell their causes.
@@ -9,24 +9,22 @@ of the build under way, ``before`` and ``after`` being the number of equal rows,
 import datetime as dt
 from collections.abc import Iterable, Mapping
 
-from st_kpi.columns import ColumnType
-from st_kpi.kpis.definitions.cards import Kind
-from st_kpi.kpis.definitions.lint import CONTRIBUTION_COLUMNS
+from st_kpi.kpis.definitions.cards import Aggregation
+from st_kpi.kpis.definitions.columns import (
+    CHANGED_COLUMNS,
+    CHANGED_CONTRIBUTIONS,
+    CONTRIBUTION_COLUMNS,
+    STORED_COLUMNS,
+)
 from st_kpi.kpis.definitions.statements import CONTRIBUTIONS, Statement
 from st_kpi.kpis.incremental.compare import apply, compare
-from st_kpi.kpis.incremental.keys import Part
+from st_kpi.kpis.incremental.keys import KeySlice
 from st_kpi.warehouse.base import Warehouse
 
-COLUMNS: dict[str, ColumnType] = {
-    "tenant_id": ColumnType.INT64,
-    "kpi": ColumnType.STRING,
-    **CONTRIBUTION_COLUMNS,
-}
-CHANGED = "st_staging.changed_contributions"
-CHANGED_COLUMNS = (*COLUMNS.items(), ("before", ColumnType.INT64), ("after", ColumnType.INT64))
-
-_COUNTED = "st_staging.counted"
-_LISTED = ", ".join(COLUMNS)
+#: The rows of a snapshot, counted before they are compared.
+COUNTED = "st_staging.counted"
+_LISTED = ", ".join(STORED_COLUMNS)
+_LOG = "st_kpi.contribution_changes"
 
 
 def contributions_select(statement: Statement) -> str:
@@ -39,22 +37,43 @@ def contributions_select(statement: Statement) -> str:
 
 def begin(warehouse: Warehouse) -> None:
     """Forget the differences of an earlier build."""
-    warehouse.write_table(CHANGED, CHANGED_COLUMNS, [])
+    warehouse.write_table(CHANGED_CONTRIBUTIONS, CHANGED_COLUMNS, [])
 
 
 def end(warehouse: Warehouse) -> None:
     """Give back the room of what only the build under way needed."""
-    for table in (CHANGED, _COUNTED):
+    for table in (CHANGED_CONTRIBUTIONS, COUNTED):
         warehouse.write_table(table, CHANGED_COLUMNS, [])
+
+
+def lack_component(warehouse: Warehouse) -> bool:
+    """Whether the stored rows are those of an older version, without the column ``component``."""
+    if not warehouse.table_exists(CONTRIBUTIONS):
+        return False
+    rows = warehouse.query(f"SELECT * FROM {CONTRIBUTIONS} LIMIT 1")
+    return not rows or "component" not in rows[0]
+
+
+def add_component(warehouse: Warehouse) -> None:
+    """Give the rows of an older version their ``component``, in the table and in the log.
+
+    Until then the reason of a cost named it. Without this the next build would take every cost for changed.
+    """
+    listed = ", ".join(name for name in STORED_COLUMNS if name != "component")
+    component = "REGEXP_EXTRACT(reason, r'cost: ([a-z_]+)')"
+    warehouse.replace_table(
+        CONTRIBUTIONS, f"SELECT {listed}, {component} AS component FROM {CONTRIBUTIONS}"
+    )
+    warehouse.execute(f"UPDATE {_LOG} SET component = {component} WHERE component IS NULL")
 
 
 def write(
     warehouse: Warehouse,
     statement: Statement,
-    kind: Kind,
+    kind: Aggregation,
     params: Mapping[str, object],
     measured_before: dt.date | None,
-    part: Part | None,
+    key_slice: KeySlice | None,
     *,
     first: bool,
 ) -> bool:
@@ -62,13 +81,13 @@ def write(
 
     Of a snapshot only the rows of ``@as_of`` are written. They are compared with those of the day
     that stood for the week until now (``measured_before``), as if both had the same date. Of another
-    KPI, ``part`` says which rows can have changed. Before the ``first`` build there is nothing to
+    KPI, ``key_slice`` says which rows can have changed. Before the ``first`` build there is nothing to
     compare with.
     """
     assert statement.kpi is not None
     kpi = f"kpi = '{statement.kpi}'"
     select = contributions_select(statement)
-    snapshot = kind is Kind.SNAPSHOT
+    snapshot = kind is Aggregation.SNAPSHOT
     if first:
         where = f"{kpi} AND on_date = @as_of" if snapshot else kpi
         warehouse.replace_rows(CONTRIBUTIONS, where, select, params)
@@ -77,12 +96,12 @@ def write(
         _write_snapshot(warehouse, statement.kpi, select, params, measured_before)
         return True
     where = kpi
-    if part:
-        select, where = part.of(select), f"{kpi} AND {part.condition}"
-        params = {**params, **part.params}
+    if key_slice:
+        select, where = key_slice.of(select), f"{kpi} AND {key_slice.condition}"
+        params = {**params, **key_slice.params}
     stored = f"SELECT {_LISTED} FROM {CONTRIBUTIONS} WHERE {where}"
     _compare(warehouse, stored, select, params)
-    return apply(warehouse, CONTRIBUTIONS, COLUMNS, CHANGED, kpi)
+    return apply(warehouse, CONTRIBUTIONS, STORED_COLUMNS, CHANGED_CONTRIBUTIONS, kpi)
 
 
 def remove_unknown(warehouse: Warehouse, kpis: Iterable[str]) -> bool:
@@ -90,13 +109,13 @@ def remove_unknown(warehouse: Warehouse, kpis: Iterable[str]) -> bool:
     if not warehouse.table_exists(CONTRIBUTIONS):
         return False
     stored = warehouse.query(f"SELECT DISTINCT kpi FROM {CONTRIBUTIONS}")
-    gone = sorted({row["kpi"] for row in stored} - set(kpis))
-    for kpi in gone:
+    unknown = sorted({row["kpi"] for row in stored} - set(kpis))
+    for kpi in unknown:
         where = f"kpi = '{kpi}'"
         rows = f"SELECT {_LISTED} FROM {CONTRIBUTIONS} WHERE"
         _compare(warehouse, f"{rows} {where}", f"{rows} FALSE", {})
-        apply(warehouse, CONTRIBUTIONS, COLUMNS, CHANGED, where)
-    return bool(gone)
+        apply(warehouse, CONTRIBUTIONS, STORED_COLUMNS, CHANGED_CONTRIBUTIONS, where)
+    return bool(unknown)
 
 
 def _write_snapshot(
@@ -106,9 +125,11 @@ def _write_snapshot(
     params: Mapping[str, object],
     measured_before: dt.date | None,
 ) -> None:
-    warehouse.replace_table(_COUNTED, select, params)
-    counted = f"SELECT {_LISTED} FROM {_COUNTED}"
-    listed = ", ".join("@as_of AS on_date" if name == "on_date" else name for name in COLUMNS)
+    warehouse.replace_table(COUNTED, select, params)
+    counted = f"SELECT {_LISTED} FROM {COUNTED}"
+    listed = ", ".join(
+        "@as_of AS on_date" if name == "on_date" else name for name in STORED_COLUMNS
+    )
     where = f"kpi = '{kpi}' AND on_date = @measured_before" if measured_before else "FALSE"
     used = {**params, "measured_before": measured_before}
     _compare(warehouse, f"SELECT {listed} FROM {CONTRIBUTIONS} WHERE {where}", counted, used)
@@ -119,4 +140,5 @@ def _write_snapshot(
 def _compare(warehouse: Warehouse, old: str, new: str, params: Mapping[str, object]) -> None:
     """Note the rows whose number differs between two SELECTs of one KPI's rows."""
     listed = ", ".join(name for name, _ in CHANGED_COLUMNS)
-    warehouse.execute(f"INSERT INTO {CHANGED} ({listed}) {compare(old, new, COLUMNS)}", params)
+    differences = compare(old, new, STORED_COLUMNS)
+    warehouse.execute(f"INSERT INTO {CHANGED_CONTRIBUTIONS} ({listed}) {differences}", params)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from st_kpi.kpis.definitions.cards import Card, Kind
+from st_kpi.kpis.definitions.cards import Aggregation, Card
 from st_kpi.kpis.definitions.lint import Project
 from st_kpi.kpis.definitions.statements import CONTRIBUTIONS
 from st_kpi.warehouse.base import Warehouse
@@ -27,14 +27,15 @@ _SHARED = {
     "on_date": "The local day on which this counts.",
     "amount": "What this adds to the KPI; their sum is the number.",
     "reason": "Why this counts, and by which rule it is dated.",
+    "component": "Of a cost, which part of the job's cost it is; empty where this is no cost.",
     "source_entity": "The ServiceTitan entity that this comes from.",
     "source_id": "The id of the record in that entity.",
     "job_id": "The job in ServiceTitan.",
     "business_unit_id": "The business unit that this counts for.",
 }
 _ADDS = {
-    Kind.SUM: "Additive over weeks and rollups.",
-    Kind.SNAPSHOT: "A snapshot of one day: additive over rollups, never over weeks.",
+    Aggregation.SUM: "Additive over weeks and rollups.",
+    Aggregation.SNAPSHOT: "A snapshot of one day: additive over rollups, never over weeks.",
 }
 
 
@@ -48,17 +49,17 @@ class Described:
 
 def described(project: Project) -> dict[str, Described]:
     """Every table for readers that the SQL fills, by ``schema.name``."""
-    found = {}
+    tables: dict[str, Described] = {}
     for statement in project.statements:
         table = statement.table
-        if table is None or table.startswith("st_staging.") or table in found:
+        if table is None or table.startswith("st_staging.") or table in tables:
             continue
         columns = {c: _SHARED[c] for c in project.tables.get(table, {}) if c in _SHARED}
         if table == WIDE:
             columns |= _wide(project.cards)
         text = "One row is one thing counted: the sum of the amounts is the KPI."
-        found[table] = Described(text if table == CONTRIBUTIONS else statement.meaning, columns)
-    return found
+        tables[table] = Described(text if table == CONTRIBUTIONS else statement.meaning, columns)
+    return tables
 
 
 def describe(warehouse: Warehouse, project: Project) -> None:
@@ -72,7 +73,7 @@ def _wide(cards: Mapping[str, Card]) -> dict[str, str]:
     """A column per KPI, and two more for each that is a ratio."""
     columns = {}
     for kpi, card in cards.items():
-        if card.kind is not Kind.RATIO:
+        if card.kind is not Aggregation.RATIO:
             columns[kpi] = f"{card.title}: {card.meaning} {_ADDS[card.kind]}"
             continue
         columns[kpi] = (
@@ -80,5 +81,5 @@ def _wide(cards: Mapping[str, Card]) -> dict[str, str]:
             f" SUM({kpi}_numerator) / SUM({kpi}_denominator)."
         )
         for part in ("numerator", "denominator"):
-            columns[f"{kpi}_{part}"] = f"The {part} of {card.title}. {_ADDS[Kind.SUM]}"
+            columns[f"{kpi}_{part}"] = f"The {part} of {card.title}. {_ADDS[Aggregation.SUM]}"
     return columns

@@ -36,7 +36,7 @@ TYPE_COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Known:
+class SourceRecord:
     """A business unit or job type of the source, by which rows of a mapping are recognised."""
 
     tenant_id: int
@@ -73,7 +73,9 @@ class Mappings:
     types: tuple[TypeRow, ...]
 
 
-def read_mappings(folder: Path, *, units: Sequence[Known], types: Sequence[Known]) -> Mappings:
+def read_mappings(
+    folder: Path, *, units: Sequence[SourceRecord], types: Sequence[SourceRecord]
+) -> Mappings:
     """Read both files of ``folder`` against the units and types the source has; raises ``MappingError``."""
     return Mappings(
         units=read_units(folder / "business_units.csv", units),
@@ -81,7 +83,7 @@ def read_mappings(folder: Path, *, units: Sequence[Known], types: Sequence[Known
     )
 
 
-def read_units(file: Path, known: Sequence[Known]) -> tuple[UnitRow, ...]:
+def read_units(file: Path, records: Sequence[SourceRecord]) -> tuple[UnitRow, ...]:
     """Rows of ``business_units.csv``; a unit has at most one rollup on any day."""
     rows: list[tuple[int, UnitRow]] = []
     for line, cells in _rows(file, ("business_unit", "rollup", "role", "valid_from", "valid_to")):
@@ -92,19 +94,19 @@ def read_units(file: Path, known: Sequence[Known]) -> tuple[UnitRow, ...]:
         end = _date(cells["valid_to"], "valid_to", file, line)
         if start and end and end < start:
             raise MappingError(file, line, f"valid_to {end} lies before valid_from {start}.")
-        for unit in _find(cells["business_unit"], known, "business unit", file, line):
+        for unit in _find(cells["business_unit"], records, "business unit", file, line):
             row = UnitRow(unit.tenant_id, unit.id, cells["rollup"], role, start, end)
             _refuse_overlap(row, unit, rows, file, line)
             rows.append((line, row))
     return tuple(row for _, row in rows)
 
 
-def read_types(file: Path, known: Sequence[Known]) -> tuple[TypeRow, ...]:
+def read_types(file: Path, records: Sequence[SourceRecord]) -> tuple[TypeRow, ...]:
     """Rows of ``job_types.csv``; a type has one family."""
     rows: dict[tuple[int, int], tuple[int, TypeRow]] = {}
     for line, cells in _rows(file, ("job_type", "family")):
         family = _one_of(cells["family"].lower(), FAMILIES, "family", file, line)
-        for kind in _find(cells["job_type"], known, "job type", file, line):
+        for kind in _find(cells["job_type"], records, "job type", file, line):
             key = (kind.tenant_id, kind.id)
             if key in rows:
                 raise MappingError(
@@ -119,7 +121,7 @@ def read_types(file: Path, known: Sequence[Known]) -> tuple[TypeRow, ...]:
 def _rows(file: Path, columns: tuple[str, ...]) -> list[tuple[int, Mapping[str, str]]]:
     """Trimmed cells by column with their line; lines without a word are skipped."""
     reader = csv.reader(io.StringIO(_text(file), newline=""), strict=True)
-    found: list[tuple[int, Mapping[str, str]]] = []
+    rows: list[tuple[int, Mapping[str, str]]] = []
     try:
         header = [cell.strip().lower() for cell in next(reader, [])]
         _check_header(header, columns, file)
@@ -133,10 +135,10 @@ def _rows(file: Path, columns: tuple[str, ...]) -> list[tuple[int, Mapping[str, 
                     f"The line has {len(cells)} cells, the header {len(header)}.",
                 )
             values = [cell.strip() for cell in cells]
-            found.append((reader.line_num, dict(zip(header, values, strict=True))))
+            rows.append((reader.line_num, dict(zip(header, values, strict=True))))
     except csv.Error as error:
         raise MappingError(file, reader.line_num, f"The line is not CSV: {error}.") from None
-    return found
+    return rows
 
 
 def _text(file: Path) -> str:
@@ -164,15 +166,17 @@ def _check_header(header: list[str], columns: tuple[str, ...], file: Path) -> No
             )
 
 
-def _find(label: str, known: Sequence[Known], what: str, file: Path, line: int) -> list[Known]:
+def _find(
+    label: str, records: Sequence[SourceRecord], what: str, file: Path, line: int
+) -> list[SourceRecord]:
     """What a cell names: an exact id, else every row of that name (names need not be unique)."""
     if not label:
         raise MappingError(file, line, f"The {what} is empty.")
-    by_id = [k for k in known if label == str(k.id)]
-    found = by_id or [k for k in known if _folded(k.name) == _folded(label)]
-    if not found:
+    by_id = [r for r in records if label == str(r.id)]
+    matches = by_id or [r for r in records if _folded(r.name) == _folded(label)]
+    if not matches:
         raise MappingError(file, line, f"No {what} in ServiceTitan has the id or name {label!r}.")
-    return found
+    return matches
 
 
 def _folded(name: str) -> str:
@@ -199,7 +203,7 @@ def _date(text: str, column: str, file: Path, line: int) -> dt.date | None:
 
 
 def _refuse_overlap(
-    row: UnitRow, unit: Known, rows: list[tuple[int, UnitRow]], file: Path, line: int
+    row: UnitRow, unit: SourceRecord, rows: list[tuple[int, UnitRow]], file: Path, line: int
 ) -> None:
     for other_line, other in rows:
         same = (other.tenant_id, other.business_unit_id) == (row.tenant_id, row.business_unit_id)

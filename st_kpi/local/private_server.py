@@ -1,7 +1,7 @@
-"""A private Prefect server for one command, where none is configured.
+"""The Prefect API of a command: the one that is configured, else a private server for as long as it runs.
 
-It keeps its runs in memory: a sqlite *file* locks, silently, as soon as two subflows run side by side. Nothing here
-imports prefect, so that the address is in the environment before anything does.
+A private server keeps its runs in memory: a sqlite *file* locks, silently, as soon as two subflows run side by side.
+Prefect is imported by the functions that need it: it takes a second, and most commands do without it.
 """
 
 import os
@@ -9,52 +9,42 @@ import socket
 import subprocess
 import tempfile
 import time
-import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
 
 import httpx
-from dotenv import dotenv_values
 
-from st_kpi.errors import RunFailed
+from st_kpi.errors import ConfigurationError, RunFailed
 from st_kpi.local.process import start_process
 
 #: What a run that lost its Prefect API leaves behind.
-KEPT = "the run ended, and what was loaded is kept. See to the API, then run the same command again to go on."
+RESUME_HINT = "the run ended, and what was loaded is kept. See to the API, then run the same command again to go on."
 #: How often a run says that it is alive; the automation that ends silent runs goes by it, and prefect.yaml says the same.
 HEARTBEAT_SECONDS = 30
 #: Seconds without an answer after which a run is given up; Prefect's own clients give up after some 70.
-GONE_AFTER = 60.0
+LOST_AFTER = 60.0
 
 _LOOKS_EVERY, _ANSWERS_WITHIN = 2.0, 10.0
-IN_MEMORY = "sqlite+aiosqlite:///file::memory:?cache=shared&uri=true&check_same_thread=false"
+_IN_MEMORY = "sqlite+aiosqlite:///file::memory:?cache=shared&uri=true&check_same_thread=false"
 _START_TIMEOUT = 180.0
+#: Seconds in which the events and logs that a run leaves behind have to reach the server.
+_DRAINS_WITHIN = 10.0
 
 
 def configured_api() -> str | None:
-    """The Prefect API that Prefect itself would use: of the environment, .env, prefect.toml or the active profile."""
-    known = os.environ.get("PREFECT_API_URL") or dotenv_values(".env").get("PREFECT_API_URL")
-    if url := known or _in_prefect_toml():
-        return url
-    home = Path(os.environ.get("PREFECT_HOME", Path.home() / ".prefect"))
-    try:
-        profiles = tomllib.loads((home / "profiles.toml").read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError):
-        return None
-    active = os.environ.get("PREFECT_PROFILE", profiles.get("active", ""))
-    url = profiles.get("profiles", {}).get(active, {}).get("PREFECT_API_URL")
-    return str(url) if url else None
+    """The Prefect API that Prefect itself would use, wherever it is named; None where a private server is needed.
 
-
-def _in_prefect_toml() -> str | None:
+    Raises ``ConfigurationError`` for settings of Prefect that cannot be read.
+    """
     try:
-        found = tomllib.loads(Path("prefect.toml").read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError):
-        return None
-    url = found.get("api", {}).get("url")
-    return str(url) if url else None
+        from prefect.settings import get_current_settings
+
+        return get_current_settings().api.url or None
+    except ValueError as error:  # of a TOML file, or of a value in it or in the environment
+        reason = " ".join(str(error).split())
+        raise ConfigurationError(f"Prefect's own settings cannot be read: {reason}") from None
 
 
 def is_private() -> bool:
@@ -70,27 +60,75 @@ def prefect_api() -> Iterator[str]:
     """The configured Prefect API, else a private server that ends with the block."""
     # The command itself says what went wrong, in a sentence.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
-    os.environ["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] = str(HEARTBEAT_SECONDS)
+    with (
+        _prefect_settings({"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS)}),
+        _reachable_api() as url,
+    ):
+        try:
+            yield url
+        finally:
+            _send_what_is_left()
+
+
+@contextmanager
+def _reachable_api() -> Iterator[str]:
     if url := configured_api():
         _require_answer(url)
         yield url
         return
+    with _private_server() as url:
+        yield url
+
+
+@contextmanager
+def _private_server() -> Iterator[str]:
+    """A Prefect server of this process that answers, and that the settings name; its address."""
     global _private
     with tempfile.TemporaryDirectory(prefix="st-kpi-prefect-") as home:
         port = free_port()
         process = _start(home, port)
         url = f"http://127.0.0.1:{port}/api"
-        os.environ["PREFECT_API_URL"] = url
-        os.environ["PREFECT_LOGGING_TO_API_ENABLED"] = "false"  # nobody can read them there
+        # Nobody can read logs there.
+        values = {"PREFECT_API_URL": url, "PREFECT_LOGGING_TO_API_ENABLED": "false"}
         try:
             _wait_until_ready(process, url, Path(home) / "server.log")
             _private = True
-            yield url
+            with _prefect_settings(values):
+                yield url
         finally:
             _private = False
-            del os.environ["PREFECT_API_URL"]
             process.terminate()
             process.communicate()
+
+
+@contextmanager
+def _prefect_settings(values: Mapping[str, str]) -> Iterator[None]:
+    """Give Prefect settings: here, where it read its own as it was imported, and in processes started from here."""
+    from prefect import settings
+
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        with settings.temporary_settings(
+            {getattr(settings, name): value for name, value in values.items()}
+        ):
+            yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _send_what_is_left() -> None:
+    """Let Prefect send what it has queued, while its server is there: what it cannot send it complains of, in lines of its own."""
+    from prefect.events.worker import EventsWorker
+
+    # Of all of Prefect's services. In a thread of its own, for where a loop runs Prefect answers with a coroutine.
+    drain = Thread(target=EventsWorker.drain_all, args=(_DRAINS_WITHIN,), daemon=True)
+    drain.start()
+    drain.join()
 
 
 def _require_answer(url: str) -> None:
@@ -106,7 +144,7 @@ def _require_answer(url: str) -> None:
 
 @contextmanager
 def watched(url: str, lost: Callable[[RunFailed], None]) -> Iterator[None]:
-    """Call ``lost``, on another thread, once the API has not answered for ``GONE_AFTER`` seconds.
+    """Call ``lost``, on another thread, once the API has not answered for ``LOST_AFTER`` seconds.
 
     Prefect waits out a shorter absence by itself. After a longer one its clients give up one by one, each with a page
     of its own, and the run would go on for minutes without getting anywhere.
@@ -127,10 +165,10 @@ def _watch(url: str, lost: Callable[[RunFailed], None], ended: Event) -> None:
             httpx.get(f"{url.rstrip('/')}/health", timeout=_ANSWERS_WITHIN)
             answered = time.monotonic()
         except httpx.HTTPError:
-            if time.monotonic() - answered > GONE_AFTER and not ended.is_set():
+            if time.monotonic() - answered > LOST_AFTER and not ended.is_set():
                 lost(
                     RunFailed(
-                        f"The Prefect API at {url} has not answered for {GONE_AFTER:.0f} seconds: {KEPT}"
+                        f"The Prefect API at {url} has not answered for {LOST_AFTER:.0f} seconds: {RESUME_HINT}"
                     )
                 )
                 return
@@ -147,8 +185,8 @@ def _start(home: str, port: int) -> subprocess.Popen[str]:
     environment = os.environ | {
         "PREFECT_HOME": home,
         # Both names of one setting: the user's own database must not be the one.
-        "PREFECT_API_DATABASE_CONNECTION_URL": IN_MEMORY,
-        "PREFECT_SERVER_DATABASE_CONNECTION_URL": IN_MEMORY,
+        "PREFECT_API_DATABASE_CONNECTION_URL": _IN_MEMORY,
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": _IN_MEMORY,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
     }

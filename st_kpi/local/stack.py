@@ -6,19 +6,19 @@ server is started, and with ``PREFECT_SERVER_DATABASE_CONNECTION_URL`` no Postgr
 
 import logging
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
 
 import httpx
+import psutil
 
 from st_kpi.errors import ConfigurationError, RunFailed, StKpiError
 from st_kpi.local.postgres import DATABASE, postgres, state_folder
@@ -31,6 +31,13 @@ _log = logging.getLogger(__name__)
 _HOME = Path(__file__).parents[2]
 _SERVER_STARTS_WITHIN = 180.0
 _ENDS_WITHIN = 20.0
+#: What a server that lasts is set to, wherever it runs; ``deploy/compose.yaml`` says the same.
+SERVER_SETTINGS = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+    # Else a server that was down for minutes forgets the runs that it watched, and they would be running for ever.
+    "PREFECT_SERVER_EVENTS_EXPIRED_BUCKET_BUFFER": "P30D",
+}
 #: Ctrl-C, a service manager, a terminal that is closed.
 _STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -42,7 +49,7 @@ def main() -> None:
     for number in _STOPS:
         signal.signal(number, _stop)
     try:
-        _up()
+        _run()
     except StKpiError as error:
         print(f"scripts/up: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
@@ -51,11 +58,7 @@ def main() -> None:
         sys.exit(130)
 
 
-def _up() -> None:
-    if shutil.which("ps") is None:
-        raise ConfigurationError(
-            "ps is not installed, without which runs cannot be ended in order: apt-get install procps."
-        )
+def _run() -> None:
     settings = load_settings()
     settings.require_credentials()
     settings.zone  # noqa: B018  fails here rather than in the first run
@@ -80,16 +83,16 @@ def api() -> Iterator[str]:
         yield url
         return
     port = int(os.environ.get("PREFECT_SERVER_API_PORT", "4200"))
-    if given := os.environ.get(DATABASE):
-        if given.startswith("sqlite"):
+    if database := os.environ.get(DATABASE):
+        if database.startswith("sqlite"):
             raise ConfigurationError(
                 f"{DATABASE} is a sqlite file, which locks as soon as two runs are at work: name a Postgres"
                 " database (postgresql+asyncpg://...), or leave it out."
             )
-        with server(given, port) as url:
+        with server(database, port) as url:
             yield url
         return
-    with postgres(state_folder()) as database, server(database, port) as url:
+    with postgres(state_folder()) as address, server(address, port) as url:
         yield url
 
 
@@ -115,8 +118,8 @@ def worker(name: str = "st-kpi up") -> Iterator[subprocess.Popen[str]]:
     It has a folder for temporary files of its own: Prefect's is the same for all users, and belongs to the first of them.
     """
     command = ["worker", "start", "--pool", "local", "--type", "process", "--name", name]
-    with tempfile.TemporaryDirectory(prefix="st-kpi-worker-", ignore_cleanup_errors=True) as own:
-        environment = os.environ | {"TMPDIR": own}
+    with tempfile.TemporaryDirectory(prefix="st-kpi-worker-", ignore_cleanup_errors=True) as folder:
+        environment = os.environ | {"TMPDIR": folder}
         process = start_process(
             "prefect", command, stdout=sys.stderr.buffer, environment=environment
         )
@@ -134,9 +137,10 @@ def _end_runs(worker: int) -> None:
     """Let the worker's runs end by themselves, which say so: ended with it they would be running for ever."""
     runs = _children(worker)
     for run in runs:
-        os.kill(run, signal.SIGTERM)
+        with suppress(psutil.NoSuchProcess):
+            run.terminate()
     deadline = time.monotonic() + _ENDS_WITHIN
-    while set(runs) & set(_children(worker)) and time.monotonic() < deadline:
+    while any(map(_is_at_work, runs)) and time.monotonic() < deadline:
         time.sleep(0.1)
 
 
@@ -147,15 +151,15 @@ def _end_what_never_began(api: str) -> None:
     """
     if urlsplit(api).hostname not in ("127.0.0.1", "localhost"):
         return
-    wanted = {"flow_runs": {"state": {"type": {"any_": ["PENDING"]}}}}
+    pending = {"flow_runs": {"state": {"type": {"any_": ["PENDING"]}}}}
     message = (
         "Its worker was stopped before the run began: nothing was read or changed. Start it again."
     )
     state = {"state": {"type": "CRASHED", "name": "Crashed", "message": message}}
     try:
         with httpx.Client(trust_env=False, timeout=30) as client:
-            taken = client.post(f"{api}/flow_runs/filter", json=wanted).raise_for_status().json()
-            for run in taken:
+            answer = client.post(f"{api}/flow_runs/filter", json=pending).raise_for_status()
+            for run in answer.json():
                 client.post(f"{api}/flow_runs/{run['id']}/set_state", json=state).raise_for_status()
     except httpx.HTTPError as error:
         _log.info(
@@ -163,13 +167,20 @@ def _end_what_never_began(api: str) -> None:
         )
 
 
-def _children(parent: int) -> list[int]:
-    """The processes that this one has started and that have not ended."""
-    listed = subprocess.run(
-        ["ps", "-A", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=True
-    )
-    rows = [line.split() for line in listed.stdout.splitlines()]
-    return [int(pid) for pid, ppid, stat in rows if ppid == str(parent) and stat[0] != "Z"]
+def _children(parent: int) -> list[psutil.Process]:
+    """The processes that this one has started; none where it has ended."""
+    try:
+        return psutil.Process(parent).children()
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _is_at_work(process: psutil.Process) -> bool:
+    """Whether it has not ended; one that nobody has asked for its exit code yet has."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 @contextmanager
@@ -182,16 +193,16 @@ def server(database: str, port: int) -> Iterator[str]:
             " set PREFECT_SERVER_API_PORT to a free port."
         )
     _log.info("Starting a Prefect server...")
-    environment = os.environ | {
-        # Both names of one setting.
-        DATABASE: database,
-        "PREFECT_API_DATABASE_CONNECTION_URL": database,
-        "PREFECT_SERVER_UI_API_URL": url,
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
-        # Else a server that was down for minutes forgets the runs that it watched, and they would be running for ever.
-        "PREFECT_SERVER_EVENTS_EXPIRED_BUCKET_BUFFER": "P30D",
-    }
+    environment = (
+        os.environ
+        | SERVER_SETTINGS
+        | {
+            # Both names of one setting.
+            DATABASE: database,
+            "PREFECT_API_DATABASE_CONNECTION_URL": database,
+            "PREFECT_SERVER_UI_API_URL": url,
+        }
+    )
     command = ["server", "start", "--host", "127.0.0.1", "--port", str(port)]
     process = start_process("prefect", command, stdout=sys.stderr.buffer, environment=environment)
     with _ended(process):
@@ -225,8 +236,8 @@ def _ended(process: subprocess.Popen[str]) -> Iterator[None]:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    for known in _STOPS:  # once is enough: ending takes a moment
-        signal.signal(known, signal.SIG_IGN)
+    for stop in _STOPS:  # once is enough: ending takes a moment
+        signal.signal(stop, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

@@ -49,40 +49,42 @@ _ROLLUPS = (_EACH, _TOGETHER)
 
 
 def beside(
-    warehouse: Warehouse, found: Published, project: Project, settings: BuildSettings
+    warehouse: Warehouse, published: Published, project: Project, settings: BuildSettings
 ) -> Published:
-    """``found`` with the alternatives of its KPIs, each after its KPI and named ``kpi/alternative``.
+    """``published`` with the alternatives of its KPIs, each after its KPI and named ``kpi/alternative``.
 
     Raises ``SqlError`` for SQL the lint refuses.
     """
     refuse(project.findings)
     kpis: list[Kpi] = []
-    cells = dict(found.cells)
-    for kpi in found.kpis:
+    cells = dict(published.cells)
+    for kpi in published.kpis:
         kpis.append(kpi)
         card = project.cards.get(kpi.name)
         for alternative in card.alternatives if card else ():
             named = replace(kpi, name=f"{kpi.name}/{alternative.name}", title=alternative.title)
             kpis.append(named)
-            for cell in _cells(warehouse, found, named, alternative, project, settings):
+            for cell in _cells(warehouse, published, named, alternative, project, settings):
                 cells[cell.kpi, cell.week_start, cell.rollup] = cell
-    return replace(found, kpis=tuple(kpis), cells=cells)
+    return replace(published, kpis=tuple(kpis), cells=cells)
 
 
 def _cells(
     warehouse: Warehouse,
-    found: Published,
+    published: Published,
     kpi: Kpi,
     alternative: Alternative,
     project: Project,
     settings: BuildSettings,
 ) -> list[Cell]:
     statement, read = _source(kpi.name.split("/")[0], alternative, project)
-    params = parameters(settings, found.as_of, found.input_watermark) | dict(alternative.settings)
+    params = parameters(settings, published.as_of, published.input_watermark) | dict(
+        alternative.settings
+    )
     params |= {
-        "tenant_id": found.tenant_id,
-        "first_day": min(found.weeks),
-        "last_day": max(found.weeks) + dt.timedelta(days=6),
+        "tenant_id": published.tenant_id,
+        "first_day": min(published.weeks),
+        "last_day": max(published.weeks) + dt.timedelta(days=6),
     }
     select = contributions_select(statement)
     if statement.adds is Adds.DISTINCT:

@@ -5,13 +5,16 @@ neighbours are compared by adding up what lies between them, and the causes are 
 source rows were as the build met them.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 from st_kpi.kpis import build_log
 from st_kpi.kpis.build_log import Build
-from st_kpi.kpis.history.attribution_sql import KPI_CHANGES
+from st_kpi.kpis.definitions.statements import history_statement
+from st_kpi.kpis.history.statements import KPI_CHANGES, complete
 from st_kpi.reporting import published
 from st_kpi.reporting.published import Kpi
 from st_kpi.warehouse.base import Warehouse
@@ -74,33 +77,36 @@ def diff(
     rows = warehouse.query(
         _CHANGES, {"tenant_id": tenant, "after": first.number, "until": last.number}
     )
-    grouped: dict[tuple[str, date, str, str | None, str], list[CauseAmount]] = {}
+    cells: dict[_Cell, list[CauseAmount]] = {}
     for r in rows:
-        cell = (r["kpi"], r["week_start"], r["rollup_name"], r["role"], r["part"])
-        told = CauseAmount(r["cause"], r["amount"], int(r["source_rows"]))
-        grouped.setdefault(cell, []).append(told)
-    now = _values(warehouse, tenant, last)
+        cause = CauseAmount(r["cause"], r["amount"], int(r["source_rows"]))
+        cells.setdefault(_cell(r), []).append(cause)
+    values = _values(warehouse, tenant, last)
     changes = []
-    for cell, causes in grouped.items():
+    for cell, causes in cells.items():
         total = sum((c.amount for c in causes), Decimal(0))
         if cell[0] in kpis and total:
-            after = now.get(cell, Decimal(0))
-            kept = tuple(c for c in causes if c.amount)
-            changes.append(Change(kpis[cell[0]], *cell[1:], after - total, after, kept))
+            after = values.get(cell, Decimal(0))
+            effective = tuple(c for c in causes if c.amount)
+            changes.append(Change(kpis[cell[0]], *cell[1:], after - total, after, effective))
     order = list(kpis)
     changes.sort(key=lambda c: (order.index(c.kpi.name), c.week_start, c.rollup, c.part))
     return Diff(first, last, tuple(changes))
 
 
-def _values(
-    warehouse: Warehouse, tenant: int, build: Build
-) -> dict[tuple[str, date, str, str | None, str], Decimal]:
+#: KPI, week, rollup, role and part: what has one weekly value.
+_Cell = tuple[str, date, str, str | None, str]
+
+
+def _cell(row: Mapping[str, Any]) -> _Cell:
+    return row["kpi"], row["week_start"], row["rollup_name"], row["role"], row["part"]
+
+
+def _values(warehouse: Warehouse, tenant: int, build: Build) -> dict[_Cell, Decimal]:
     """Every weekly value as build ``build`` left it: today's less what changed after it."""
-    rows = warehouse.query(_VALUES, {"tenant_id": tenant, "until": build.number})
-    return {
-        (r["kpi"], r["week_start"], r["rollup_name"], r["role"], r["part"]): r["amount"]
-        for r in rows
-    }
+    select = complete(_VALUES, {"weekly_parts": history_statement("weekly_parts")})
+    rows = warehouse.query(select, {"tenant_id": tenant, "until": build.number})
+    return {_cell(r): r["amount"] for r in rows}
 
 
 _CHANGES = f"""
@@ -113,21 +119,15 @@ ORDER BY cause
 """
 
 _VALUES = f"""
-WITH parts AS (
-  SELECT cell.kpi, cell.week_start, cell.`rollup`, cell.role,
-    IF(kpi.kind = 'ratio', 'numerator', 'value') AS part, cell.numerator AS amount
-  FROM st_kpi.kpi_weekly AS cell JOIN st_ref.dim_kpis AS kpi ON kpi.kpi = cell.kpi
-  WHERE cell.tenant_id = @tenant_id
-  UNION ALL
-  SELECT kpi, week_start, `rollup`, role, 'denominator' AS part, denominator AS amount
-  FROM st_kpi.kpi_weekly
-  WHERE tenant_id = @tenant_id AND denominator IS NOT NULL
+SELECT kpi, week_start, `rollup` AS rollup_name, role, part, SUM(amount) AS amount
+FROM (
+  SELECT kpi, week_start, `rollup`, role, part, amount
+  FROM st_staging.weekly_parts
+  WHERE tenant_id = @tenant_id
   UNION ALL
   SELECT kpi, week_start, `rollup`, role, part, -amount AS amount
   FROM {KPI_CHANGES}
   WHERE tenant_id = @tenant_id AND build > @until
-)
-SELECT kpi, week_start, `rollup` AS rollup_name, role, part, SUM(amount) AS amount
-FROM parts
+) AS parts
 GROUP BY kpi, week_start, `rollup`, role, part
 """

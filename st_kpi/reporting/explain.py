@@ -1,10 +1,10 @@
 """The rows behind one published number: their sum is the number, to the cent.
 
-Rows are read from ``st_kpi.kpis.contributions`` as the last good build left them. Of a snapshot KPI they
+Rows are read from ``st_kpi.contributions`` as the last good build left them. Of a snapshot KPI they
 are those of the week's last measured day, or of the day asked for.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -72,12 +72,12 @@ def explain(
     published.require_build(warehouse)
     tenant = published.tenant_of(warehouse, tenant_id)
     as_of, watermark = published.freshness_of(warehouse, tenant)
-    (found,) = published.kpis_of(warehouse, kpi)
+    (described,) = published.kpis_of(warehouse, kpi)
     (chosen,) = published.rollups_of(warehouse, tenant, rollup)
     (start,) = published.weeks_of(warehouse, tenant, week, 1, as_of)
-    on = _day(warehouse, tenant, found, start, day)
+    on = _day(warehouse, tenant, described, start, day)
     rows: tuple[Row, ...] = ()
-    if found.kind != "snapshot" or on is not None:
+    if described.kind != "snapshot" or on is not None:
         params = {
             "tenant_id": tenant,
             "kpi": kpi,
@@ -86,20 +86,34 @@ def explain(
             "rollup_name": chosen,
         }
         rows = _rows(warehouse, params, chosen)
-    numerator = sum((r.amount for r in rows if r.part != "denominator"), Decimal(0))
-    denominator = None
-    if found.kind == "ratio":
-        denominator = sum((r.amount for r in rows if r.part == "denominator"), Decimal(0))
+    numerator, denominator = _sums(described, rows)
     value = published.ratio(numerator, denominator)
-    if found.kind == "snapshot" and on is None:
+    if described.kind == "snapshot" and on is None:
         value = None
     return Explained(
-        found, start, on, chosen, rows, numerator, denominator, value, as_of, watermark
+        kpi=described,
+        week_start=start,
+        day=on,
+        rollup=chosen,
+        rows=rows,
+        numerator=numerator,
+        denominator=denominator,
+        value=value,
+        as_of=as_of,
+        input_watermark=watermark,
     )
 
 
+def _sums(kpi: Kpi, rows: Sequence[Row]) -> tuple[Decimal, Decimal | None]:
+    """Numerator, and of a ratio denominator, of a number with these rows."""
+    numerator = sum((r.amount for r in rows if r.part != "denominator"), Decimal(0))
+    if kpi.kind != "ratio":
+        return numerator, None
+    return numerator, sum((r.amount for r in rows if r.part == "denominator"), Decimal(0))
+
+
 def _day(
-    warehouse: Warehouse, tenant: int, kpi: Kpi, start: date, wanted: date | None
+    warehouse: Warehouse, tenant: int, kpi: Kpi, start: date, chosen: date | None
 ) -> date | None:
     """The one day to explain; of a snapshot, by default the week's last measured one, if any."""
     days = [start + timedelta(days=n) for n in range(7)]
@@ -113,16 +127,16 @@ def _day(
         days = [row["day"] for row in measured]
         listed = ", ".join(str(day) for day in days) or "none"
         what = f"of the week of {start} the days {listed} were measured"
-    if wanted is None:
+    if chosen is None:
         return days[-1] if kpi.kind == "snapshot" and days else None
-    if wanted not in days:
-        raise ConfigurationError(f"There is no {kpi.title} of {wanted}: {what}.")
-    return wanted
+    if chosen not in days:
+        raise ConfigurationError(f"There is no {kpi.title} of {chosen}: {what}.")
+    return chosen
 
 
 def _rows(warehouse: Warehouse, params: Mapping[str, object], rollup: str) -> tuple[Row, ...]:
     chosen = f"<> '{UNASSIGNED}'" if rollup == ALL else "= @rollup_name"
-    found = warehouse.query(
+    rows = warehouse.query(
         "SELECT counted.on_date, counted.part, job.job_number, unit.name AS business_unit,"
         f" COALESCE(mapped.`rollup`, '{UNASSIGNED}') AS rollup_name, counted.amount, counted.reason,"
         " counted.source_entity, counted.source_id, counted.job_id"
@@ -154,5 +168,5 @@ def _rows(warehouse: Warehouse, params: Mapping[str, object], rollup: str) -> tu
             source_id=r["source_id"],
             job_id=r["job_id"],
         )
-        for r in found
+        for r in rows
     )

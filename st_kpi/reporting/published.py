@@ -105,11 +105,11 @@ def read(
         " GROUP BY kpi, week_start, `rollup`",
         params,
     )
-    found = [
+    of_rollups = [
         _cell(r["kpi"], r["week_start"], r["rollup_name"], r["numerator"], r["denominator"])
         for r in rows
     ]
-    cells = {(c.kpi, c.week_start, c.rollup): c for c in [*found, *totals(found)]}
+    cells = {(c.kpi, c.week_start, c.rollup): c for c in [*of_rollups, *totals(of_rollups)]}
     frozen = _frozen(warehouse, params) if as_reported else None
     return Published(kpis, chosen, rollups, cells, as_of, watermark, tenant, frozen)
 
@@ -191,23 +191,23 @@ def freshness_of(warehouse: Warehouse, tenant: int) -> tuple[date, datetime | No
     return row["as_of"], row["input_watermark"]
 
 
-def kpis_of(warehouse: Warehouse, wanted: str | None) -> tuple[Kpi, ...]:
-    """All KPIs in the order they are shown, or the one wanted; raises ``ConfigurationError`` naming them."""
+def kpis_of(warehouse: Warehouse, name: str | None) -> tuple[Kpi, ...]:
+    """All KPIs in the order they are shown, or the one of that ``name``; raises ``ConfigurationError`` naming them."""
     rows = warehouse.query(
         "SELECT kpi, title, kind, unit, version FROM st_ref.dim_kpis ORDER BY display_order"
     )
     kpis = [Kpi(r["kpi"], r["title"], r["kind"], r["unit"], int(r["version"])) for r in rows]
-    if wanted is None:
+    if name is None:
         return tuple(kpis)
-    chosen = tuple(k for k in kpis if k.name == wanted)
+    chosen = tuple(k for k in kpis if k.name == name)
     if not chosen:
         names = ", ".join(k.name for k in kpis)
-        raise ConfigurationError(f"There is no KPI {wanted!r}. The KPIs are: {names}.")
+        raise ConfigurationError(f"There is no KPI {name!r}. The KPIs are: {names}.")
     return chosen
 
 
 def rollups_of(
-    warehouse: Warehouse, tenant: int, wanted: str | None, *, as_reported: bool = False
+    warehouse: Warehouse, tenant: int, rollup: str | None, *, as_reported: bool = False
 ) -> tuple[str, ...]:
     """The rollups to show; with ``as_reported`` also those that a mapping has folded away since."""
     source = "SELECT `rollup` AS name FROM st_ref.dim_bu_rollup WHERE tenant_id = @tenant_id"
@@ -220,12 +220,12 @@ def rollups_of(
         f"SELECT DISTINCT name FROM ({source}) AS known ORDER BY name", {"tenant_id": tenant}
     )
     names = [str(row["name"]) for row in rows]
-    if wanted is None:
+    if rollup is None:
         return (*names, ALL)
-    match = [name for name in (*names, ALL, UNASSIGNED) if name.lower() == wanted.lower()]
+    match = [name for name in (*names, ALL, UNASSIGNED) if name.lower() == rollup.lower()]
     if not match:
         raise ConfigurationError(
-            f"There is no rollup {wanted!r}. The rollups are: {', '.join((*names, ALL))}."
+            f"There is no rollup {rollup!r}. The rollups are: {', '.join((*names, ALL))}."
         )
     return (match[0],)
 

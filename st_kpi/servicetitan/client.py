@@ -23,7 +23,7 @@ import httpx
 
 from st_kpi.errors import MalformedResponse
 from st_kpi.servicetitan.auth import ClientCredentials, Credentials
-from st_kpi.servicetitan.failure import brief, explain
+from st_kpi.servicetitan.failure import brief, to_source_error
 from st_kpi.servicetitan.pages import Envelope, Page, parse
 from st_kpi.servicetitan.query import (
     Created,
@@ -270,7 +270,7 @@ class ServiceTitan:
                 failure = error
             wait = self._retry.delay(attempt, failure, self._rng)
             if wait is None:
-                raise explain(failure, entity, address, attempt)
+                raise to_source_error(failure, entity, address, attempt)
             _log.warning(
                 "%s: attempt %d failed with %s; again in %.1f s",
                 entity.name,

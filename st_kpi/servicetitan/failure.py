@@ -13,7 +13,7 @@ from st_kpi.servicetitan.registry import Entity
 from st_kpi.servicetitan.retry import Failure
 
 
-def explain(failure: Failure, entity: Entity, url: str, attempts: int) -> SourceError:
+def to_source_error(failure: Failure, entity: Entity, url: str, attempts: int) -> SourceError:
     """The error to raise for what the last of ``attempts`` attempts ended with."""
     tried = f" after {attempts} attempts" if attempts > 1 else ""
     if isinstance(failure, SourceError):
@@ -34,31 +34,31 @@ def brief(failure: Failure) -> str:
     if isinstance(failure, httpx.Response):
         trace_id = problem(failure.content).trace_id
         return f"status {failure.status_code}" + (f", traceId {trace_id}" if trace_id else "")
-    told = f" ({failure})" if isinstance(failure, httpx.NetworkError) and str(failure) else ""
-    return type(failure).__name__ + told
+    detail = f" ({failure})" if isinstance(failure, httpx.NetworkError) and str(failure) else ""
+    return type(failure).__name__ + detail
 
 
 def _of_token_endpoint(failure: httpx.HTTPStatusError, tried: str) -> SourceError:
     status = failure.response.status_code
     kind = RateLimited if status == 429 else SourceError
-    said = problem(failure.response.content)
+    body = problem(failure.response.content)
     return kind(
-        f"No token could be had{tried}" + _said(said),
+        f"No token could be had{tried}" + _title(body),
         url=str(failure.request.url),
         status=status,
-        trace_id=said.trace_id,
+        trace_id=body.trace_id,
     )
 
 
 def _of_status(response: httpx.Response, entity: Entity, url: str, tried: str) -> SourceError:
-    status, said = response.status_code, problem(response.content)
+    status, body = response.status_code, problem(response.content)
     kind, message = _meaning(status, entity, url, tried)
     return kind(
-        message + _said(said),
+        message + _title(body),
         entity=entity.name,
         url=url,
         status=status,
-        trace_id=said.trace_id,
+        trace_id=body.trace_id,
     )
 
 
@@ -81,8 +81,8 @@ def _meaning(status: int, entity: Entity, url: str, tried: str) -> tuple[type[So
     return SourceError, f"ServiceTitan answered with an error{tried}"
 
 
-def _said(said: Problem) -> str:
+def _title(body: Problem) -> str:
     """Title and names of wrong parameters; never values, which may be anyone's."""
-    wrong = f" [{', '.join(sorted(said.errors))}]" if said.errors else ""
-    title = f": {said.title[:200].rstrip('.')}" if said.title else ""
+    wrong = f" [{', '.join(sorted(body.errors))}]" if body.errors else ""
+    title = f": {body.title[:200].rstrip('.')}" if body.title else ""
     return title + wrong

@@ -1,10 +1,32 @@
 """The raw tables an entity becomes, derived from its model."""
 
 import hashlib
+from dataclasses import dataclass
 
 from st_kpi.columns import Column, ColumnType, RawTable
 from st_kpi.servicetitan.registry import REGISTRY, Entity
 from st_kpi.servicetitan.schema import COMMON, columns, lines
+
+
+@dataclass(frozen=True)
+class EntityTables:
+    """The raw tables of an entity: of its records, and of the lines nested in them where it has such.
+
+    ``fingerprint`` changes when the same record would become other columns or values than before.
+    """
+
+    records: RawTable
+    lines: RawTable | None
+    fingerprint: str
+
+
+def entity_tables(
+    entity: Entity, personal: frozenset[str] = frozenset(), test_customer_pattern: str = ""
+) -> EntityTables:
+    """Derive an entity's tables; ``personal`` names the entities whose personal fields are loaded."""
+    records, nested = record_table(entity, personal), line_table(entity, personal)
+    columns = [*records.columns, *(nested.columns if nested else ())]
+    return EntityTables(records, nested, _schema_fingerprint(columns, test_customer_pattern))
 
 
 def record_table(entity: Entity, personal: frozenset[str] = frozenset()) -> RawTable:
@@ -27,23 +49,20 @@ def line_table(entity: Entity, personal: frozenset[str] = frozenset()) -> RawTab
     return RawTable(entity.lines, _with_common(head, own), entity.parent_key, description)
 
 
-def fingerprint(entity: Entity, personal: frozenset[str], test_customer_pattern: str) -> str:
-    """Changes when the same record would be typed into other columns or values than before."""
-    tables = [record_table(entity, personal), line_table(entity, personal)]
-    columns = [(c.name, c.type, c.path, c.derived) for t in tables if t for c in t.columns]
-    pattern = test_customer_pattern if any(derived for *_, derived in columns) else ""
-    return hashlib.md5(repr((columns, pattern)).encode(), usedforsecurity=False).hexdigest()
-
-
 def raw_tables(personal: frozenset[str] = frozenset()) -> list[RawTable]:
     """Every raw table there is."""
-    tables = []
-    for entity in REGISTRY.values():
-        tables.append(record_table(entity, personal))
-        nested = line_table(entity, personal)
-        if nested is not None:
-            tables.append(nested)
-    return tables
+    tables = [
+        (record_table(entity, personal), line_table(entity, personal))
+        for entity in REGISTRY.values()
+    ]
+    return [table for pair in tables for table in pair if table is not None]
+
+
+def _schema_fingerprint(columns: list[Column], test_customer_pattern: str) -> str:
+    """A short text for the columns and, where a flag is computed from it, the pattern of test customers."""
+    parts = [(c.name, c.type, c.path, c.derived) for c in columns]
+    pattern = test_customer_pattern if any(c.derived for c in columns) else ""
+    return hashlib.md5(repr((parts, pattern)).encode(), usedforsecurity=False).hexdigest()
 
 
 def _with_common(head: tuple[Column, ...], own: tuple[Column, ...]) -> tuple[Column, ...]:

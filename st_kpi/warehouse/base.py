@@ -2,17 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from st_kpi.columns import ColumnType, RawTable
+from st_kpi.columns import Columns, RawTable
 from st_kpi.windows import Window
 
 Params = Mapping[str, object]
-#: A table's columns in their order, each with its type.
-Columns = Sequence[tuple[str, ColumnType]]
 
 
 @dataclass(frozen=True)
@@ -42,23 +40,6 @@ class Reading:
 
     read_at: datetime
     run_id: str
-
-
-@dataclass(frozen=True)
-class BigQueryOptions:
-    """How BigQuery is reached and what it may cost; DuckDB has no use for any of it.
-
-    ``url`` is another REST address than Google's, an emulator's if it begins with ``http://127.0.0.1``. A file that is
-    loaded has at most about ``load_megabytes``; a statement that would read more than ``maximum_bytes_billed`` is
-    refused; a request that fails for a passing reason is repeated for ``retry_seconds``. ``credentials`` are those of
-    google-auth, without which the application's own are used.
-    """
-
-    url: str | None = None
-    load_megabytes: int = 32
-    maximum_bytes_billed: int = 200 * 1000**3
-    retry_seconds: float = 300
-    credentials: Any = field(default=None, repr=False)
 
 
 class Warehouse(Protocol):
@@ -115,7 +96,7 @@ class Warehouse(Protocol):
     def describe(self, table: str, text: str, columns: Mapping[str, str]) -> None:
         """Write what a table and its columns mean where the engine keeps such things."""
 
-    def tables(self) -> dict[str, tuple[tuple[str, ColumnType], ...]]:
+    def tables(self) -> dict[str, Columns]:
         """Every table with its columns, by ``schema.name``, without the scratch tables of a build."""
 
     def export(self, table: str, columns: Columns, folder: Path) -> tuple[Path, ...]:
@@ -130,10 +111,10 @@ class Warehouse(Protocol):
     def estimate(self, select: str, params: Params | None = None) -> int | None:
         """How many bytes a SELECT will be billed for, without running it; None where reading costs nothing."""
 
-    def engine(self) -> str:
+    def sql_version(self) -> str:
         """A text that changes when this engine may read the same SQL in another way than before."""
 
-    def fingerprint(self, table: str) -> str:
+    def version(self, table: str) -> str:
         """A short text that differs when any row of ``table`` does, whatever the order of the rows."""
 
     def spool(self) -> AbstractContextManager[Path]:

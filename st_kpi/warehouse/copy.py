@@ -33,8 +33,9 @@ def copy(
 ) -> list[Copied]:
     """Copy every table, and count the rows of each on both sides.
 
-    Of the raw tables, those in ``layout`` are laid out as the target does it. ``done`` is told of each table. Raises ``ConfigurationError`` for a source without loaded rows or a target that has
-    some, ``WarehouseError`` naming the table whose rows are not all there afterwards.
+    Of the raw tables, those in ``layout`` are laid out as the target does it. ``done`` is called after each table.
+    Raises ``ConfigurationError`` for a source without loaded rows or a target that has some, ``WarehouseError`` naming
+    the table whose rows are not all there afterwards.
     """
     if not _loaded(source):
         raise ConfigurationError("There is nothing to copy: the source holds no loaded rows.")

@@ -89,7 +89,7 @@ OPERATIONS: dict[str, tuple[tuple[str, T], ...]] = {
     ),
 }
 
-#: One row of ``st_kpi.kpis.contributions``, as the logs keep it.
+#: One row of ``st_kpi.contributions``, as the logs keep it.
 _CONTRIBUTION = (
     ("tenant_id", T.INT64),
     ("kpi", T.STRING),
@@ -101,6 +101,7 @@ _CONTRIBUTION = (
     ("job_id", T.INT64),
     ("amount", T.NUMERIC),
     ("reason", T.STRING),
+    ("component", T.STRING),
 )
 _CELL = (
     ("tenant_id", T.INT64),

@@ -74,7 +74,7 @@ def loaded(first_load: FirstLoad, tmp_path: Path) -> Loaded:
             async with open_session(settings) as session:
                 _unload(session.warehouse, set(REGISTRY) - set(entities or REGISTRY))
                 # As the backfill left them; meanwhile they may be those of another test's company.
-                await save_watermarks(entities or list(REGISTRY))
+                await save_watermarks([REGISTRY[name] for name in entities or REGISTRY])
                 yield tenant, session
 
     return opened

@@ -13,11 +13,10 @@ from flows.refresh_kpis import refresh_kpis
 from flows.repair_gap import repair_gap
 from st_kpi.cli.demo import compare
 from st_kpi.errors import NothingLoaded, RunFailed
-from st_kpi.ingest import manifest
-from st_kpi.ingest.changes import earlier
-from st_kpi.ingest.manifest import Kind, Watermark
+from st_kpi.ingest.manifest import ReadMode
 from st_kpi.ingest.plan import gap_in_history, source_time
 from st_kpi.ingest.session import Session, open_session
+from st_kpi.ingest.watermarks import Watermark, earlier
 from st_kpi.sandbox import generate_company
 from st_kpi.servicetitan.registry import REGISTRY
 from tasks.watermarks import EntityWatermark, block_name
@@ -53,9 +52,9 @@ async def test_days_go_by_and_the_warehouse_follows(loaded: Loaded, tmp_path: Pa
             tenant.live(150, seed=day)
             run_id = await daily_sync()
             await source.assert_equal(session.warehouse, tenant.company, tmp_path)
-            rows = manifest.completeness(session, run_id, REGISTRY)
-            assert sum(row["changed"] for row in rows) > 100
-            assert sum(row["missed"] for row in rows) == 0
+            rows = session.manifest.completeness(run_id, REGISTRY.values())
+            assert sum(row.changed for row in rows) > 100
+            assert sum(row.missed for row in rows) == 0
         await refresh_kpis(tenant.company.last_day)
         assert "equal to the cent" in compare(session.warehouse, tenant.books())  # type: ignore[arg-type]
 
@@ -67,8 +66,8 @@ async def test_days_go_by_and_the_warehouse_follows(loaded: Loaded, tmp_path: Pa
         assert gone["n"] > 0  # a campaign or material that the list no longer has
 
         run_id = await daily_sync()
-        rows = manifest.completeness(session, run_id, REGISTRY)
-        assert [row for row in rows if row["changed"] or row["vanished"]] == []
+        rows = session.manifest.completeness(run_id, REGISTRY.values())
+        assert [row for row in rows if row.changed or row.vanished] == []
 
 
 @server
@@ -105,8 +104,8 @@ async def test_a_feed_that_hides_rows_is_found_out_by_the_sweep(
         await daily_sync(["invoices"])
         tenant.live(2, seed=2)  # a day later, what the feed had left out is old
         run_id = await daily_sync(["invoices"], sweep=True)
-        (row,) = manifest.completeness(session, run_id, ["invoices"])
-        assert row["missed"] > 0
+        (row,) = session.manifest.completeness(run_id, [REGISTRY["invoices"]])
+        assert row.missed > 0
         run_id = await daily_sync()
         await source.assert_equal(session.warehouse, tenant.company, tmp_path, MOVING)
 
@@ -149,7 +148,7 @@ async def test_a_rough_source_loses_nothing(
 @server
 async def test_watermarks_go_on_from_the_token_and_are_kept_in_a_block(loaded: Loaded) -> None:
     async with loaded(entities=["invoices", "payrolls"]) as (tenant, session):
-        first = manifest.watermarks(session)["invoices"]
+        first = session.watermarks.read()["invoices"]
         assert first.token
         tenant.live(100)
         asked: list[str] = []
@@ -162,7 +161,7 @@ async def test_watermarks_go_on_from_the_token_and_are_kept_in_a_block(loaded: L
         ]
         assert "created" not in modified
         assert "sort=%2BId" in modified
-        mark = manifest.watermarks(session)["invoices"]
+        mark = session.watermarks.read()["invoices"]
         block = await EntityWatermark.aload(block_name(session.tenant_id, "invoices"))
         assert (block.token, block.modified_on, block.known_until, block.run_id) == (
             mark.token,
@@ -228,7 +227,7 @@ async def test_a_token_that_is_no_longer_taken_is_replaced_by_a_day(loaded: Load
         session.warehouse.execute("UPDATE st_ops.watermarks SET token = 'x' WHERE TRUE")
         tenant.live(100)
         await daily_sync()
-        assert manifest.watermarks(session)["invoices"].token != "x"
+        assert session.watermarks.read()["invoices"].token != "x"
         newest = max(row.modified or 0 for row in tenant.company.invoices)
         assert newest
         (row,) = session.warehouse.query("SELECT COUNT(*) AS n FROM st_raw.invoices")
@@ -398,7 +397,7 @@ async def test_pay_is_replaced_by_the_days_that_the_feed_names(loaded: Loaded) -
         await daily_sync()
         await _pay_equals(session, tenant)
         kinds = session.warehouse.query("SELECT DISTINCT kind FROM st_ops.chunks ORDER BY kind")
-        assert [row["kind"] for row in kinds] == [Kind.AGAIN, Kind.CREATED, Kind.FEED]
+        assert [row["kind"] for row in kinds] == [ReadMode.AGAIN, ReadMode.CREATED, ReadMode.FEED]
 
 
 async def _pay_equals(session: Session, tenant: Tenant) -> None:
@@ -419,5 +418,5 @@ async def test_a_row_that_is_gone_from_the_warehouse_is_a_gap(loaded: Loaded) ->
         day = gone["created_on"].astimezone(session.settings.zone).date()
         gap = await gap_in_history(session, invoices, now)
         assert gap is not None
-        assert (gap.entity, gap.first, gap.last) == ("invoices", day, day)
+        assert (gap.entity.name, gap.first, gap.last) == ("invoices", day, day)
         assert gap.promised == gap.stored + 1

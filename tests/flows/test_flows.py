@@ -18,9 +18,8 @@ from flows.backfill import backfill
 from flows.refresh_kpis import refresh_kpis
 from st_kpi.cli.demo import compare
 from st_kpi.errors import ConfigurationError, NothingLoaded, RunFailed
-from st_kpi.ingest import manifest
-from st_kpi.ingest.manifest import Kind
-from st_kpi.ingest.session import Session, open_session
+from st_kpi.ingest.manifest import ReadMode
+from st_kpi.ingest.session import Session, open_for_build, open_session
 from st_kpi.reporting import published
 from st_kpi.sandbox import Company, generate_company
 from st_kpi.servicetitan.registry import REGISTRY
@@ -51,8 +50,8 @@ async def test_from_nothing_to_numbers_that_equal_the_books(
         assert _cells_that_are_not_the_sum_of_their_rows(session) == 0
 
         again = await backfill()
-        rows = manifest.completeness(session, again, REGISTRY)
-        assert [row["entity"] for row in rows if row["changed"]] == []
+        rows = session.manifest.completeness(again, REGISTRY.values())
+        assert [row.entity for row in rows if row.changed] == []
         runs = session.warehouse.query("SELECT flow, status FROM st_ops.runs ORDER BY started_at")
         assert runs == [{"flow": "backfill", "status": "completed"}] * 2
 
@@ -153,16 +152,17 @@ async def test_a_chunk_that_moves_is_read_again(tmp_path: Path) -> None:
         settings = tenant_settings(tenant.url, warehouse=f"duckdb:///{tmp_path}/a.duckdb")
         async with open_session(settings) as session:
             run_id = await backfill(["returns"])
-            (row,) = manifest.completeness(session, run_id, ["returns"], [Kind.CREATED])
+            (row,) = session.manifest.completeness(
+                run_id, [REGISTRY["returns"]], [ReadMode.CREATED]
+            )
     assert pages == 2
-    assert row["fetched"] == row["stored"] == len(company.returns)
+    assert row.fetched == row.stored == len(company.returns)
 
 
 async def test_building_before_loading_says_what_to_do(tenant: Tenant, tmp_path: Path) -> None:
     settings = tenant_settings(tenant.url, warehouse=f"duckdb:///{tmp_path}/a.duckdb")
-    with pytest.raises(NothingLoaded, match="st-kpi backfill"):
-        async with open_session(settings, reads_source=False):
-            pass
+    with pytest.raises(NothingLoaded, match="st-kpi backfill"), open_for_build(settings):
+        pass
     assert not (tmp_path / "a.duckdb").exists()
     async with open_session(settings) as session:
         await backfill(["job_types", "business_units"])

@@ -18,15 +18,14 @@ import pytest
 from flows.backfill import backfill
 from st_kpi.columns import Column, ColumnType
 from st_kpi.errors import ConfigurationError
-from st_kpi.ingest import manifest
-from st_kpi.ingest.normalize import Stamp, Typer
+from st_kpi.ingest.normalize import Normalizer, Stamp
 from st_kpi.ingest.session import Session, credentials, open_session
-from st_kpi.kpis.mappings import UNIT_COLUMNS, UNIT_TABLE, Known, read_units
+from st_kpi.kpis.mappings import UNIT_COLUMNS, UNIT_TABLE, SourceRecord, read_units
 from st_kpi.sandbox import Credentials, generate_company
 from st_kpi.servicetitan.client import ServiceTitan
 from st_kpi.servicetitan.registry import REGISTRY
 from st_kpi.servicetitan.schema import columns, lines
-from st_kpi.servicetitan.tables import raw_tables
+from st_kpi.servicetitan.tables import entity_tables, raw_tables
 from st_kpi.settings import load_settings
 from st_kpi.warehouse import open_warehouse
 from tests.conftest import tenant_settings
@@ -382,12 +381,14 @@ async def test_unknown_fields_may_have_any_name(session: Session) -> None:
     page = session.spool / "page.ndjson"
     page.write_text(json.dumps(record) + "\n" + json.dumps({"id": 3}) + "\n", encoding="utf-8")
     stamp = Stamp(77, "it's a 'run'", datetime(2025, 10, 21, 12, tzinfo=UTC))
-    typed = session.typer.type_page(entity, stamp, page, session.spool / "it's.parquet", 10_000)
+    typed = session.normalizer.normalize(
+        entity, session.tables["estimates"], stamp, page, session.spool / "it's.parquet", 10_000
+    )
     assert (typed.rows, typed.rejects) == (2, ())
     expected = {f"{prefix}{name}" for prefix in ("", "items[].", "status.") for name in ODD_FIELDS}
     assert typed.drift == expected
-    manifest.record_drift(session, "estimates", "run", typed.drift)
-    manifest.record_drift(session, "estimates", "run", typed.drift)
+    session.rejects.record_drift(entity, "run", typed.drift)
+    session.rejects.record_drift(entity, "run", typed.drift)
     rows = session.warehouse.query("SELECT field FROM st_ops.schema_drift")
     assert sorted(row["field"] for row in rows) == sorted(expected)
     with duckdb.connect() as connection:
@@ -438,10 +439,13 @@ def test_a_test_customer_pattern_may_have_quotes(
     page = tmp_path / "page.ndjson"
     records = [{"id": n, "name": name} for n, name in enumerate([*names, "Fern Sample"])]
     page.write_text("".join(json.dumps(record) + "\n" for record in records))
-    typer = Typer()
-    stamp = Stamp(77, "run", datetime(2025, 10, 21, tzinfo=UTC), "", settings.test_customer_pattern)
-    typed = typer.type_page(REGISTRY["customers"], stamp, page, tmp_path / "page.parquet", 10_000)
-    typer.close()
+    normalizer = Normalizer()
+    stamp = Stamp(77, "run", datetime(2025, 10, 21, tzinfo=UTC), settings.test_customer_pattern)
+    customers = REGISTRY["customers"]
+    typed = normalizer.normalize(
+        customers, entity_tables(customers), stamp, page, tmp_path / "page.parquet", 10_000
+    )
+    normalizer.close()
     with duckdb.connect() as connection:
         flags = connection.execute(
             "SELECT is_test FROM read_parquet(?) ORDER BY id", [str(typed.records)]
@@ -458,7 +462,7 @@ def test_mapping_names_may_have_quotes(tmp_path: Path) -> None:
             [["business_unit", "rollup", "role", "valid_from", "valid_to"],
              [name, rollup, "SALES", "", ""]]
         )  # fmt: skip
-    (row,) = read_units(file, [Known(77, 1, name)])
+    (row,) = read_units(file, [SourceRecord(77, 1, name)])
     with open_warehouse("duckdb:///:memory:") as warehouse:
         warehouse.ensure(raw_tables())
         values = [row.tenant_id, row.business_unit_id, row.rollup, row.role, None, None]

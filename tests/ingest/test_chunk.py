@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from st_kpi.errors import IncompleteChunk
-from st_kpi.ingest import manifest
 from st_kpi.ingest.chunk import fetch, fetch_modified, store
-from st_kpi.ingest.plan import plan, source_time, wanted_entities, wanted_window
+from st_kpi.ingest.manifest import ReadMode
+from st_kpi.ingest.plan import missing_chunks, source_time, wanted_entities, wanted_window
 from st_kpi.ingest.session import Session
 from st_kpi.sandbox import Company, create_app
 from st_kpi.servicetitan.registry import REGISTRY
@@ -46,14 +46,15 @@ async def load(session: Session, name: str, run_id: str = "run-1", **days: date)
         session.settings, days.get("start"), days.get("end"), await source_time(session)
     )
     changed = 0
-    for chunk in await plan(session, REGISTRY[name], wanted):
+    for chunk in await missing_chunks(session, REGISTRY[name], wanted):
         fetched = await fetch(session, REGISTRY[name], chunk.window, run_id)
         changed += store(session, fetched, run_id).changed
     return changed
 
 
 def complete(session: Session, name: str) -> list[Window]:
-    return manifest.complete_windows(session, name, session.typing(REGISTRY[name]))
+    fingerprint = session.tables[name].fingerprint
+    return session.manifest.complete_windows(REGISTRY[name], fingerprint, tolerated_rejects=0)
 
 
 def dump(session: Session, table: str) -> list[tuple[Any, ...]]:
@@ -67,8 +68,8 @@ async def test_every_entity_is_stored_as_the_tenant_has_it_and_again_changes_not
     for entity in wanted_entities(None):
         await load(session, entity.name)
     counts = {
-        row["entity"]: (row["fetched"], row["stored"], row["rejected"])
-        for row in manifest.completeness(session, "run-1", REGISTRY)
+        row.entity: (row.fetched, row.stored, row.rejected)
+        for row in session.manifest.completeness("run-1", REGISTRY.values())
     }
     assert counts.keys() == REGISTRY.keys()
     # Deleted rows of these three are not in the lists; only their feeds have them.
@@ -105,12 +106,12 @@ async def test_chunks_follow_the_counts(company: Company, tmp_path: Path) -> Non
     app = create_app(company, requests_per_second=10_000)
     async with tenant_session(httpx.ASGITransport(app), tmp_path, chunk_rows=1_000) as session:
         wanted = wanted_window(session.settings, None, None, await source_time(session))
-        chunks = await plan(session, REGISTRY["appointments"], wanted)
+        chunks = await missing_chunks(session, REGISTRY["appointments"], wanted)
         assert len(chunks) > 1
         assert all(chunk.rows <= 1_000 for chunk in chunks)
         assert sum(chunk.rows for chunk in chunks) == len(company.appointments)
         assert await load(session, "appointments") == len(company.appointments)
-        assert await plan(session, REGISTRY["appointments"], wanted) == []
+        assert await missing_chunks(session, REGISTRY["appointments"], wanted) == []
 
 
 async def test_what_is_complete_is_not_asked_for_again(session: Session) -> None:
@@ -118,7 +119,7 @@ async def test_what_is_complete_is_not_asked_for_again(session: Session) -> None
     wanted = wanted_window(session.settings, None, None, await source_time(session))
     labels = [
         chunk.window.label(session.settings.zone)
-        for chunk in await plan(session, REGISTRY["jobs"], wanted)
+        for chunk in await missing_chunks(session, REGISTRY["jobs"], wanted)
         if chunk.window
     ]
     assert labels[0] == "2020-01-01..2020-12-31"
@@ -209,7 +210,7 @@ async def test_the_watermark_stays_at_the_first_reading_of_the_history(session: 
             for entity, kind, server_time, newest in chunks
         ],
     )
-    since = {name: mark.since for name, mark in manifest.watermarks(session).items()}
+    since = {name: mark.since for name, mark in session.watermarks.read().items()}
     assert since == {
         "jobs": first,
         "payments": first - timedelta(days=30),
@@ -236,23 +237,12 @@ async def test_what_would_be_typed_otherwise_now_is_loaded_again(
 TEST_CUSTOMERS = "SELECT COUNT(*) AS n FROM st_raw.customers WHERE is_test"
 
 
-async def test_a_killed_run_is_said_to_have_failed(session: Session) -> None:
-    manifest.start_run(session, "backfill", "run-1")
-    manifest.start_run(session, "backfill", "run-2")
-    manifest.finish_run(session, "run-2", [])
-    rows = session.warehouse.query("SELECT run_id, status, detail FROM st_ops.runs ORDER BY run_id")
-    assert [tuple(row.values()) for row in rows] == [
-        ("run-1", "failed", "The run was killed."),
-        ("run-2", "completed", ""),
-    ]
-
-
 async def test_a_part_of_what_has_no_key_never_replaces_the_whole(session: Session) -> None:
     await load(session, "gross_pay_items")
     before = dump(session, "gross_pay_items")
     pay = REGISTRY["gross_pay_items"]
     fetched = await fetch_modified(
-        session, pay, datetime(2025, 9, 1, tzinfo=UTC), "run-2", manifest.Kind.SWEEP
+        session, pay, datetime(2025, 9, 1, tzinfo=UTC), "run-2", ReadMode.SWEEP
     )
     with pytest.raises(ValueError, match="would replace the whole"):
         store(session, fetched, "run-2")

@@ -9,26 +9,30 @@ from typing import Any
 import duckdb
 import pytest
 
-from st_kpi.ingest.normalize import Stamp, TypedPage, Typer
+from st_kpi.ingest.normalize import NormalizedPage, Normalizer, Stamp
 from st_kpi.servicetitan.registry import REGISTRY
+from st_kpi.servicetitan.tables import entity_tables
 
 LOADED_AT = datetime(2025, 10, 21, 12, tzinfo=UTC)
 
 
 def type_rows(
     tmp_path: Path, entity: str, rows: list[dict[str, Any] | str], personal: bool = False
-) -> TypedPage:
+) -> NormalizedPage:
     """Type records given as objects, or as JSON text where the text matters."""
     texts = [row if isinstance(row, str) else json.dumps(row) for row in rows]
     page = tmp_path / "page.ndjson"
     page.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
-    stamp = Stamp(77, "run-1", LOADED_AT, personal=frozenset({entity} if personal else ()))
-    typer = Typer()
+    tables = entity_tables(REGISTRY[entity], frozenset({entity} if personal else ()))
+    stamp = Stamp(77, "run-1", LOADED_AT)
+    normalizer = Normalizer()
     longest = max(len(text.encode()) for text in texts)
     try:
-        return typer.type_page(REGISTRY[entity], stamp, page, tmp_path / "page.parquet", longest)
+        return normalizer.normalize(
+            REGISTRY[entity], tables, stamp, page, tmp_path / "page.parquet", longest
+        )
     finally:
-        typer.close()
+        normalizer.close()
 
 
 def read(file: Path | None) -> list[dict[str, Any]]:
@@ -305,8 +309,8 @@ def test_the_days_of_what_changed_since(tmp_path: Path) -> None:
         {"id": 4, "createdOn": "2025-01-02T09:00:00Z", "modifiedOn": "2025-10-21T09:00:00Z"},
     ]
     page = type_rows(tmp_path, "gross_pay_items", list(rows))
-    typer = Typer()
+    normalizer = Normalizer()
     since = datetime(2025, 10, 20, 9, tzinfo=UTC)
-    found = typer.created_days([page.records], "America/Phoenix", since)
-    typer.close()
+    found = normalizer.created_days([page.records], "America/Phoenix", since)
+    normalizer.close()
     assert found == [date(2025, 1, 1), date(2025, 1, 2)]

@@ -18,18 +18,18 @@ HERE = Path(__file__).parent
 
 
 def _cases() -> list[Any]:
-    found = []
+    cases = []
     for file in sorted(HERE.glob("*/*.yaml")):
         if file.parent.name == "given":
             continue
         for case in yaml.safe_load(file.read_text(encoding="utf-8")):
-            found.append(
+            cases.append(
                 pytest.param(file.parent.name, case, id=f"{file.parent.name}: {case['case']}")
             )
-    return found
+    return cases
 
 
-def _given(name: str) -> dict[str, Any]:
+def _given_rows(name: str) -> dict[str, Any]:
     loaded: dict[str, Any] = yaml.safe_load(
         (HERE / "given" / f"{name}.yaml").read_text(encoding="utf-8")
     )
@@ -39,7 +39,7 @@ def _given(name: str) -> dict[str, Any]:
 @pytest.mark.parametrize(("kpi", "case"), _cases())
 def test_case(kpi: str, case: dict[str, Any], tenant: Any) -> None:
     for name in ("company", *case.get("given", [])):
-        tenant.add(_given(name))
+        tenant.add(_given_rows(name))
     tenant.add(case.get("rows", {}))
     tenant.edit(case.get("edit", {}))
     tenant.map(case.get("business_units"), case.get("job_types"))
@@ -71,17 +71,17 @@ def _compare(tenant: Any, expected: dict[str, Any], *, complete: bool) -> None:
             (week, rollup): v for rollup, weeks in rollups.items() for week, v in weeks.items()
         }
         actual = {key: _shown(row) for key, row in weekly.items()}
-        wanted = {key: _wanted(v) for key, v in cells.items() if v is not None}
+        required = {key: _required(v) for key, v in cells.items() if v is not None}
         if not complete:
             actual = {key: actual[key] for key in actual if key in cells}
-        assert actual == wanted, kpi
+        assert actual == required, kpi
 
 
 def _shown(row: dict[str, Any]) -> tuple[Decimal, Decimal | None, Decimal | None]:
     return row["numerator"], row["denominator"], row["value"]
 
 
-def _wanted(value: object) -> tuple[Decimal, Decimal | None, Decimal | None]:
+def _required(value: object) -> tuple[Decimal, Decimal | None, Decimal | None]:
     if isinstance(value, str) and "/" in value:
         numerator, denominator = (Decimal(part) for part in value.split("/"))
         quotient = (numerator / denominator).quantize(Decimal("1e-9")) if denominator else None

@@ -11,7 +11,8 @@ import yaml
 
 from st_kpi.errors import CheckFailed, ConfigurationError, MappingError, NothingLoaded, SqlError
 from st_kpi.kpis.build import build
-from st_kpi.kpis.definitions.lint import CONTRIBUTION_COLUMNS, inspect
+from st_kpi.kpis.definitions.columns import CONTRIBUTION_COLUMNS
+from st_kpi.kpis.definitions.lint import inspect
 from st_kpi.kpis.definitions.statements import Severity, default_root
 
 WEDNESDAY = dt.date(2025, 1, 8)

@@ -29,10 +29,10 @@ def again(kpi: str, part: str = "value") -> str:
 
 def many(table: str, **values: str) -> str:
     """Eleven hundred rows of a raw table, all with the same values."""
-    names, given = ", ".join(values), ", ".join(values.values())
+    names, listed = ", ".join(values), ", ".join(values.values())
     return (
         f"INSERT INTO st_raw.{table} (tenant_id, id, {names})"
-        f" SELECT 1, number, {given} FROM UNNEST(GENERATE_ARRAY(100000, 101099)) AS number"
+        f" SELECT 1, number, {listed} FROM UNNEST(GENERATE_ARRAY(100000, 101099)) AS number"
     )
 
 
@@ -193,13 +193,13 @@ def test_a_broken_claim_of_a_kpi_stops_the_build_and_is_kept(built: Any) -> None
     assert (
         built.query("SELECT * FROM st_kpi.kpi_weekly ORDER BY kpi, `rollup`, week_start") == before
     )
-    kept = {str(row["check"]): row for row in results_of(built.warehouse, "two")}
-    assert len(kept) == len(CHECKS)
-    assert (kept["leads/counted_once"]["severity"], kept["leads/counted_once"]["result"]) == (
+    results = {str(row["check"]): row for row in results_of(built.warehouse, "two")}
+    assert len(results) == len(CHECKS)
+    assert (results["leads/counted_once"]["severity"], results["leads/counted_once"]["result"]) == (
         "fail",
         "broken",
     )
-    assert next(iter(kept.values()))["result"] == "broken"
+    assert next(iter(results.values()))["result"] == "broken"
     assert {row["result"] for row in results_of(built.warehouse, "one")} <= {"holds", "broken"}
 
 
@@ -208,14 +208,14 @@ def test_a_broken_claim_of_a_kpi_stops_the_build_and_is_kept(built: Any) -> None
 
 def _raw_columns() -> set[str]:
     """Columns of raw tables that a statement reads for the numbers."""
-    found = set()
+    columns = set()
     for statement in (s for s in PROJECT.statements if s.table and s is not MISSING_WORDS):
         for scope in traverse_scope(typed(statement, PROJECT.tables)):
             for column in scope.columns:
                 source = scope.sources.get(column.table)
                 if isinstance(source, exp.Table) and source.db == "st_raw":
-                    found.add(f"{source.name}.{column.name}")
-    return found
+                    columns.add(f"{source.name}.{column.name}")
+    return columns
 
 
 def _listed(statement: Statement) -> set[str]:

@@ -6,10 +6,21 @@ from pathlib import Path
 import pytest
 
 from st_kpi.errors import MappingError
-from st_kpi.kpis.mappings import Known, TypeRow, UnitRow, read_mappings, read_types, read_units
+from st_kpi.kpis.mappings import (
+    SourceRecord,
+    TypeRow,
+    UnitRow,
+    read_mappings,
+    read_types,
+    read_units,
+)
 
-UNITS = [Known(1, 10, "East Sales"), Known(1, 11, "East Production "), Known(1, 12, "Z-DO NOT USE")]
-TYPES = [Known(1, 20, "ESTIMATE -RES-EXT-PRE 1960"), Known(1, 21, "Warranty")]
+UNITS = [
+    SourceRecord(1, 10, "East Sales"),
+    SourceRecord(1, 11, "East Production "),
+    SourceRecord(1, 12, "Z-DO NOT USE"),
+]
+TYPES = [SourceRecord(1, 20, "ESTIMATE -RES-EXT-PRE 1960"), SourceRecord(1, 21, "Warranty")]
 
 HEADER = "business_unit,rollup,role,valid_from,valid_to\n"
 
@@ -45,7 +56,7 @@ def test_one_unit_on_different_days(tmp_path: Path) -> None:
 
 
 def test_a_name_two_units_share_maps_both(tmp_path: Path) -> None:
-    shared = [Known(1, 10, "Old"), Known(1, 11, "OLD"), Known(2, 10, "Old")]
+    shared = [SourceRecord(1, 10, "Old"), SourceRecord(1, 11, "OLD"), SourceRecord(2, 10, "Old")]
     rows = read_units(units(tmp_path, HEADER + "Old,East,SALES,,\n"), shared)
     assert [(row.tenant_id, row.business_unit_id) for row in rows] == [(1, 10), (1, 11), (2, 10)]
 

@@ -16,23 +16,23 @@ from st_kpi.warehouse.duckdb import engine
 from tests.support import googlesql
 
 #: Per statement the types of its parameters, and the tables there were when it was first sent: scratch ones vary.
-Asked = dict[str, tuple[dict[str, str], dict[str, dict[str, str]]]]
+Sent = dict[str, tuple[dict[str, str], dict[str, dict[str, str]]]]
 
 
 @pytest.fixture
-def asked(built: Any, monkeypatch: pytest.MonkeyPatch) -> Asked:
+def sent(built: Any, monkeypatch: pytest.MonkeyPatch) -> Sent:
     """Every statement as it is sent."""
-    kept: Asked = {}
+    statements: Sent = {}
     used = engine._used
 
     def noted(sql: str, params: Mapping[str, object] | None) -> dict[str, object] | None:
-        if sql not in kept:
+        if sql not in statements:
             types = {p.name: _type(p) for p in query_parameters(sql, params)}
-            kept[sql] = (types, _tables(built.warehouse))
+            statements[sql] = (types, _tables(built.warehouse))
         return used(sql, params)
 
     monkeypatch.setattr(engine, "_used", noted)
-    return kept
+    return statements
 
 
 def _type(parameter: Parameter) -> str:
@@ -46,26 +46,26 @@ def _tables(warehouse: Any) -> dict[str, dict[str, str]]:
         "SELECT schema_name || '.' || table_name, column_name, data_type FROM duckdb_columns()"
         " WHERE database_name = current_database() AND schema_name LIKE 'st\\_%' ESCAPE '\\'"
     ).fetchall()
-    found: dict[str, dict[str, str]] = {}
+    refusals: dict[str, dict[str, str]] = {}
     for table, column, kind in rows:
-        found.setdefault(table, {})[column] = str(engine._KINDS[kind])
-    return found
+        refusals.setdefault(table, {})[column] = str(engine._KINDS[kind])
+    return refusals
 
 
-def test_every_statement_of_builds_is_googlesql(built: Any, asked: Asked) -> None:
+def test_every_statement_of_builds_is_googlesql(built: Any, sent: Sent) -> None:
     job = {"id": 801, "customer_id": 1, "business_unit_id": 3, "job_type_id": 11}
     built.add({"jobs": [{**job, "created_on": "2025-01-08 18:00"}]})
     built.build(dt.date(2025, 1, 14), run_id="two")
     built.edit({"jobs": [{"id": 800, "job_status": "Canceled"}]})
     built.build(dt.date(2025, 1, 21), run_id="three", include_tax=False)
     explain(built.warehouse, "leads", week=dt.date(2025, 1, 6), rollup="All", tenant_id=1)
-    assert len(asked) > 100
-    found = [googlesql.refused(sql, tables, types) for sql, (types, tables) in asked.items()]
-    assert [told for told in found if told] == []
+    assert len(sent) > 100
+    refusals = [googlesql.refused(sql, tables, types) for sql, (types, tables) in sent.items()]
+    assert [refusal for refusal in refusals if refusal] == []
 
 
 def test_what_the_analyzer_refuses_is_told() -> None:
     sql = "SELECT SUM(x) AS x FROM st_kpi.t HAVING SUM(x) > 0"
-    told = googlesql.refused(sql, {"st_kpi.t": {"x": "INT64"}}, {})
-    assert told is not None
-    assert "Aggregations of aggregations" in told
+    refusal = googlesql.refused(sql, {"st_kpi.t": {"x": "INT64"}}, {})
+    assert refusal is not None
+    assert "Aggregations of aggregations" in refusal

@@ -1,5 +1,8 @@
-"""A Prefect API that goes away in the middle of a run."""
+"""A private Prefect server, and a Prefect API that goes away in the middle of a run."""
 
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -35,7 +38,7 @@ def api() -> Iterator[HTTPServer]:
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(private_server, "_LOOKS_EVERY", 0.05)
-    monkeypatch.setattr(private_server, "GONE_AFTER", 0.5)
+    monkeypatch.setattr(private_server, "LOST_AFTER", 0.5)
 
 
 def test_an_api_that_is_gone_is_told_once_and_how_to_go_on(api: HTTPServer) -> None:
@@ -67,3 +70,44 @@ def test_what_prefect_raises_becomes_a_sentence(error: Exception) -> None:
         with told_in_a_sentence("http://127.0.0.1:1/api"):
             raise error
     assert type(error).__name__ in str(told.value)
+
+
+def private(code: str) -> subprocess.CompletedProcess[str]:
+    """Run code in a process of its own that has no Prefect API but a private one, ``url``."""
+    block = "from st_kpi.local.private_server import prefect_api\nwith prefect_api() as url:\n"
+    indented = "".join(f"    {line}\n" for line in code.splitlines())
+    return subprocess.run(
+        [sys.executable, "-c", block + indented],
+        env={k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")},
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+
+
+def test_a_flow_runs_on_the_private_server() -> None:
+    """Prefect has read its settings before the server had an address."""
+    done = private(
+        "import asyncio, os\nfrom prefect import flow\n"
+        "from prefect.client.orchestration import get_client\n"
+        "from st_kpi.local.private_server import configured_api, is_private\n"
+        "@flow\n"
+        "async def asks():\n"
+        "    async with get_client() as client:\n"
+        "        return str(client.api_url), len(await client.read_flow_runs())\n"
+        "address, runs = asyncio.run(asks())\n"
+        "print(address.rstrip('/') == url == configured_api() == os.environ['PREFECT_API_URL'])\n"
+        "print(runs, is_private())"
+    )
+    assert done.stdout == "True\n1 True\n", done.stderr
+    assert done.stderr == ""
+
+
+def test_what_a_failed_run_has_still_to_send_is_sent_before_the_server_ends() -> None:
+    done = private(
+        "import sys\nfrom prefect import flow\nfrom prefect.events import emit_event\n"
+        "for number in range(100):\n"
+        "    emit_event('made-up', {'prefect.resource.id': f'made-up.{number}'})\n"
+        "sys.exit('The last line.')"
+    )
+    assert done.stderr == "The last line.\n"

@@ -23,13 +23,15 @@ PROJECT = inspect()
 def shown(tenant: Any, kpi: str | None = None, weeks: int = 1) -> Published:
     """The last weeks as they are shown with alternatives, under the settings of the build."""
     settings = tenant.settings()
-    found = published.read(tenant.warehouse, kpi=kpi, weeks=weeks)
-    return beside(tenant.warehouse, found, PROJECT, settings)
+    numbers = published.read(tenant.warehouse, kpi=kpi, weeks=weeks)
+    return beside(tenant.warehouse, numbers, PROJECT, settings)
 
 
-def value(found: Published, name: str, rollup: str = ALL, week: dt.date = MONDAY) -> Decimal | None:
-    (kpi,) = [k for k in found.kpis if k.name == name]
-    return found.value(kpi, week, rollup)
+def value(
+    numbers: Published, name: str, rollup: str = ALL, week: dt.date = MONDAY
+) -> Decimal | None:
+    (kpi,) = [k for k in numbers.kpis if k.name == name]
+    return numbers.value(kpi, week, rollup)
 
 
 def test_leads_by_customers_are_counted_anew_in_each_period(worked_weeks: Any) -> None:
@@ -47,22 +49,22 @@ def test_leads_by_customers_are_counted_anew_in_each_period(worked_weeks: Any) -
         }
     )
     worked_weeks.build(WEDNESDAY)
-    found = shown(worked_weeks, "leads")
-    assert [k.name for k in found.kpis] == ["leads", "leads/by_customers"]
-    assert value(found, "leads", "East") == 5
-    assert value(found, "leads/by_customers", "East") == 4
-    assert value(found, "leads/by_customers", "West") == 1
-    assert value(found, "leads/by_customers") == 4  # C1 asked in both: rollups do not add up
+    numbers = shown(worked_weeks, "leads")
+    assert [k.name for k in numbers.kpis] == ["leads", "leads/by_customers"]
+    assert value(numbers, "leads", "East") == 5
+    assert value(numbers, "leads/by_customers", "East") == 4
+    assert value(numbers, "leads/by_customers", "West") == 1
+    assert value(numbers, "leads/by_customers") == 4  # C1 asked in both: rollups do not add up
 
 
 def test_produced_of_completed_jobs_only(worked_weeks: Any) -> None:
     worked_weeks.build(WEDNESDAY)
-    found = shown(worked_weeks, "produced")
-    assert value(found, "produced", "East") == 4900
-    assert value(found, "produced/completed_only", "East") == value(
-        found, "produced/completed_only"
+    numbers = shown(worked_weeks, "produced")
+    assert value(numbers, "produced", "East") == 4900
+    assert value(numbers, "produced/completed_only", "East") == value(
+        numbers, "produced/completed_only"
     )
-    assert value(found, "produced/completed_only") == 1400  # without P2 (Scheduled) and P4 (Hold)
+    assert value(numbers, "produced/completed_only") == 1400  # without P2 (Scheduled) and P4 (Hold)
 
 
 def test_margin_under_other_settings(worked_weeks: Any) -> None:
@@ -76,13 +78,13 @@ def test_margin_under_other_settings(worked_weeks: Any) -> None:
         }
     )
     worked_weeks.build(WEDNESDAY)
-    found = shown(worked_weeks, "gpm")
-    assert value(found, "gpm", "East") == Decimal("0.533673469")
-    receipts = found.cells["gpm/receipts", MONDAY, "East"]
+    numbers = shown(worked_weeks, "gpm")
+    assert value(numbers, "gpm", "East") == Decimal("0.533673469")
+    receipts = numbers.cells["gpm/receipts", MONDAY, "East"]
     assert (
         receipts.numerator == 2615 + 130 + 300 - 125 - 100
     )  # the bill of P1 and the order of P2 make way
-    before_tax = found.cells["gpm/before_tax", MONDAY, ALL]
+    before_tax = numbers.cells["gpm/before_tax", MONDAY, ALL]
     assert (before_tax.numerator, before_tax.denominator) == (
         2615 + 11 + 10,
         4900,
@@ -113,17 +115,17 @@ def test_an_alternative_is_the_kpi_of_a_build_with_those_settings(
 def test_the_published_numbers_stay_and_every_format_has_both(worked_weeks: Any) -> None:
     worked_weeks.build(WEDNESDAY)
     plain = published.read(worked_weeks.warehouse, weeks=2)
-    found = shown(worked_weeks, weeks=2)
-    named = [k.name for k in found.kpis]
+    numbers = shown(worked_weeks, weeks=2)
+    named = [k.name for k in numbers.kpis]
     assert [n for n in named if "/" not in n] == [k.name for k in plain.kpis]
     assert {n for n in named if "/" in n} == {
         f"{kpi}/{a.name}" for kpi, card in PROJECT.cards.items() for a in card.alternatives
     }
-    assert {key: found.cells[key] for key in plain.cells} == plain.cells
-    assert "leads/by_customers,2025-01-06,East,4,,4" in render.as_csv(found)
-    assert "leads/by_customers" in render.as_json(found)
+    assert {key: numbers.cells[key] for key in plain.cells} == plain.cells
+    assert "leads/by_customers,2025-01-06,East,4,,4" in render.as_csv(numbers)
+    assert "leads/by_customers" in render.as_json(numbers)
     assert "customers" not in render.weekly_table(plain)
-    assert "customers" in render.weekly_table(found)
+    assert "customers" in render.weekly_table(numbers)
     assert "customers" in render.weekly_table(shown(worked_weeks, "leads"))
 
 
@@ -131,11 +133,11 @@ def test_sql_that_the_lint_refuses_is_not_asked(worked_weeks: Any, tmp_path: Pat
     worked_weeks.build(WEDNESDAY)
     (tmp_path / "sql").mkdir()
     (tmp_path / "sql" / "a.sql").write_text("SELECT 1", encoding="utf-8")
-    found = published.read(worked_weeks.warehouse, weeks=1)
+    numbers = published.read(worked_weeks.warehouse, weeks=1)
     with pytest.raises(SqlError, match=r"a\.sql:1: statement"):
         beside(
             worked_weeks.warehouse,
-            found,
+            numbers,
             replace(inspect(tmp_path / "sql")),
             worked_weeks.settings(),
         )

@@ -18,10 +18,12 @@ WEDNESDAY = dt.date(2025, 1, 15)
 WEEK = dt.date(2025, 1, 6)
 NEXT = dt.date(2025, 1, 13)
 
-Told = Mapping[tuple[dt.date, str, str], Mapping[str, int]]
+CausesByCell = Mapping[tuple[dt.date, str, str], Mapping[str, int]]
 
 
-def told(changes: tuple[Change, ...], kpi: str) -> dict[tuple[dt.date, str, str], dict[str, int]]:
+def causes_by_cell(
+    changes: tuple[Change, ...], kpi: str
+) -> dict[tuple[dt.date, str, str], dict[str, int]]:
     return {
         (c.week_start, c.rollup, c.part): {x.cause: int(x.amount) for x in c.causes}
         for c in changes
@@ -71,7 +73,7 @@ def units(text: str) -> Callable[[Any], None]:
 FOLDED = "1,One,SALES,,\n2,East,PRODUCTION,,\n3,One,SALES,,\n4,West,PRODUCTION,,\n"
 NO_WEST = "1,East,SALES,,\n2,East,PRODUCTION,,\n4,West,PRODUCTION,,\n"
 
-CASES: dict[str, tuple[Callable[[Any], None], str, Told]] = {
+CASES: dict[str, tuple[Callable[[Any], None], str, CausesByCell]] = {
     "an invoice of last week arrives late": (
         add("invoices", id=9001, job_id=101, business_unit_id=2, sub_total=100),
         "produced",
@@ -217,13 +219,13 @@ CASES: dict[str, tuple[Callable[[Any], None], str, Told]] = {
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
-def test_causes(built: Any, case: tuple[Callable[[Any], None], str, Told]) -> None:
+def test_causes(built: Any, case: tuple[Callable[[Any], None], str, CausesByCell]) -> None:
     make, kpi, expected = case
     before = weekly(built)
     make(built)
     built.build(WEDNESDAY, run_id="two")
     changes = diff(built.warehouse).changes
-    assert told(changes, kpi) == expected
+    assert causes_by_cell(changes, kpi) == expected
     after = weekly(built)
     changed = {
         key
@@ -242,8 +244,10 @@ def test_causes(built: Any, case: tuple[Callable[[Any], None], str, Told]) -> No
 def test_a_changed_setting_is_a_changed_definition(built: Any) -> None:
     built.build(WEDNESDAY, run_id="two", produced_excludes=["excluded"])
     changes = diff(built.warehouse).changes
-    assert told(changes, "produced") == {(WEEK, "East", "value"): {"definition changed": -200}}
-    assert not told(changes, "leads")
+    assert causes_by_cell(changes, "produced") == {
+        (WEEK, "East", "value"): {"definition changed": -200}
+    }
+    assert not causes_by_cell(changes, "leads")
 
 
 def test_a_rollup_that_ends_between_two_snapshot_days_is_remapped(built: Any) -> None:
@@ -254,7 +258,7 @@ def test_a_rollup_that_ends_between_two_snapshot_days_is_remapped(built: Any) ->
     built.build(WEDNESDAY)
     built.build(dt.date(2025, 1, 16))
     changes = diff(built.warehouse, kpi="future_bookings").changes
-    assert told(changes, "future_bookings") == {
+    assert causes_by_cell(changes, "future_bookings") == {
         (NEXT, "East", "value"): {"remapped": -3000},
         (NEXT, "New", "value"): {"remapped": 3000},
     }
@@ -280,7 +284,7 @@ def test_builds_that_are_not_neighbours_are_compared_too(built: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "reason"),
+    ("arguments", "reason"),
     [
         (
             {"start": "nine"},
@@ -292,11 +296,11 @@ def test_builds_that_are_not_neighbours_are_compared_too(built: Any) -> None:
     ids=["unknown run", "wrong order", "unknown KPI"],
 )
 def test_what_does_not_exist_names_what_does(
-    built: Any, asked: dict[str, str], reason: str
+    built: Any, arguments: dict[str, str], reason: str
 ) -> None:
     built.build(WEDNESDAY, run_id="two")
     with pytest.raises(ConfigurationError, match=reason):
-        diff(built.warehouse, **asked)
+        diff(built.warehouse, **arguments)
 
 
 def test_one_build_has_nothing_to_compare_with(built: Any) -> None:
@@ -342,14 +346,14 @@ def _rows(tenant: Any, build: int) -> list[str]:
 def test_printed(built: Any) -> None:
     built.edit({"invoices": [{"id": 1001, "sub_total": "1100.50"}]})
     built.build(WEDNESDAY, run_id="two")
-    found = diff(built.warehouse, kpi="produced")
-    table = diff_table(found)
+    differences = diff(built.warehouse, kpi="produced")
+    table = diff_table(differences)
     assert "4,900" in table
     assert "+100.50" in table
     assert "amount edited" in table
     assert "between build 1 (run one, as of 2025-01-14) and build 2" in table
-    assert diff_csv(found).splitlines()[1] == (
+    assert diff_csv(differences).splitlines()[1] == (
         "produced,2025-01-06,East,value,4900,5000.5,100.5,amount edited,100.5,1"
     )
-    assert '"run_id": "two"' in diff_json(found)
+    assert '"run_id": "two"' in diff_json(differences)
     assert "No weekly value changed" in diff_table(diff(built.warehouse, kpi="leads"))

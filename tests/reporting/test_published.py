@@ -20,8 +20,8 @@ WEEKLY = (
 
 @pytest.fixture
 def warehouse() -> DuckDBWarehouse:
-    found = DuckDBWarehouse(":memory:")
-    found.ensure(raw_tables())
+    empty = DuckDBWarehouse(":memory:")
+    empty.ensure(raw_tables())
     rows = [
         ("produced", "East", "PRODUCTION", 150, None),
         ("produced", "East", "SALES", 50, None),
@@ -30,23 +30,23 @@ def warehouse() -> DuckDBWarehouse:
         ("gpm", "East", "PRODUCTION", 1, 3),
         ("gpm", "West", "PRODUCTION", 0, 0),
     ]
-    found.write_table(
+    empty.write_table(
         "st_kpi.kpi_weekly",
         WEEKLY,
         [[1, k, r, role, MONDAY, n, d, None, MONDAY, None] for k, r, role, n, d in rows],
     )
-    found.write_table(
+    empty.write_table(
         "st_ref.dim_kpis",
         [("kpi", T.STRING), ("title", T.STRING), ("kind", T.STRING), ("unit", T.STRING),
          ("version", T.INT64), ("display_order", T.INT64)],
         [["produced", "$ Produced", "sum", "money", 1, 1], ["gpm", "G.P.M", "ratio", "percent", 1, 2]],
     )  # fmt: skip
-    found.write_table(
+    empty.write_table(
         "st_ref.dim_bu_rollup",
         [("tenant_id", T.INT64), ("rollup", T.STRING)],
         [[1, "East"], [1, "West"], [1, "North"]],
     )
-    return found
+    return empty
 
 
 @pytest.mark.parametrize(
@@ -62,9 +62,9 @@ def warehouse() -> DuckDBWarehouse:
     ],
 )
 def test_values(warehouse: DuckDBWarehouse, kpi: str, rollup: str, value: str | None) -> None:
-    found = published.read(warehouse)
-    (wanted,) = (k for k in found.kpis if k.name == kpi)
-    assert found.value(wanted, MONDAY, rollup) == (None if value is None else Decimal(value))
+    shown = published.read(warehouse)
+    (chosen,) = (k for k in shown.kpis if k.name == kpi)
+    assert shown.value(chosen, MONDAY, rollup) == (None if value is None else Decimal(value))
 
 
 def test_another_tenant_is_named(warehouse: DuckDBWarehouse) -> None:

@@ -10,9 +10,9 @@ import httpx
 
 from st_kpi.local.private_server import free_port
 from st_kpi.servicetitan.tables import raw_tables
-from st_kpi.warehouse.base import BigQueryOptions
 from st_kpi.warehouse.bigquery.client import Jobs
 from st_kpi.warehouse.bigquery.engine import BigQueryWarehouse
+from st_kpi.warehouse.bigquery.options import BigQueryOptions
 from st_kpi.warehouse.bigquery.schema import PUBLICATIONS
 from st_kpi.warehouse.system_tables import SYSTEM_TABLES
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-Columns = Mapping[str, str]
+ColumnTypes = Mapping[str, str]
 
 wasmtime = pytest.importorskip(
     "wasmtime",
@@ -52,28 +52,29 @@ _KINDS = {
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 
-def analyzed(sql: str, tables: Mapping[str, Columns], parameters: Columns) -> dict[str, str]:
+def analyzed(
+    sql: str, tables: Mapping[str, ColumnTypes], parameters: ColumnTypes
+) -> dict[str, str]:
     """Names and types of the columns a statement returns; raises with ``[at line:column]``."""
-    options = _options()
-    catalog = _catalog(tuple((name, tuple(columns.items())) for name, columns in tables.items()))
-    text = _quoted(sql, tables)
-    for name, kind in parameters.items():
-        text = text.replace(f"@{name}", f"CAST(NULL AS {kind})")
-    found = Analyzer(options, catalog).analyze_statement(text).output_column_list
-    return {c.name: _NAMES.get(c.column.type.type_kind, str(c.column.type)) for c in found}
+    columns = _analyzed(sql, tables, parameters).output_column_list
+    return {c.name: _NAMES.get(c.column.type.type_kind, str(c.column.type)) for c in columns}
 
 
-def refused(sql: str, tables: Mapping[str, Columns], parameters: Columns) -> str | None:
+def refused(sql: str, tables: Mapping[str, ColumnTypes], parameters: ColumnTypes) -> str | None:
     """What Google's analyzer has against a statement of any kind; None where that is nothing."""
+    try:
+        _analyzed(sql, tables, parameters)
+    except wasm_client.ServerError as error:
+        return f"{error}: {' '.join(sql.split())[:300]}"
+    return None
+
+
+def _analyzed(sql: str, tables: Mapping[str, ColumnTypes], parameters: ColumnTypes) -> Any:
     catalog = _catalog(tuple((name, tuple(columns.items())) for name, columns in tables.items()))
     text = _quoted(sql, tables)
     for name in sorted(parameters, key=len, reverse=True):
         text = text.replace(f"@{name}", f"CAST(NULL AS {parameters[name]})")
-    try:
-        Analyzer(_options(), catalog).analyze_statement(text)
-    except wasm_client.ServerError as error:
-        return f"{error}: {' '.join(sql.split())[:300]}"
-    return None
+    return Analyzer(_options(), catalog).analyze_statement(text)
 
 
 def executed(sql: str, parameters: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -89,7 +90,7 @@ def executed(sql: str, parameters: Mapping[str, str]) -> list[dict[str, Any]]:
     return [json.loads(row.cell[0].string_value) for row in rows]
 
 
-def table_of(columns: Columns, rows: Iterable[Mapping[str, Any]]) -> str:
+def table_of(columns: ColumnTypes, rows: Iterable[Mapping[str, Any]]) -> str:
     """A SELECT that returns ``rows``, typed by ``columns``."""
     fields = ", ".join(f"`{name}` {kind}" for name, kind in columns.items())
     values = ",\n".join(
@@ -157,7 +158,7 @@ def _catalog(tables: Sequence[tuple[str, Sequence[tuple[str, str]]]]) -> Any:
 
 def _quoted(sql: str, tables: Iterable[str]) -> str:
     """Dotted names as one quoted path, as the catalog has them."""
-    known = set(tables)
+    names = set(tables)
     return re.sub(
-        r"\bst_[a-z]+\.[a-z_][a-z0-9_]*\b", lambda m: f"`{m[0]}`" if m[0] in known else m[0], sql
+        r"\bst_[a-z]+\.[a-z_][a-z0-9_]*\b", lambda m: f"`{m[0]}`" if m[0] in names else m[0], sql
     )

@@ -1,8 +1,8 @@
 """The contributions of a build that is past, from those of the last one and the log of what changed since."""
 
-from st_kpi.kpis.contributions import COLUMNS
+from st_kpi.kpis.definitions.columns import STORED_COLUMNS
 from st_kpi.kpis.definitions.statements import CONTRIBUTIONS
-from st_kpi.kpis.history.attribution_sql import CONTRIBUTION_CHANGES
+from st_kpi.kpis.history.statements import CONTRIBUTION_CHANGES
 
 
 def contributions_at(build: int) -> str:
@@ -10,8 +10,8 @@ def contributions_at(build: int) -> str:
 
     Right for every build kept. Snapshot days measured first by a later build are left out.
     """
-    listed = ", ".join(COLUMNS)
-    after = ", ".join(f"log.{name}" for name in COLUMNS)
+    listed = ", ".join(STORED_COLUMNS)
+    after = ", ".join(f"log.{name}" for name in STORED_COLUMNS)
     return (
         "WITH measured_later AS (SELECT as_of AS day FROM st_ops.builds WHERE measured"
         f" GROUP BY as_of HAVING MIN(build) > {build}),"

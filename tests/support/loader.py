@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from st_kpi.ingest.normalize import Stamp, TypedPage, Typer
+from st_kpi.ingest.normalize import NormalizedPage, Normalizer, Stamp
 from st_kpi.servicetitan.registry import REGISTRY
-from st_kpi.servicetitan.tables import line_table, record_table
+from st_kpi.servicetitan.tables import entity_tables
 from st_kpi.warehouse.base import Merged, Reading, TypedFiles, Warehouse
 from st_kpi.windows import Window
 
@@ -19,18 +19,19 @@ class Loader:
     def __init__(self, folder: Path, warehouse: Warehouse) -> None:
         self.folder = folder
         self.warehouse = warehouse
-        self.typer = Typer()
+        self.normalizer = Normalizer()
         self.run = uuid4().hex
         self.pages = 0
         self.read_at = datetime(2025, 10, 21, tzinfo=UTC)
 
-    def page(self, entity: str, rows: list[dict[str, Any]]) -> TypedPage:
+    def page(self, entity: str, rows: list[dict[str, Any]]) -> NormalizedPage:
         self.pages += 1
         raw = self.folder / f"{self.pages}.ndjson"
         raw.write_text("".join(json.dumps(row) + "\n" for row in rows))
         stamp = Stamp(77, f"{self.run}-{self.pages}", self.read_at)
-        return self.typer.type_page(
-            REGISTRY[entity], stamp, raw, raw.with_suffix(".parquet"), 10_000
+        tables = entity_tables(REGISTRY[entity])
+        return self.normalizer.normalize(
+            REGISTRY[entity], tables, stamp, raw, raw.with_suffix(".parquet"), 10_000
         )
 
     def load(
@@ -41,9 +42,10 @@ class Loader:
         everything: Reading | None = None,
     ) -> Merged:
         typed = [self.page(entity, rows) for rows in pages if rows]
-        records = TypedFiles(record_table(REGISTRY[entity]), tuple(p.records for p in typed))
-        table = line_table(REGISTRY[entity])
-        nested = TypedFiles(table, tuple(p.lines for p in typed if p.lines)) if table else None
+        tables = entity_tables(REGISTRY[entity])
+        records = TypedFiles(tables.records, tuple(p.records for p in typed))
+        lines = tuple(p.lines for p in typed if p.lines)
+        nested = TypedFiles(tables.lines, lines) if tables.lines else None
         return self.warehouse.merge(
             records, nested, tenant_id=77, window=window, everything=everything
         )

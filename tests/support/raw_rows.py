@@ -141,7 +141,7 @@ def _value(value: Any, kind: ColumnType) -> object:
     return value
 
 
-def given(name: str) -> dict[str, list[dict[str, Any]]]:
+def given_rows(name: str) -> dict[str, list[dict[str, Any]]]:
     """The rows of one file of ``given``."""
     text = (Path(__file__).parents[1] / "kpi_sql" / "given" / f"{name}.yaml").read_text(
         encoding="utf-8"
@@ -154,7 +154,7 @@ def given(name: str) -> dict[str, list[dict[str, Any]]]:
 def worked_weeks(tenant: Tenant) -> Tenant:
     """The weeks of kpis.md: sales, production and payments."""
     for name in ("company", "sales_week", "production_week", "collected_week"):
-        tenant.add(given(name))
+        tenant.add(given_rows(name))
     return tenant
 
 
@@ -162,29 +162,29 @@ def worked_weeks(tenant: Tenant) -> Tenant:
 def first_build(tmp_path_factory: pytest.TempPathFactory) -> Tenant:
     """The company with one build, in a file that each test gets a copy of."""
     folder = tmp_path_factory.mktemp("first")
-    made = Tenant(folder, str(folder / "first.duckdb"))
+    tenant = Tenant(folder, str(folder / "first.duckdb"))
     for name in ("company", "sales_week", "production_week", "collected_week"):
-        made.add(given(name))
+        tenant.add(given_rows(name))
     lead = {"id": 800, "customer_id": 1, "business_unit_id": 3, "job_type_id": 11}
-    made.add({"jobs": [{**lead, "created_on": "2025-01-07 18:00"}]})
-    made.build(dt.date(2025, 1, 14), run_id="one")
-    made.warehouse.close()
-    return made
+    tenant.add({"jobs": [{**lead, "created_on": "2025-01-07 18:00"}]})
+    tenant.build(dt.date(2025, 1, 14), run_id="one")
+    tenant.warehouse.close()
+    return tenant
 
 
 @pytest.fixture
 def built(first_build: Tenant, tmp_path: Path) -> Iterator[Tenant]:
     """The company as its first build, run ``one`` as of Tuesday 2025-01-14, left it."""
     shutil.copy(first_build.folder / "first.duckdb", tmp_path / "first.duckdb")
-    made = Tenant(tmp_path, str(tmp_path / "first.duckdb"))
-    made.rows = copy.deepcopy(first_build.rows)
-    made._written = copy.deepcopy(first_build.rows)
-    yield made
-    made.warehouse.close()
+    tenant = Tenant(tmp_path, str(tmp_path / "first.duckdb"))
+    tenant.rows = copy.deepcopy(first_build.rows)
+    tenant._written = copy.deepcopy(first_build.rows)
+    yield tenant
+    tenant.warehouse.close()
 
 
 @pytest.fixture
 def tenant(tmp_path: Path) -> Iterator[Tenant]:
-    made = Tenant(tmp_path)
-    yield made
-    made.warehouse.close()
+    tenant = Tenant(tmp_path)
+    yield tenant
+    tenant.warehouse.close()

@@ -45,12 +45,12 @@ TYPES = (
 
 def rows(seed: int, size: int = 32) -> Rows:
     """About ``size`` jobs per company, and what hangs on them."""
-    found: Rows = {}
+    tables: Rows = {}
     for tenant in TENANTS:
         chance = random.Random(seed * 1000 + tenant)
-        for table, made in _company(chance, size).items():
-            found.setdefault(table, []).extend({"tenant_id": tenant} | row for row in made)
-    return found
+        for table, records in _company(chance, size).items():
+            tables.setdefault(table, []).extend({"tenant_id": tenant} | row for row in records)
+    return tables
 
 
 def units() -> list[tuple[Any, ...]]:
@@ -65,9 +65,10 @@ def families() -> list[tuple[Any, ...]]:
 
 def _company(chance: random.Random, size: int) -> Rows:
     def some(number: int, make: Callable[[int], Row]) -> list[Row]:
-        made = [make(key) for key in range(1, number + 1)]
+        records = [make(key) for key in range(1, number + 1)]
         return [
-            row | {"active": chance.choice([True, True, True, True, None, False])} for row in made
+            row | {"active": chance.choice([True, True, True, True, None, False])}
+            for row in records
         ]
 
     def when() -> Any:

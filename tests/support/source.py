@@ -12,7 +12,7 @@ import httpx
 
 from st_kpi.columns import Columns
 from st_kpi.ingest.chunk import fetch, store
-from st_kpi.ingest.plan import plan, source_time, wanted_window
+from st_kpi.ingest.plan import missing_chunks, source_time, wanted_window
 from st_kpi.sandbox import Company, create_app
 from st_kpi.servicetitan.registry import REGISTRY
 from st_kpi.warehouse.base import Warehouse
@@ -69,7 +69,7 @@ async def differences(
     async with tenant_session(transport, spool, **settings) as fresh:
         window = wanted_window(fresh.settings, None, None, await source_time(fresh))
         for entity in wanted:
-            for chunk in await plan(fresh, entity, window):
+            for chunk in await missing_chunks(fresh, entity, window):
                 store(fresh, await fetch(fresh, entity, chunk.window, "x"), "x")
         wrong = {}
         columns = (fresh.warehouse.tables(), warehouse.tables())

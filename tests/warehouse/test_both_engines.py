@@ -10,13 +10,14 @@ from typing import Any
 import httpx
 import pytest
 
-from st_kpi.ingest import changes, manifest
-from st_kpi.ingest.chunk import advanced, fetch, store
-from st_kpi.ingest.manifest import Kind
-from st_kpi.ingest.normalize import Typer
-from st_kpi.ingest.plan import plan, source_time, wanted_window
+from st_kpi.ingest import changes
+from st_kpi.ingest.chunk import fetch, store
+from st_kpi.ingest.manifest import ReadMode
+from st_kpi.ingest.normalize import Normalizer
+from st_kpi.ingest.plan import missing_chunks, source_time, wanted_window
 from st_kpi.ingest.session import Session, credentials
 from st_kpi.ingest.status import read as health
+from st_kpi.ingest.watermarks import advanced
 from st_kpi.kpis.build import BuildResult, build
 from st_kpi.reporting import published
 from st_kpi.reporting.explain import explain
@@ -62,7 +63,7 @@ async def session_on(
     )
     folder.mkdir()
     async with source:
-        yield Session(settings, warehouse, Typer(), folder, source)
+        yield Session(settings, warehouse, Normalizer(), folder, source)
     warehouse.close()
 
 
@@ -70,21 +71,21 @@ async def load(session: Session) -> None:
     """The whole history, as the backfill loads it."""
     window = wanted_window(session.settings, None, None, await source_time(session))
     for entity in REGISTRY.values():
-        for chunk in await plan(session, entity, window):
+        for chunk in await missing_chunks(session, entity, window):
             fetched = await fetch(session, entity, chunk.window, "load")
             store(session, fetched, "load")
 
 
 async def follow(session: Session) -> int:
     """What changed since, by the feeds and lists that the daily sync reads; returns how many rows changed."""
-    marks = manifest.watermarks(session)
+    marks = session.watermarks.read()
     now = await source_time(session)
     for entity in REGISTRY.values():
         mark = marks[entity.name]
         if entity.changes is Changes.WINDOWS:
-            chunks, _ = await changes.touched_windows(session, entity, mark, now, "sync")
+            chunks, _ = await changes.changed_windows(session, entity, mark, now, "sync")
             for chunk in chunks:
-                fetched = await fetch(session, entity, chunk.window, "sync", Kind.AGAIN)
+                fetched = await fetch(session, entity, chunk.window, "sync", ReadMode.AGAIN)
                 store(session, fetched, "sync")
             continue
         has_more = True
@@ -92,7 +93,7 @@ async def follow(session: Session) -> int:
             fetched = await changes.fetch_changes(session, entity, mark, "sync")
             store(session, fetched, "sync", mark)
             mark, has_more = advanced(mark, fetched, "sync"), fetched.has_more
-    return sum(row["changed"] for row in manifest.completeness(session, "sync", REGISTRY))
+    return sum(row.changed for row in session.manifest.completeness("sync", REGISTRY.values()))
 
 
 def built(session: Session, company: Company, run_id: str) -> BuildResult:
@@ -102,8 +103,8 @@ def built(session: Session, company: Company, run_id: str) -> BuildResult:
 
 
 def rows(warehouse: Warehouse, table: str) -> list[dict[str, Any]]:
-    found = warehouse.query(f"SELECT * FROM {table}")
-    return [{k: v for k, v in row.items() if k not in MOMENTS} for row in found]
+    every = warehouse.query(f"SELECT * FROM {table}")
+    return [{k: v for k, v in row.items() if k not in MOMENTS} for row in every]
 
 
 def comparable(*tables: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
@@ -145,11 +146,11 @@ def assert_same_tables(sessions: list[Session]) -> None:
 async def test_both_engines_publish_the_same_numbers(tmp_path: Path, bigquery_url: str) -> None:
     company = generate_company(seed=7, scale=0.004)
     async with both(company, tmp_path, bigquery_url) as sessions:
-        here, there = (built(session, company, "one") for session in sessions)
-        assert here.rows == there.rows
-        assert here.checks == there.checks
-        assert not here.bytes
-        assert set(there.bytes) > {"gpm", "leads"}  # an emulator says 0 of each
+        duckdb, bigquery = (built(session, company, "one") for session in sessions)
+        assert duckdb.rows == bigquery.rows
+        assert duckdb.checks == bigquery.checks
+        assert not duckdb.bytes
+        assert set(bigquery.bytes) > {"gpm", "leads"}  # an emulator says 0 of each
         assert_same_tables(sessions)
 
 
@@ -163,15 +164,15 @@ async def test_both_engines_follow_a_day_at_the_company(tmp_path: Path, bigquery
         assert changed[0] == changed[1] > 50
         second = [built(session, company, "two") for session in sessions]
 
-        for here, there in (first, second):
-            assert here.recomputed == there.recomputed
-            assert here.in_part == there.in_part
-            assert here.rows == there.rows
-            assert here.checks == there.checks
+        for duckdb, bigquery in (first, second):
+            assert duckdb.recomputed == bigquery.recomputed
+            assert duckdb.in_part == bigquery.in_part
+            assert duckdb.rows == bigquery.rows
+            assert duckdb.checks == bigquery.checks
         assert second[0].in_part
         assert_same_tables(sessions)
 
-        asked = [
+        answers = [
             (
                 replace(published.read(s.warehouse, weeks=4), input_watermark=None),
                 replace(explain(s.warehouse, "gpm", week=company.last_day), input_watermark=None),
@@ -182,4 +183,4 @@ async def test_both_engines_follow_a_day_at_the_company(tmp_path: Path, bigquery
             )
             for s in sessions
         ]
-        assert asked[0] == asked[1]
+        assert answers[0] == answers[1]

@@ -58,13 +58,13 @@ def rows(warehouse: Warehouse) -> dict[str, list[tuple[Any, ...]]]:
 
 def test_there_and_back_again(source: DuckDBWarehouse, bigquery_url: str) -> None:
     cloud, back = emptied(bigquery_url), DuckDBWarehouse(":memory:")
-    told = copy(source, cloud)
-    counted = {one.table: one.rows for one in told}
+    copied = copy(source, cloud, raw_tables())
+    counted = {one.table: one.rows for one in copied}
     assert counted["st_raw.invoices"] == 3
     assert counted["st_raw.invoice_items"] == 2
     assert counted["st_kpi.made"] == 1
-    assert told[-1].table == "st_ops.chunks"
-    copy(cloud, back)
+    assert copied[-1].table == "st_ops.chunks"
+    copy(cloud, back, raw_tables())
     assert rows(back) == rows(source)
     back.close()
     cloud.close()
@@ -89,6 +89,6 @@ def test_a_copy_that_was_stopped_is_begun_anew(source: DuckDBWarehouse) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        copy(source, target, stop)
-    copy(source, target)
+        copy(source, target, raw_tables(), stop)
+    copy(source, target, raw_tables())
     assert rows(target) == rows(source)

@@ -45,9 +45,9 @@ def test_which_version_stays(loader: Loader) -> None:
     loader.load("invoices", [invoice(n, then, "200", "2", "3") for n, (_, (_, then, _)) in cases])
     totals, items = dict(loader.rows(INVOICES)), loader.rows(ITEMS)
     lines = {"100": [(1, 1)], "200": [(1, 2), (2, 3)]}
-    for n, (case, (_, _, kept)) in cases:
-        assert totals[n] == Decimal(kept), case
-        assert [(line, cost) for of, line, cost in items if of == n] == lines[kept], case
+    for n, (case, (_, _, expected)) in cases:
+        assert totals[n] == Decimal(expected), case
+        assert [(line, cost) for of, line, cost in items if of == n] == lines[expected], case
 
 
 def test_of_equally_old_versions_the_one_read_later_stays_in_whatever_order_they_come(
@@ -66,14 +66,14 @@ def test_what_a_complete_reading_no_longer_has_turns_inactive(loader: Loader) ->
     live = "SELECT id FROM st_raw.invoices WHERE active ORDER BY id"
     loader.load("invoices", [invoice(n, 5, "1") for n in (1, 2, 3)])
     reading = Reading(loader.read_at + timedelta(hours=1), "run-9")
-    kept = [invoice(1, 5, "1"), invoice(3, 5, "1")]
+    listed = [invoice(1, 5, "1"), invoice(3, 5, "1")]
     # A window of other days does not speak of these, nor does a reading begun before they came.
     assert loader.load("invoices", window=FEBRUARY, everything=reading).vanished == 0
     early = Reading(loader.read_at, "run-9")
-    assert loader.load("invoices", kept, window=JANUARY, everything=early).vanished == 0
-    assert loader.load("invoices", kept, window=JANUARY, everything=reading).vanished == 1
+    assert loader.load("invoices", listed, window=JANUARY, everything=early).vanished == 0
+    assert loader.load("invoices", listed, window=JANUARY, everything=reading).vanished == 1
     assert loader.rows(live) == [(1,), (3,)]
-    assert loader.load("invoices", kept, window=JANUARY, everything=reading).vanished == 0
+    assert loader.load("invoices", listed, window=JANUARY, everything=reading).vanished == 0
     loader.read_at += timedelta(hours=2)
     assert loader.load("invoices", [invoice(2, 5, "1")]).changed == 1  # it is there again
     assert loader.rows(live) == [(1,), (2,), (3,)]
@@ -211,9 +211,9 @@ def test_values_come_back_as_they_went_in(loader: Loader) -> None:
     )
     rows = [full, (2, *[None] * 6)]
     loader.warehouse.write_table("st_ref.kinds", columns, rows)
-    found = loader.warehouse.query("SELECT * FROM st_ref.kinds ORDER BY n DESC")
-    assert [tuple(row.values()) for row in found] == rows
-    assert str(found[0]["amount"]) == "12345678901234567890.123456789"
+    rows_read = loader.warehouse.query("SELECT * FROM st_ref.kinds ORDER BY n DESC")
+    assert [tuple(row.values()) for row in rows_read] == rows
+    assert str(rows_read[0]["amount"]) == "12345678901234567890.123456789"
     loader.warehouse.write_table("st_ref.kinds", columns, [])
     assert loader.warehouse.query("SELECT * FROM st_ref.kinds") == []
 
@@ -238,17 +238,17 @@ def test_parameters_have_the_type_of_their_value(loader: Loader) -> None:
     )
     for kind, (value, condition) in PARAMETERS.items():
         sql = f"SELECT n FROM ({row}) AS given WHERE {condition}"
-        found = loader.warehouse.query(sql, {"value": value, "unused": object()})
-        assert found == [{"n": 7}], kind
+        rows_read = loader.warehouse.query(sql, {"value": value, "unused": object()})
+        assert rows_read == [{"n": 7}], kind
 
 
 def test_nothing_and_an_empty_list_are_parameters_too(loader: Loader) -> None:
-    found = loader.warehouse.query(
+    rows_read = loader.warehouse.query(
         "SELECT COALESCE(@input_watermark, TIMESTAMP '2025-01-05 00:00:00+00') AS at,"
         " 'a' IN UNNEST(@produced_excludes) AS listed, @text AS label",
         {"input_watermark": None, "produced_excludes": [], "text": None},
     )
-    assert found == [{"at": datetime(2025, 1, 5, tzinfo=UTC), "listed": False, "label": None}]
+    assert rows_read == [{"at": datetime(2025, 1, 5, tzinfo=UTC), "listed": False, "label": None}]
 
 
 def test_what_has_no_column_is_kept_as_text(loader: Loader) -> None:
@@ -262,7 +262,7 @@ def test_a_fingerprint_tells_rows_apart_but_not_their_order(loader: Loader) -> N
 
     def of(*rows: tuple[int | None, str | None]) -> str:
         loader.warehouse.write_table("st_ref.some", columns, rows)
-        return loader.warehouse.fingerprint("st_ref.some")
+        return loader.warehouse.version("st_ref.some")
 
     with loader.warehouse.transaction():  # nothing has to be published for it
         assert of((1, "a"), (2, None)) == of((2, None), (1, "a"))
@@ -278,10 +278,10 @@ def test_a_fingerprint_tells_rows_apart_but_not_their_order(loader: Loader) -> N
 
 
 def test_new_columns_are_added_and_rows_kept(loader: Loader) -> None:
-    loader.warehouse.insert("st_raw.customers", [{"tenant_id": 77, "id": 1}])
+    loader.warehouse.execute("INSERT INTO st_raw.customers (tenant_id, id) VALUES (77, 1)")
     loader.warehouse.ensure(raw_tables(frozenset({"customers"})))
-    found = loader.warehouse.query("SELECT id, name FROM st_raw.customers")
-    assert found == [{"id": 1, "name": None}]
+    rows_read = loader.warehouse.query("SELECT id, name FROM st_raw.customers")
+    assert rows_read == [{"id": 1, "name": None}]
 
 
 def test_a_table_may_get_other_columns(loader: Loader) -> None:
@@ -310,5 +310,5 @@ def test_threads_load_side_by_side(loader: Loader) -> None:
 
     with ThreadPoolExecutor(3) as pool:
         assert list(pool.map(store, pages)) == [Merged(1, 1, 1)] * 3
-    found = loader.rows("SELECT entity, stored FROM st_ops.chunks ORDER BY entity")
-    assert found == [(name, 1) for name in sorted(entities)]
+    rows_read = loader.rows("SELECT entity, stored FROM st_ops.chunks ORDER BY entity")
+    assert rows_read == [(name, 1) for name in sorted(entities)]

@@ -1,6 +1,6 @@
 -- All sold subtotals of closed opportunities over their number, on the day each opportunity closed.
 -- table: st_kpi.contributions
--- by: job_id
+-- incremental_by: job_id
 SELECT
   opportunity.tenant_id,
   'numerator' AS part,
@@ -10,7 +10,8 @@ SELECT
   estimate.estimate_id AS source_id,
   opportunity.job_id,
   estimate.subtotal AS amount,
-  'estimate sold on a closed opportunity' AS reason
+  'estimate sold on a closed opportunity' AS reason,
+  CAST(NULL AS STRING) AS component
 FROM st_staging.opportunities AS opportunity
 JOIN st_staging.sold_estimates AS estimate
   ON estimate.tenant_id = opportunity.tenant_id AND estimate.job_id = opportunity.job_id
@@ -25,6 +26,7 @@ SELECT
   job_id AS source_id,
   job_id,
   CAST(1 AS NUMERIC) AS amount,
-  'closed opportunity' AS reason
+  'closed opportunity' AS reason,
+  CAST(NULL AS STRING) AS component
 FROM st_staging.opportunities
 WHERE is_closed

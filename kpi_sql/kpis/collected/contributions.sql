@@ -12,7 +12,8 @@ SELECT
   CONCAT(
     'line ', CAST(line.line AS STRING), ' of payment ', CAST(line.payment_id AS STRING),
     ', applied to invoice ', CAST(line.invoice_id AS STRING)
-  ) AS reason
+  ) AS reason,
+  CAST(NULL AS STRING) AS component
 FROM st_staging.payment_lines AS line
 JOIN st_ref.dim_bu_rollup AS unit
   ON unit.tenant_id = line.tenant_id
@@ -32,7 +33,8 @@ SELECT
   CONCAT(
     'line ', CAST(line AS STRING), ' of payment ', CAST(payment_id AS STRING),
     IF(has_invoice, ', its invoice has no business unit', ', its invoice is unknown')
-  ) AS reason
+  ) AS reason,
+  CAST(NULL AS STRING) AS component
 FROM st_staging.payment_lines
 WHERE business_unit_id IS NULL
 UNION ALL
@@ -45,6 +47,7 @@ SELECT
   payment_id AS source_id,
   CAST(NULL AS INT64) AS job_id,
   unapplied_amount AS amount,
-  'not applied to any invoice' AS reason
+  'not applied to any invoice' AS reason,
+  CAST(NULL AS STRING) AS component
 FROM st_staging.payments
 WHERE unapplied_amount <> 0

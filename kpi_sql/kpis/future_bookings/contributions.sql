@@ -9,7 +9,8 @@ SELECT
   invoice.invoice_id AS source_id,
   job.job_id,
   invoice.sub_total AS amount,
-  CONCAT('job starts ', CAST(job.first_appointment_on_local AS STRING)) AS reason
+  CONCAT('job starts ', CAST(job.first_appointment_on_local AS STRING)) AS reason,
+  CAST(NULL AS STRING) AS component
 FROM st_dim.dim_jobs AS job
 JOIN st_ref.dim_bu_rollup AS unit
   ON unit.tenant_id = job.tenant_id

@@ -1,6 +1,6 @@
 -- Jobs of the estimate family created in SALES units, canceled ones included, test customers left out.
 -- table: st_kpi.contributions
--- by: job_id
+-- incremental_by: job_id
 SELECT
   job.tenant_id,
   'value' AS part,
@@ -10,7 +10,8 @@ SELECT
   job.job_id AS source_id,
   job.job_id,
   CAST(1 AS NUMERIC) AS amount,
-  CONCAT('estimate job created, now ', COALESCE(job.job_status, 'without status')) AS reason
+  CONCAT('estimate job created, now ', COALESCE(job.job_status, 'without status')) AS reason,
+  CAST(NULL AS STRING) AS component
 FROM st_dim.dim_jobs AS job
 JOIN st_ref.dim_bu_rollup AS unit
   ON unit.tenant_id = job.tenant_id

@@ -118,7 +118,8 @@ SELECT
   account.source_id,
   account.job_id,
   account.amount,
-  CONCAT(account.reason, ', location ', CAST(account.location_id AS STRING)) AS reason
+  CONCAT(account.reason, ', location ', CAST(account.location_id AS STRING)) AS reason,
+  CAST(NULL AS STRING) AS component
 FROM account
 JOIN counted
   ON counted.tenant_id = account.tenant_id AND counted.location_id = account.location_id

@@ -1,6 +1,6 @@
 -- Closed opportunities over all opportunities, one per job.
 -- table: st_kpi.contributions
--- by: job_id
+-- incremental_by: job_id
 SELECT
   tenant_id,
   'denominator' AS part,
@@ -10,7 +10,8 @@ SELECT
   job_id AS source_id,
   job_id,
   CAST(1 AS NUMERIC) AS amount,
-  IF(is_closed, 'closed opportunity', 'open opportunity, job completed') AS reason
+  IF(is_closed, 'closed opportunity', 'open opportunity, job completed') AS reason,
+  CAST(NULL AS STRING) AS component
 FROM st_staging.opportunities
 UNION ALL
 SELECT
@@ -22,6 +23,7 @@ SELECT
   job_id AS source_id,
   job_id,
   CAST(1 AS NUMERIC) AS amount,
-  'closed opportunity' AS reason
+  'closed opportunity' AS reason,
+  CAST(NULL AS STRING) AS component
 FROM st_staging.opportunities
 WHERE is_closed

@@ -1,6 +1,6 @@
 -- Cost of the $ Produced jobs of the warranty family over the revenue of all of them.
 -- table: st_kpi.contributions
--- by: job_id
+-- incremental_by: job_id
 SELECT
   job.tenant_id,
   'numerator' AS part,
@@ -10,7 +10,8 @@ SELECT
   job.job_id AS source_id,
   job.job_id,
   cost.amount,
-  CONCAT('warranty cost: ', cost.part, ', ', job.work_on_basis) AS reason
+  CONCAT('warranty cost: ', cost.part, ', ', job.work_on_basis) AS reason,
+  cost.part AS component
 FROM st_staging.produced_jobs AS job
 JOIN st_staging.job_costs AS cost
   ON cost.tenant_id = job.tenant_id AND cost.job_id = job.job_id
@@ -25,7 +26,8 @@ SELECT
   invoice.invoice_id AS source_id,
   job.job_id,
   invoice.sub_total AS amount,
-  CONCAT('revenue, ', job.work_on_basis) AS reason
+  CONCAT('revenue, ', job.work_on_basis) AS reason,
+  CAST(NULL AS STRING) AS component
 FROM st_staging.produced_jobs AS job
 JOIN st_staging.invoices AS invoice
   ON invoice.tenant_id = job.tenant_id AND invoice.job_id = job.job_id

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from st_kpi.errors import SqlError
 
 
-class Kind(StrEnum):
+class Aggregation(StrEnum):
     """How a KPI adds up: rows summed, two sums divided, or rows of one day only."""
 
     SUM = "sum"
@@ -55,7 +55,7 @@ class Card(_Part):
 
     title: Sentence
     meaning: Sentence
-    kind: Kind
+    kind: Aggregation
     unit: Literal["count", "money", "percent"]
     role: Literal["SALES", "PRODUCTION"]
     dated_by: Sentence
@@ -101,10 +101,10 @@ def _line_of(where: tuple[int | str, ...], text: str) -> int:
     line = 1
     for part in where:
         if isinstance(node, yaml.MappingNode):
-            found = next(((k, v) for k, v in node.value if k.value == str(part)), None)
-            if found is None:
+            entry = next(((k, v) for k, v in node.value if k.value == str(part)), None)
+            if entry is None:
                 break
-            line, node = found[0].start_mark.line + 1, found[1]
+            line, node = entry[0].start_mark.line + 1, entry[1]
         elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
             node = node.value[part]
             line = node.start_mark.line + 1

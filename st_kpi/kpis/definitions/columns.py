@@ -1,6 +1,6 @@
 """Which columns there are, of what type, and statements that ask for others."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 import sqlglot
@@ -9,17 +9,19 @@ from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.annotate_types import annotate_types
 from sqlglot.optimizer.qualify import qualify
 
-from st_kpi.columns import ColumnType
+from st_kpi.columns import Columns, ColumnType
 from st_kpi.kpis.definitions.findings import Finding, line_of
-from st_kpi.kpis.definitions.statements import CONTRIBUTIONS, Statement
+from st_kpi.kpis.definitions.statements import CONTRIBUTIONS, HistoryUse, Statement
 from st_kpi.kpis.mappings import TYPE_COLUMNS, TYPE_TABLE, UNIT_COLUMNS, UNIT_TABLE
-from st_kpi.parameters import PARAMETERS
+from st_kpi.parameters import HISTORY_PARAMETERS, PARAMETERS
 from st_kpi.servicetitan.tables import raw_tables
-from st_kpi.warehouse.system_tables import OPERATIONS
+from st_kpi.warehouse.system_tables import HISTORY, OPERATIONS
 
-Columns = dict[str, str]
+#: The columns of a table with their types, as BigQuery names them.
+ColumnTypes = dict[str, str]
 
-#: What ``contributions.sql`` returns; the build puts ``kpi`` after the tenant.
+#: What ``contributions.sql`` returns; the build puts ``kpi`` after the tenant. ``component`` says which part of a job's
+#: cost a row is, and is NULL where it is no cost.
 CONTRIBUTION_COLUMNS: dict[str, ColumnType] = {
     "tenant_id": ColumnType.INT64,
     "part": ColumnType.STRING,
@@ -30,7 +32,32 @@ CONTRIBUTION_COLUMNS: dict[str, ColumnType] = {
     "job_id": ColumnType.INT64,
     "amount": ColumnType.NUMERIC,
     "reason": ColumnType.STRING,
+    "component": ColumnType.STRING,
 }
+#: A row of the table that all contributions fill.
+STORED_COLUMNS: dict[str, ColumnType] = {
+    "tenant_id": ColumnType.INT64,
+    "kpi": ColumnType.STRING,
+    **CONTRIBUTION_COLUMNS,
+}
+
+#: Contributions of which a build has more or less equal rows (``after``) than the one before (``before``).
+CHANGED_CONTRIBUTIONS = "st_staging.changed_contributions"
+CHANGED_COLUMNS: tuple[tuple[str, ColumnType], ...] = (
+    *STORED_COLUMNS.items(),
+    ("before", ColumnType.INT64),
+    ("after", ColumnType.INT64),
+)
+#: What has become of the source rows behind them, and of their jobs.
+CHANGED_SOURCES = "st_staging.changed_sources"
+SOURCE_COLUMNS: tuple[tuple[str, ColumnType], ...] = (
+    ("entity", ColumnType.STRING),
+    ("tenant_id", ColumnType.INT64),
+    ("id", ColumnType.INT64),
+    ("is_active", ColumnType.BOOL),
+    ("is_new", ColumnType.BOOL),
+    ("is_edited", ColumnType.BOOL),
+)
 
 KPI_COLUMNS: tuple[tuple[str, ColumnType], ...] = (
     ("kpi", ColumnType.STRING),
@@ -42,68 +69,92 @@ KPI_COLUMNS: tuple[tuple[str, ColumnType], ...] = (
 )
 KPI_TABLE = "st_ref.dim_kpis"
 
+_PARAMETERS = PARAMETERS | HISTORY_PARAMETERS
+
 
 @lru_cache(maxsize=1)
-def provided_tables() -> Mapping[str, Columns]:
+def provided_tables() -> Mapping[str, ColumnTypes]:
     """Tables no file fills: raw rows, the mappings, the cards, and all contributions."""
     tables = {t.qualified: {c.name: str(c.type) for c in t.columns} for t in raw_tables()}
-    tables[UNIT_TABLE] = {name: str(kind) for name, kind in UNIT_COLUMNS}
-    tables[TYPE_TABLE] = {name: str(kind) for name, kind in TYPE_COLUMNS}
-    tables[KPI_TABLE] = {name: str(kind) for name, kind in KPI_COLUMNS}
-    tables[CONTRIBUTIONS] = {"kpi": "STRING"} | {n: str(k) for n, k in CONTRIBUTION_COLUMNS.items()}
-    tables |= {name: {c: str(k) for c, k in columns} for name, columns in OPERATIONS.items()}
-    return tables
+    listed = {UNIT_TABLE: UNIT_COLUMNS, TYPE_TABLE: TYPE_COLUMNS, KPI_TABLE: KPI_COLUMNS}
+    listed |= {CONTRIBUTIONS: tuple(STORED_COLUMNS.items())} | OPERATIONS
+    return tables | _types(listed)
+
+
+@lru_cache(maxsize=1)
+def history_tables() -> Mapping[str, ColumnTypes]:
+    """What a build's history reads besides: its logs, and what the build notes of the contributions that change."""
+    noted = {CHANGED_CONTRIBUTIONS: CHANGED_COLUMNS, CHANGED_SOURCES: SOURCE_COLUMNS}
+    return _types(HISTORY | noted)
+
+
+def _types(tables: Mapping[str, Columns]) -> dict[str, ColumnTypes]:
+    return {table: {name: str(kind) for name, kind in tables[table]} for table in tables}
 
 
 def check_columns(
-    ordered: list[Statement], known: dict[str, Columns], *, complete: bool
+    ordered: Iterable[Statement], tables: dict[str, ColumnTypes], *, complete: bool
 ) -> list[Finding]:
-    """Resolve every column against the ``known`` tables, to which each file adds what it fills.
+    """Resolve every column against ``tables``, to which each file adds the one it fills.
 
     With a file that could not be read (``complete`` false) an unknown table may be that file's,
     so only columns of known tables are judged.
     """
     findings: list[Finding] = []
     for statement in ordered:
-        missing = sorted(t for t in statement.reads if t not in known)
-        if missing:
-            if complete:
-                findings += [_unknown_table(statement, table) for table in missing]
+        columns, wrong = _returned(statement, tables, complete)
+        findings += wrong
+        if columns is None:
             continue
-        try:
-            tree = typed(statement, known)
-        except SqlglotError as error:
-            findings.append(_unresolved(statement, error))
-            continue
-        columns = {
-            s.alias_or_name: s.type.sql("bigquery") if s.type else "UNKNOWN" for s in tree.selects
-        }
-        findings += [*_sums(statement, tree), *_texts(statement, tree)]
-        if statement.table == CONTRIBUTIONS or statement.adds:
+        if statement.history is HistoryUse.APPEND:
+            findings += _log_contract(statement, columns, tables.get(statement.table or "", {}))
+        elif statement.table == CONTRIBUTIONS or statement.adds:
             findings += _contract(statement, columns)
         elif statement.table:
-            known[statement.table] = columns
+            tables[statement.table] = columns
     return findings
 
 
-def typed(statement: Statement, known: Mapping[str, Columns]) -> exp.Query:
+def _returned(
+    statement: Statement, tables: Mapping[str, ColumnTypes], complete: bool
+) -> tuple[ColumnTypes | None, list[Finding]]:
+    """The columns that a statement returns, None where that cannot be known, and what is wrong with it."""
+    missing = sorted(t for t in statement.reads if t not in tables)
+    if missing:
+        return None, [_unknown_table(statement, table) for table in missing] if complete else []
+    try:
+        tree = typed(statement, tables)
+    except SqlglotError as error:
+        return None, [_unresolved(statement, error)]
+    columns = {
+        s.alias_or_name: s.type.sql("bigquery") if s.type else "UNKNOWN" for s in tree.selects
+    }
+    return columns, [*_sums(statement, tree), *_texts(statement, tree)]
+
+
+def typed(statement: Statement, tables: Mapping[str, ColumnTypes]) -> exp.Query:
     """The statement with every column resolved and typed; raises ``OptimizeError`` for a column that is nowhere."""
-    nested: dict[str, dict[str, Columns]] = {}
-    for table in statement.reads:
-        db, name = table.split(".")
-        nested.setdefault(db, {})[name] = known[table]
-    schema = MappingSchema({**nested}, dialect="bigquery")
+    schema = schema_of({table: tables[table] for table in statement.reads})
     tree = statement.tree.transform(_parameter_as_null)
     tree = qualify(tree, schema=schema, dialect="bigquery", quote_identifiers=False)
-    typed = annotate_types(tree, schema=schema, dialect="bigquery")
-    assert isinstance(typed, exp.Query)
-    return typed
+    annotated = annotate_types(tree, schema=schema, dialect="bigquery")
+    assert isinstance(annotated, exp.Query)
+    return annotated
+
+
+def schema_of(tables: Mapping[str, ColumnTypes]) -> MappingSchema:
+    """The tables as sqlglot looks columns up in them."""
+    nested: dict[str, dict[str, ColumnTypes]] = {}
+    for table, columns in tables.items():
+        db, name = table.split(".")
+        nested.setdefault(db, {})[name] = columns
+    return MappingSchema({**nested}, dialect="bigquery")
 
 
 def _parameter_as_null(node: exp.Expr) -> exp.Expr:
     """A parameter with the type it is declared with, for the sake of the types around it."""
-    if isinstance(node, exp.Parameter) and node.name in PARAMETERS:
-        return sqlglot.parse_one(f"CAST(NULL AS {PARAMETERS[node.name]})", read="bigquery")
+    if isinstance(node, exp.Parameter) and (kind := _PARAMETERS.get(node.name)):
+        return sqlglot.parse_one(f"CAST(NULL AS {kind})", read="bigquery")
     return node
 
 
@@ -118,8 +169,8 @@ def _unresolved(statement: Statement, error: SqlglotError) -> Finding:
     text = str(error).splitlines()[0]
     name = text.split("'")[1] if "'" in text else text.rsplit(": ", 1)[-1]
     at = next((c for c in statement.tree.find_all(exp.Column) if c.name == name), statement.tree)
-    known = "no table it reads has that column, or more than one has"
-    return Finding(statement.path, line_of(at), "known-column", f"Column {name}: {known}.")
+    reason = "no table it reads has that column, or more than one has"
+    return Finding(statement.path, line_of(at), "known-column", f"Column {name}: {reason}.")
 
 
 def _sums(statement: Statement, tree: exp.Query) -> list[Finding]:
@@ -154,15 +205,36 @@ def _texts(statement: Statement, tree: exp.Query) -> list[Finding]:
     return findings
 
 
-def _contract(statement: Statement, columns: Columns) -> list[Finding]:
+def _contract(statement: Statement, columns: ColumnTypes) -> list[Finding]:
     """The columns of a contribution, by name and type."""
-    findings = []
     if list(columns) != list(CONTRIBUTION_COLUMNS):
-        wanted = ", ".join(CONTRIBUTION_COLUMNS)
-        message = f"Contributions have the columns {wanted}, in that order; these are {', '.join(columns)}."
+        message = (
+            f"Contributions have the columns {', '.join(CONTRIBUTION_COLUMNS)}, in that order;"
+            f" these are {', '.join(columns)}."
+        )
         return [Finding(statement.path, 1, "contribution", message)]
-    for name, kind in CONTRIBUTION_COLUMNS.items():
-        if columns[name] not in (str(kind), "UNKNOWN"):
-            message = f"{name} has to be {kind}, not {columns[name]}: CAST it."
-            findings.append(Finding(statement.path, 1, "contribution", message))
-    return findings
+    required = {name: str(kind) for name, kind in CONTRIBUTION_COLUMNS.items()}
+    return _retyped(statement, columns, required, "contribution")
+
+
+def _log_contract(
+    statement: Statement, columns: ColumnTypes, required: ColumnTypes
+) -> list[Finding]:
+    """The columns of a log that a history adds rows to, by name and type."""
+    if list(columns) != list(required):
+        message = (
+            f"{statement.table} has the columns {', '.join(required) or 'of no log'}, in that order;"
+            f" these are {', '.join(columns)}."
+        )
+        return [Finding(statement.path, 1, "history", message)]
+    return _retyped(statement, columns, required, "history")
+
+
+def _retyped(
+    statement: Statement, columns: ColumnTypes, required: ColumnTypes, rule: str
+) -> list[Finding]:
+    return [
+        Finding(statement.path, 1, rule, f"{name} has to be {kind}, not {columns[name]}: CAST it.")
+        for name, kind in required.items()
+        if columns[name] not in (kind, "UNKNOWN")
+    ]

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from st_kpi.kpis.definitions.cards import Card, Kind
+from st_kpi.kpis.definitions.cards import Aggregation, Card
 from st_kpi.kpis.definitions.fingerprint import changed
 from st_kpi.kpis.definitions.inline import upstream
 from st_kpi.kpis.definitions.lint import Project, inspect
@@ -17,9 +17,9 @@ from st_kpi.kpis.definitions.statements import Statement
 DOCUMENT = Path("docs/kpis.md")
 
 _KINDS = {
-    Kind.SUM: "a sum: days, weeks and rollups add up",
-    Kind.RATIO: "a ratio: numerators and denominators are summed first, and divided last",
-    Kind.SNAPSHOT: "a snapshot of one day: a week shows the last day it was measured on",
+    Aggregation.SUM: "a sum: days, weeks and rollups add up",
+    Aggregation.RATIO: "a ratio: numerators and denominators are summed first, and divided last",
+    Aggregation.SNAPSHOT: "a snapshot of one day: a week shows the last day it was measured on",
 }
 _UNITS = {"count": "a number", "money": "money", "percent": "a share, shown as percent"}
 _HEAD = """\
@@ -113,12 +113,12 @@ def main(arguments: list[str]) -> int:
         print(finding)
     if project.findings:
         return 1
-    wanted = text(project)
+    page = text(project)
     if "--check" not in arguments:
         DOCUMENT.parent.mkdir(exist_ok=True)
-        DOCUMENT.write_text(wanted, encoding="utf-8")
+        DOCUMENT.write_text(page, encoding="utf-8")
         return 0
-    stale = not DOCUMENT.is_file() or DOCUMENT.read_text(encoding="utf-8") != wanted
+    stale = not DOCUMENT.is_file() or DOCUMENT.read_text(encoding="utf-8") != page
     if stale:
         print(f"{DOCUMENT}:1: stale: run python -m st_kpi.kpis.definitions.document.")
     definitions = changed(project)

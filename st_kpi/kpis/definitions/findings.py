@@ -22,8 +22,9 @@ class Finding:
         return f"{self.file}:{self.line}: {self.rule}: {self.message}"
 
 
-Found = Iterator[tuple[int, str]]
-Rule = Callable[[Statement], Found]
+#: Where a statement breaks a rule: the line, and what to write instead.
+Violations = Iterator[tuple[int, str]]
+Rule = Callable[[Statement], Violations]
 
 
 def line_of(node: exp.Expr) -> int:
@@ -40,7 +41,7 @@ def function_name(node: exp.Expr) -> str:
     """What BigQuery calls a function."""
     if isinstance(node, exp.Anonymous):
         return str(node.name).upper()
-    known = node.meta.get("bigquery_name")
-    if known:
-        return str(known).upper()
+    name = node.meta.get("bigquery_name")
+    if name:
+        return str(name).upper()
     return node.sql_name() if isinstance(node, exp.Func) else type(node).__name__

@@ -9,25 +9,25 @@ import hashlib
 from pathlib import Path
 
 import sqlglot
-from sqlglot import MappingSchema
 from sqlglot.optimizer.pushdown_projections import pushdown_projections
 from sqlglot.optimizer.qualify import qualify
 
-from st_kpi.kpis.definitions.columns import Columns
+from st_kpi.kpis.definitions.columns import CONTRIBUTION_COLUMNS, provided_tables, schema_of
 from st_kpi.kpis.definitions.findings import Finding
 from st_kpi.kpis.definitions.inline import filling, inlined, upstream
-from st_kpi.kpis.definitions.lint import CONTRIBUTION_COLUMNS, Project, provided_tables
+from st_kpi.kpis.definitions.lint import Project
+
+#: Columns that say what a row is and change no number: wording is no definition.
+_NOT_DEFINITION = ("reason", "component")
 
 
-def fingerprint(project: Project, kpi: str) -> str:
+def definition_fingerprint(project: Project, kpi: str) -> str:
     """Twelve hex digits that change with the definition of ``kpi``."""
     statement = next(s for s in project.statements if s.kpi == kpi)
-    columns = ", ".join(
-        c for c in CONTRIBUTION_COLUMNS if c != "reason"
-    )  # wording is no definition
+    columns = ", ".join(c for c in CONTRIBUTION_COLUMNS if c not in _NOT_DEFINITION)
     select = f"SELECT {columns} FROM (\n{statement.sql.strip()}\n) AS counted"
     text = inlined(select, filling(upstream(statement, project.statements)))
-    schema = MappingSchema({**_nested()}, dialect="bigquery")
+    schema = schema_of(provided_tables())
     tree = qualify(sqlglot.parse_one(text, read="bigquery"), schema=schema, dialect="bigquery")
     pruned = pushdown_projections(tree)
     return hashlib.sha256(pruned.sql("bigquery", comments=False).encode()).hexdigest()[:12]
@@ -37,7 +37,7 @@ def changed(project: Project) -> list[Finding]:
     """Each KPI whose SQL is not that of the last version on its card, with what to do."""
     findings = []
     for kpi, card in project.cards.items():
-        now = fingerprint(project, kpi)
+        now = definition_fingerprint(project, kpi)
         last = card.history[-1] if card.history else None
         if last and last.sql == now:
             continue
@@ -59,11 +59,3 @@ def changed(project: Project) -> list[Finding]:
 def _version_line(path: Path) -> int:
     lines = path.read_text(encoding="utf-8").splitlines()
     return next((n for n, line in enumerate(lines, 1) if line.startswith("version:")), 1)
-
-
-def _nested() -> dict[str, dict[str, Columns]]:
-    nested: dict[str, dict[str, Columns]] = {}
-    for table, columns in provided_tables().items():
-        db, name = table.split(".")
-        nested.setdefault(db, {})[name] = columns
-    return nested

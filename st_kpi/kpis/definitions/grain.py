@@ -1,4 +1,4 @@
-"""Which statements can be computed for some keys alone: the proof behind the header `-- by: job_id`.
+"""Which statements can be computed for some keys alone: the proof behind the header `-- incremental_by: job_id`.
 
 A relation is *by* a key when its rows of one key depend on nothing but the rows of that key in the tables
 it reads, and on small tables beside them. So the statement over those tables cut down to some keys
@@ -20,36 +20,42 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.scope import Scope, build_scope
 
-from st_kpi.kpis.definitions.columns import Columns, typed
+from st_kpi.kpis.definitions.columns import ColumnTypes, typed
 from st_kpi.kpis.definitions.findings import Finding, line_of
 from st_kpi.kpis.definitions.statements import Statement, qualified
 
-Column = tuple[str, str]
+#: A column of a relation: the relation's name in the FROM, and its own.
+ColumnRef = tuple[str, str]
 
 
 def by_key(
-    statements: Iterable[Statement], known: Mapping[str, Columns]
+    statements: Iterable[Statement], tables: Mapping[str, ColumnTypes]
 ) -> tuple[dict[str, frozenset[str]], list[Finding]]:
     """Per name of a statement with a key, the tables that can be cut down to some keys for it.
 
-    A key that cannot be proved is a finding. ``known`` has the columns of every table; statements
+    A key that cannot be proved is a finding. ``tables`` has the columns of every table; statements
     with others are left to the rules about columns.
     """
     proved: dict[str, frozenset[str]] = {}
     findings = []
     for statement in statements:
-        if statement.by is None or not statement.reads <= set(known):
+        key = statement.incremental_by
+        if key is None or not statement.reads <= set(tables):
             continue
         try:
-            tree = typed(statement, known)
+            tree = typed(statement, tables)
         except SqlglotError:
             continue
-        beside = frozenset(t for t in statement.reads if known[t].get(statement.by) != "INT64")
+        beside = frozenset(t for t in statement.reads if tables[t].get(key) != "INT64")
         try:
-            proved[statement.name] = _tables_by(tree, statement.by, beside)
+            proved[statement.name] = _tables_by(tree, key, beside)
         except _NotBy as error:
-            message = f"The rows are not by {statement.by}: {error.reason}. Mend it, or leave the header out."
-            findings.append(Finding(statement.path, line_of(error.node), "by", message))
+            message = (
+                f"The rows cannot be computed by {key} alone: {error.reason}."
+                " Mend it, or leave the header out."
+            )
+            line = line_of(error.node)
+            findings.append(Finding(statement.path, line, "incremental-by", message))
     return proved, findings
 
 
@@ -80,13 +86,13 @@ def _tables_by(tree: exp.Query, key: str, beside: frozenset[str]) -> frozenset[s
     first: _NotBy | None = None
     while _tables(root) - beside:
         try:
-            found = _proof(root, key, beside)
+            proof = _proof(root, key, beside)
         except _NotBy as error:
             first = first or error
             beside |= error.tables
         else:
-            if found and key in _names(tree, found.positions):
-                return found.tables
+            if proof and key in _names(tree, proof.positions):
+                return proof.tables
             break
     raise first or _NotBy(tree, f"no column of the result is {key} of a table it reads", root)
 
@@ -128,31 +134,37 @@ def _union(scope: Scope, branches: list[_By | None]) -> _By:
 
 def _sources(
     scope: Scope, select: exp.Select, key: str, beside: Set[str]
-) -> tuple[set[Column], frozenset[str]]:
+) -> tuple[set[ColumnRef], frozenset[str]]:
     """The columns that hold the key in every row, and the tables they come from."""
-    linked: set[Column] = set()  # those of a left join too, which may be NULL
-    sure: set[Column] = set()
+    linked: set[ColumnRef] = set()  # those of a left join too, which may be NULL
+    sure: set[ColumnRef] = set()
     tables: frozenset[str] = frozenset()
     for relation, join in _relations(select):
         alias, node = relation.alias_or_name, join or relation
-        source = scope.sources.get(alias)
-        if source is None or any(relation.args.get(part) for part in ("joins", "pivots")):
-            raise _NotBy(node, "a nested join or a PIVOT is not understood", scope)
-        found = _source(source, key, beside)
-        left = join is not None and join.side == "LEFT"
-        if join is not None and (join.side not in ("", "LEFT") or join.kind in ("SEMI", "ANTI")):
-            raise _NotBy(node, f"a {join.side or join.kind} JOIN looks at all rows", scope)
-        if found is None:
+        source = _understood(scope, relation, join)
+        keyed = _source(source, key, beside)
+        if keyed is None:
             continue
-        columns = {(alias, name) for name in found[0]}
+        left = join is not None and join.side == "LEFT"
+        columns = {(alias, name) for name in keyed[0]}
         if linked and not (join and _equal(join, columns, linked)):
             raise _NotBy(node, f"{alias} is not joined on the key", source)
         if not linked and left:
             raise _NotBy(node, f"{alias} is joined to rows without the key", source)
         linked |= columns
         sure |= set() if left else columns
-        tables |= found[1]
+        tables |= keyed[1]
     return sure, tables
+
+
+def _understood(scope: Scope, relation: exp.Expr, join: exp.Join | None) -> Scope | exp.Table:
+    """What a relation of a FROM reads; refuses forms and joins of which nothing can be said."""
+    source = scope.sources.get(relation.alias_or_name)
+    if source is None or any(relation.args.get(part) for part in ("joins", "pivots")):
+        raise _NotBy(join or relation, "a nested join or a PIVOT is not understood", scope)
+    if join is not None and (join.side not in ("", "LEFT") or join.kind in ("SEMI", "ANTI")):
+        raise _NotBy(join, f"a {join.side or join.kind} JOIN looks at all rows", scope)
+    return source
 
 
 def _source(
@@ -162,10 +174,10 @@ def _source(
     if isinstance(source, exp.Table):
         table = qualified(source)
         return None if table in beside else ({key}, frozenset({table}))
-    found = _proof(source, key, beside)
-    if found is None:
+    proof = _proof(source, key, beside)
+    if proof is None:
         return None
-    return _names(source.expression, found.positions), found.tables
+    return _names(source.expression, proof.positions), proof.tables
 
 
 def _relations(select: exp.Select) -> Iterator[tuple[exp.Expr, exp.Join | None]]:
@@ -176,7 +188,7 @@ def _relations(select: exp.Select) -> Iterator[tuple[exp.Expr, exp.Join | None]]
         yield join.this, join
 
 
-def _equal(join: exp.Join, own: Set[Column], others: Set[Column]) -> bool:
+def _equal(join: exp.Join, own: Set[ColumnRef], others: Set[ColumnRef]) -> bool:
     """Whether the join compares a key of its own with one of the others, whatever else it asks for."""
     on = join.args.get("on")
     for condition in on.flatten() if isinstance(on, exp.And) else [on]:
@@ -187,7 +199,7 @@ def _equal(join: exp.Join, own: Set[Column], others: Set[Column]) -> bool:
     return False
 
 
-def _groups(scope: Scope, select: exp.Select, keys: Set[Column]) -> None:
+def _groups(scope: Scope, select: exp.Select, keys: Set[ColumnRef]) -> None:
     """Refuse groups and windows over rows of several keys."""
     group = select.args.get("group")
     grouped = {_plain(e) for e in group.expressions} if group else set()
@@ -203,14 +215,14 @@ def _groups(scope: Scope, select: exp.Select, keys: Set[Column]) -> None:
             )
 
 
-def _column(node: exp.Expr) -> Column | None:
+def _column(node: exp.Expr) -> ColumnRef | None:
     """The column of an expression that is the key where the column is: itself, or without its 0."""
     if isinstance(node, exp.Nullif) and node.expression.name == "0":
         return _plain(node.this)
     return _plain(node)
 
 
-def _plain(node: exp.Expr) -> Column | None:
+def _plain(node: exp.Expr) -> ColumnRef | None:
     return (node.table, node.name) if isinstance(node, exp.Column) else None
 
 

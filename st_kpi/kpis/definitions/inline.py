@@ -23,13 +23,13 @@ def upstream(statement: Statement, statements: Sequence[Statement]) -> list[Stat
 
 def depending(statements: Iterable[Statement], parameters: Set[str]) -> list[Statement]:
     """Of ``statements``, in their order, those that one of ``parameters`` can change."""
-    touched: set[str] = set()
-    found = []
+    tables: set[str] = set()
+    dependent = []
     for statement in statements:
-        if statement.parameters & parameters or statement.reads & touched:
-            touched.add(statement.table or "")
-            found.append(statement)
-    return found
+        if statement.parameters & parameters or statement.reads & tables:
+            tables.add(statement.table or "")
+            dependent.append(statement)
+    return dependent
 
 
 def inlined(select: str, read: Mapping[str, str]) -> str:

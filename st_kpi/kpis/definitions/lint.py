@@ -7,13 +7,11 @@ from functools import lru_cache
 from pathlib import Path
 
 from st_kpi.errors import SqlError
-from st_kpi.kpis.definitions.cards import Card, Kind, read_card
+from st_kpi.kpis.definitions.cards import Aggregation, Card, read_card
 from st_kpi.kpis.definitions.columns import (
-    CONTRIBUTION_COLUMNS,
-    KPI_COLUMNS,
-    KPI_TABLE,
-    Columns,
+    ColumnTypes,
     check_columns,
+    history_tables,
     provided_tables,
 )
 from st_kpi.kpis.definitions.findings import Finding
@@ -21,6 +19,7 @@ from st_kpi.kpis.definitions.grain import by_key
 from st_kpi.kpis.definitions.rules import check_statement
 from st_kpi.kpis.definitions.statements import (
     CONTRIBUTIONS,
+    HistoryUse,
     Statement,
     default_root,
     in_order,
@@ -28,18 +27,6 @@ from st_kpi.kpis.definitions.statements import (
     sql_files,
 )
 from st_kpi.parameters import PARAMETERS
-
-__all__ = [
-    "CONTRIBUTION_COLUMNS",
-    "KPI_COLUMNS",
-    "KPI_TABLE",
-    "Finding",
-    "Project",
-    "inspect",
-    "lint",
-    "provided_tables",
-    "refuse",
-]
 
 _KPI_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _WIDE = "st_kpi.kpi_weekly_wide"
@@ -51,8 +38,10 @@ class Project:
 
     With findings, statements and cards are only those that could be read and ordered. ``alternatives``
     are the contributions of other readings of a KPI, which a build leaves alone. ``tables`` are all
-    tables that can be read, with the types of their columns; ``by_key`` has, per statement with a key,
-    those that can be cut down to some keys for it.
+    tables that those can read, with the types of their columns; ``by_key`` has, per statement with a key,
+    the tables that can be cut down to some keys for it. ``history`` has, by the name of their file, the
+    statements of a build's history, whose order ``st_kpi.kpis.history`` decides, and ``history_tables``
+    all that they can read.
     """
 
     root: Path
@@ -60,8 +49,10 @@ class Project:
     cards: Mapping[str, Card]
     findings: tuple[Finding, ...]
     alternatives: tuple[Statement, ...] = ()
-    tables: Mapping[str, Columns] = field(default_factory=dict)
+    tables: Mapping[str, ColumnTypes] = field(default_factory=dict)
     by_key: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    history: Mapping[str, Statement] = field(default_factory=dict)
+    history_tables: Mapping[str, ColumnTypes] = field(default_factory=dict)
 
 
 def lint(root: Path | None = None) -> list[Finding]:
@@ -79,44 +70,64 @@ def inspect(root: Path | None = None) -> Project:
 
 @lru_cache(maxsize=8)
 def _inspect(root: Path, _state: tuple[tuple[Path, int, int], ...]) -> Project:
-    findings: list[Finding] = []
+    everything, findings = _read(root)
+    complete = not findings
+    for statement in everything:
+        findings += check_statement(statement)
+    statements = [s for s in everything if not s.history]
+    logs = [s for s in everything if s.history is HistoryUse.APPEND]
+    scratch = [s for s in everything if s.history in (HistoryUse.REPLACE, HistoryUse.INLINE)]
+    cards, wrong = _cards(root)
+    findings += [*wrong, *_folders(root), *_wide(cards, statements)]
+    findings += _targets([*statements, *scratch])
+    findings += _alternatives(root, cards)
+    statements, tables, wrong = _typed(statements, provided_tables(), complete=complete)
+    proved, unproved = by_key(statements, tables)
+    findings += [*wrong, *unproved]
+    scratch, read, wrong = _typed(scratch, {**tables, **history_tables()}, complete=complete)
+    findings += [*wrong, *check_columns(logs, read, complete=complete)]
+    return Project(
+        root=root,
+        statements=tuple(s for s in statements if s.adds is None),
+        cards=cards,
+        findings=tuple(sorted(findings)),
+        alternatives=tuple(s for s in statements if s.adds is not None),
+        tables=tables,
+        by_key=proved,
+        history={s.path.stem: s for s in (*scratch, *logs)},
+        history_tables=read,
+    )
+
+
+def _read(root: Path) -> tuple[list[Statement], list[Finding]]:
+    """Every statement that can be read, and each file that cannot."""
     statements: list[Statement] = []
+    findings = []
     for path in sql_files(root):
         try:
             statements += read_file(path, root)
         except SqlError as error:
             findings.append(Finding(error.file, error.line, "statement", error.reason))
-    unread = bool(findings)
-    for statement in statements:
-        findings += check_statement(statement)
-    cards, wrong = _cards(root)
-    findings += [*wrong, *_folders(root), *_targets(statements), *_wide(cards, statements)]
-    findings += _alternatives(root, cards)
-    tables = dict(provided_tables())
+    return statements, findings
+
+
+def _typed(
+    statements: list[Statement], provided: Mapping[str, ColumnTypes], *, complete: bool
+) -> tuple[list[Statement], dict[str, ColumnTypes], list[Finding]]:
+    """The statements in their order, the tables there are with what they fill, and what is wrong with them."""
+    tables = dict(provided)
     try:
-        statements = in_order(statements)
+        ordered = in_order(statements)
     except SqlError as error:
-        findings.append(Finding(error.file, error.line, "cycle", error.reason))
-    else:
-        findings += check_columns(statements, tables, complete=not unread)
-    proved, wrong = by_key(statements, tables)
-    findings += wrong
-    return Project(
-        root,
-        tuple(s for s in statements if s.adds is None),
-        cards,
-        tuple(sorted(findings)),
-        tuple(s for s in statements if s.adds is not None),
-        tables,
-        proved,
-    )
+        return statements, tables, [Finding(error.file, error.line, "cycle", error.reason)]
+    return ordered, tables, check_columns(ordered, tables, complete=complete)
 
 
 def refuse(findings: Iterable[Finding]) -> None:
     """Raise the first finding as ``SqlError``, saying how many more there are."""
-    found = list(findings)
-    if found:
-        first, more = found[0], len(found) - 1
+    listed = list(findings)
+    if listed:
+        first, more = listed[0], len(listed) - 1
         rest = f" ({more} more: run st-kpi lint)" if more else ""
         raise SqlError(first.file, first.line, f"{first.rule}: {first.message}{rest}")
 
@@ -200,7 +211,7 @@ def _wide(cards: Mapping[str, Card], statements: list[Statement]) -> list[Findin
     for statement in (s for s in statements if s.table == _WIDE):
         present = set(statement.tree.named_selects)
         for kpi, card in cards.items():
-            parts = ("_numerator", "_denominator") if card.kind is Kind.RATIO else ()
+            parts = ("_numerator", "_denominator") if card.kind is Aggregation.RATIO else ()
             for name in (kpi, *(kpi + part for part in parts)):
                 if name not in present:
                     findings.append(

@@ -2,7 +2,7 @@
 
 from sqlglot import exp
 
-from st_kpi.kpis.definitions.findings import Found, function_name, line_of
+from st_kpi.kpis.definitions.findings import Violations, function_name, line_of
 from st_kpi.kpis.definitions.statements import Statement
 
 #: Functions the engines read differently, by the name BigQuery gives them, with the way around.
@@ -59,7 +59,7 @@ _FORBIDDEN_NODES: tuple[tuple[type[exp.Expr], str, str], ...] = (
 _KINDS = tuple(kind for kind, _, _ in _FORBIDDEN_NODES)
 
 
-def portable(statement: Statement) -> Found:
+def portable(statement: Statement) -> Violations:
     """Functions and forms that the engines read differently."""
     for node in statement.tree.walk():
         message = _unportable(node)
@@ -82,7 +82,7 @@ def _unportable(node: exp.Expr) -> str | None:
     return None
 
 
-def casts(statement: Statement) -> Found:
+def casts(statement: Statement) -> Violations:
     for node in statement.tree.find_all(exp.Cast):
         kind = node.to
         if kind.is_type(*exp.DataType.FLOAT_TYPES):

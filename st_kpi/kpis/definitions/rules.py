@@ -6,14 +6,20 @@ read differently and ``st_kpi.warehouse.duckdb.dialect`` does not put right (eac
 
 from sqlglot import exp
 
-from st_kpi.kpis.definitions.findings import Finding, Found, Rule, function_name, line_of
+from st_kpi.kpis.definitions.findings import (
+    Finding,
+    Rule,
+    Violations,
+    function_name,
+    line_of,
+)
 from st_kpi.kpis.definitions.portable import casts, portable
-from st_kpi.kpis.definitions.statements import CONTRIBUTIONS, Statement, qualified
-from st_kpi.parameters import PARAMETERS
+from st_kpi.kpis.definitions.statements import CONTRIBUTIONS, HistoryUse, Statement, qualified
+from st_kpi.parameters import HISTORY_PARAMETERS, PARAMETERS
 
-#: Schemas a file may read (checks also how the load went), and those it may fill.
+#: Schemas a file may read (checks and history also what is kept of loads and builds), and those it may fill.
 READABLE = ("st_raw", "st_staging", "st_ref", "st_dim", "st_kpi")
-READABLE_BY_CHECKS = (*READABLE, "st_ops")
+READABLE_BESIDE = (*READABLE, "st_ops")
 FILLABLE = ("st_staging", "st_ref", "st_dim", "st_kpi")
 
 
@@ -26,13 +32,13 @@ def check_statement(statement: Statement) -> list[Finding]:
     ]
 
 
-def _star(statement: Statement) -> Found:
+def _star(statement: Statement) -> Violations:
     for star in statement.tree.find_all(exp.Star):
         if not isinstance(star.parent, exp.Count):
             yield line_of(star), "SELECT * hides which columns are used: name them."
 
 
-def _division(statement: Statement) -> Found:
+def _division(statement: Statement) -> Violations:
     for node in statement.tree.find_all(exp.Div, exp.IntDiv, exp.Mod):
         yield (
             line_of(node),
@@ -40,17 +46,32 @@ def _division(statement: Statement) -> Found:
         )
 
 
-def _target(statement: Statement) -> Found:
-    table, folder = statement.table, statement.path.parent
-    if statement.adds and (folder.name != "alternatives" or folder.parent.parent.name != "kpis"):
-        yield statement.line, "An alternative stands in kpis/<kpi>/alternatives: move it there."
-    if (table == CONTRIBUTIONS) != (statement.kpi is not None):
+def _target(statement: Statement) -> Violations:
+    yield from _place(statement)
+    table, schema = statement.table or "", (statement.table or "").split(".")[0]
+    if statement.history is not None:
+        if statement.history is not HistoryUse.APPEND and schema != "st_staging":
+            message = f"{table} outlives the build: a history replaces tables of st_staging alone."
+            yield statement.line, message
+    elif (table == CONTRIBUTIONS) != (statement.kpi is not None):
         yield (
             statement.line,
             f"{CONTRIBUTIONS} is filled by kpis/<kpi>/contributions.sql, and those fill nothing else.",
         )
-    elif table and (table.count(".") != 1 or table.split(".")[0] not in FILLABLE):
+    elif table and (table.count(".") != 1 or schema not in FILLABLE):
         yield 1, f"The target {table} has to be schema.name with a schema of {', '.join(FILLABLE)}."
+
+
+def _place(statement: Statement) -> Violations:
+    """Whether the file lies in the folder of its kind."""
+    folder = statement.path.parent
+    if statement.adds and (folder.name != "alternatives" or folder.parent.parent.name != "kpis"):
+        yield statement.line, "An alternative stands in kpis/<kpi>/alternatives: move it there."
+    if (statement.history is not None) != statement.name.startswith("history/"):
+        message = (
+            "What tells of a build's changes stands in history, and nothing else does: move it."
+        )
+        yield statement.line, message
 
 
 _CHANCE = (
@@ -63,7 +84,7 @@ _BY_ORDER = (
 )  # fmt: skip
 
 
-def _deterministic(statement: Statement) -> Found:
+def _deterministic(statement: Statement) -> Violations:
     for node in statement.tree.find_all(*_CHANCE):
         yield (
             line_of(node),
@@ -91,7 +112,7 @@ def _plain(node: exp.Expr) -> exp.Expr:
     return node.this if isinstance(node, (exp.IgnoreNulls, exp.RespectNulls)) else node
 
 
-def _null_comparison(statement: Statement) -> Found:
+def _null_comparison(statement: Statement) -> Violations:
     for node in statement.tree.find_all(exp.EQ, exp.NEQ):
         if isinstance(node.this, exp.Null) or isinstance(node.expression, exp.Null):
             yield (
@@ -100,7 +121,7 @@ def _null_comparison(statement: Statement) -> Found:
             )
 
 
-def _cross_join(statement: Statement) -> Found:
+def _cross_join(statement: Statement) -> Violations:
     lines = statement.sql.splitlines()
     for join in statement.tree.find_all(exp.Join):
         if isinstance(join.this, exp.Unnest) or join.args.get("using"):
@@ -117,7 +138,7 @@ def _cross_join(statement: Statement) -> Found:
             )
 
 
-def _tenant(statement: Statement) -> Found:
+def _tenant(statement: Statement) -> Violations:
     lines = statement.sql.splitlines()
     for join in statement.tree.find_all(exp.Join):
         on = join.args.get("on")
@@ -134,8 +155,9 @@ def _tenant(statement: Statement) -> Found:
             )
 
 
-def _tables(statement: Statement) -> Found:
-    readable = READABLE_BY_CHECKS if statement.severity else READABLE
+def _tables(statement: Statement) -> Violations:
+    beside = statement.severity or statement.history
+    readable = READABLE_BESIDE if beside else READABLE
     defined = {cte.alias for cte in statement.tree.find_all(exp.CTE)}
     for table in statement.tree.find_all(exp.Table):
         if not table.db and table.name not in defined:
@@ -147,7 +169,7 @@ def _tables(statement: Statement) -> Found:
             )
         elif table.db and table.db not in readable:
             yield line_of(table), f"Schema {table.db} is not one of {', '.join(readable)}."
-        elif table.db == "st_raw" and not statement.severity and not _near_source(statement):
+        elif table.db == "st_raw" and not beside and not _near_source(statement):
             yield (
                 line_of(table),
                 (
@@ -160,14 +182,13 @@ def _near_source(statement: Statement) -> bool:
     return (statement.table or "").split(".")[0] in ("st_staging", "st_ref")
 
 
-def _parameters(statement: Statement) -> Found:
+def _parameters(statement: Statement) -> Violations:
+    declared = HISTORY_PARAMETERS if statement.history else PARAMETERS
     for parameter in statement.tree.find_all(exp.Parameter, exp.Placeholder):
-        if parameter.name not in PARAMETERS:
+        if parameter.name not in declared:
             yield (
                 line_of(parameter),
-                (
-                    f"Parameter @{parameter.name} is not declared; there are @{', @'.join(PARAMETERS)}."
-                ),
+                f"Parameter @{parameter.name} is not declared; there are @{', @'.join(declared)}.",
             )
 
 

@@ -21,8 +21,10 @@ CONTRIBUTIONS = "st_kpi.contributions"
 #: Files that hold several claims, each with a name of its own.
 CHECKS_FILE = "checks.sql"
 
-_HEADER = re.compile(r"^--\s*(table|check|replaces|by|alternative):\s*(.+?)\s*$")
-_TARGETS = ("table", "check", "alternative")
+_HEADER = re.compile(
+    r"^--\s*(table|check|replaces|incremental_by|alternative|history):\s*(.+?)\s*$"
+)
+_TARGETS = ("table", "check", "alternative", "history")
 _END = re.compile(r"^(?![ \t]*--)(?P<sql>.*?);[ \t]*(?:--.*)?$", re.MULTILINE)
 
 
@@ -40,14 +42,27 @@ class Adds(StrEnum):
     DISTINCT = "distinct"
 
 
+class HistoryUse(StrEnum):
+    """What a build's history does with the rows of a SELECT.
+
+    They become its table, are added to it, or stand in front of the statements that read them.
+    """
+
+    REPLACE = "replace"
+    APPEND = "append"
+    INLINE = "inline"
+
+
 @dataclass(frozen=True)
 class Statement:
     """One SELECT: it fills ``table``, is a check whose rows are what is wrong, or an alternative.
 
-    ``replaces`` is the condition on the rows that the SELECT renews; without it, all are. ``by`` is a
-    column whose rows of one value come from rows with that value alone (``st_kpi.kpis.definitions.grain``).
-    ``kpi`` is set for the contributions of one KPI, which all fill the same table. ``sql`` stands on
-    the lines it has in the file, ``line`` being its first.
+    ``replaces`` is the condition on the rows that the SELECT renews; without it, all are.
+    ``incremental_by`` is a column whose rows of one value come from rows with that value alone
+    (``st_kpi.kpis.definitions.grain``). ``history`` is set for what tells why numbers changed, which runs
+    beside the order of the build (``st_kpi.kpis.history``). ``kpi`` is set for the contributions of one
+    KPI, which all fill the same table. ``sql`` stands on the lines it has in the file, ``line`` being
+    its first.
     """
 
     path: Path
@@ -59,7 +74,8 @@ class Statement:
     severity: Severity | None
     tree: exp.Query
     adds: Adds | None = None
-    by: str | None = None
+    incremental_by: str | None = None
+    history: HistoryUse | None = None
     line: int = 1
 
     @property
@@ -69,13 +85,13 @@ class Statement:
     @cached_property
     def meaning(self) -> str:
         """All that the comment on top of the file says, without the header's keys."""
-        said = []
+        sentences = []
         for line in self.sql.lstrip().splitlines():
             if not line.startswith("--"):
                 break
             if not _HEADER.match(line):
-                said.append(line.removeprefix("--").strip())
-        return " ".join(said)
+                sentences.append(line.removeprefix("--").strip())
+        return " ".join(sentences)
 
     @cached_property
     def reads(self) -> frozenset[str]:
@@ -95,6 +111,13 @@ def default_root() -> Path:
 def sql_files(root: Path) -> list[Path]:
     """Every SQL file under ``root``, in a fixed order."""
     return sorted(root.rglob("*.sql"))
+
+
+def history_statement(name: str) -> Statement:
+    """A statement of the product's own history, by the name of its file and without the rest."""
+    root = default_root()
+    (statement,) = read_file(root / "history" / f"{name}.sql", root)
+    return statement
 
 
 def read_file(path: Path, root: Path) -> list[Statement]:
@@ -141,26 +164,28 @@ def _statement(text: str, line: int, path: Path, root: Path) -> Statement:
         raise SqlError(
             path,
             line,
-            "The header has to name one target: `-- table: schema.name`, `-- check: fail|warn`"
-            " or `-- alternative: sum|distinct`.",
+            "The header has to name one target: `-- table: schema.name`, `-- check: fail|warn`,"
+            " `-- alternative: sum|distinct` or `-- history: schema.name replace|append|inline`.",
         )
     name = path.relative_to(root).with_suffix("").as_posix()
     severity, own_name = _check_header(header.get("check"), path, line)
     adds = header.get("alternative")
     if adds is not None and adds not in list(Adds):
         raise SqlError(path, line, f"An alternative is `sum` or `distinct`, not {adds!r}.")
+    target, history = _history_header(header.get("history"), path, line)
     sql = "\n" * (line - 1) + text  # so that every position is that of the file
     return Statement(
         path=path,
         name=f"{name}/{own_name}" if own_name else name,
         sql=sql,
         purpose=first.removeprefix("--").strip(),
-        table=header.get("table"),
+        table=target or header.get("table"),
         replaces=header.get("replaces"),
         severity=severity,
         tree=_parse(sql, path),
         adds=Adds(adds) if adds else None,
-        by=header.get("by"),
+        incremental_by=header.get("incremental_by"),
+        history=history,
         line=line,
     )
 
@@ -179,6 +204,20 @@ def _check_header(header: str | None, path: Path, line: int) -> tuple[Severity |
     if path.name != CHECKS_FILE and name:
         raise SqlError(path, line, f"A check has the name of its file: leave {name!r} out.")
     return Severity(severity), name or None
+
+
+def _history_header(
+    header: str | None, path: Path, line: int
+) -> tuple[str | None, HistoryUse | None]:
+    """The table of a history's statement and how it is used."""
+    if header is None:
+        return None, None
+    table, _, use = header.partition(" ")
+    if use not in list(HistoryUse):
+        raise SqlError(
+            path, line, f"A history is `schema.name {'|'.join(HistoryUse)}`, not {header!r}."
+        )
+    return table, HistoryUse(use)
 
 
 def in_order(statements: Iterable[Statement]) -> list[Statement]:
@@ -216,14 +255,14 @@ def qualified(table: exp.Table) -> str:
 
 def _header(sql: str) -> dict[str, str]:
     """Keys of the comment lines on top of a file."""
-    found: dict[str, str] = {}
+    keys: dict[str, str] = {}
     for line in sql.splitlines():
         if not line.startswith("--"):
             break
         match = _HEADER.match(line)
         if match:
-            found[match[1]] = match[2]
-    return found
+            keys[match[1]] = match[2]
+    return keys
 
 
 def _parse(sql: str, path: Path) -> exp.Query:

@@ -1,13 +1,13 @@
 """How a table is brought to what its SELECT returns now: only the rows that differ are written.
 
 Rows have no identity here, so equal ones are told by their number: ``before`` and ``after`` in a table
-of differences. A row that changed is one that went and one that came.
+of differences. A row that changed is one that was removed and one that was added.
 """
 
 from collections.abc import Collection, Mapping
 
 from st_kpi.columns import ColumnType
-from st_kpi.kpis.incremental.keys import Part
+from st_kpi.kpis.incremental.keys import KeySlice
 from st_kpi.warehouse.base import Warehouse
 
 DIFFERENCES = "st_staging.changed_rows"
@@ -31,16 +31,16 @@ def update(
     columns: Collection[str],
     select: str,
     params: Mapping[str, object],
-    part: Part | None,
+    key_slice: KeySlice | None,
 ) -> bool:
-    """Bring ``table`` to what ``select`` returns now, or a part of it; returns whether any row changed.
+    """Bring ``table`` to what ``select`` returns now, or a slice of it; returns whether any row changed.
 
     The differences stand in ``DIFFERENCES`` until the next update.
     """
     old = f"SELECT * FROM {table}"
-    if part:
-        old, select = f"{old} WHERE {part.condition}", part.of(select)
-        params = {**params, **part.params}
+    if key_slice:
+        old, select = f"{old} WHERE {key_slice.condition}", key_slice.of(select)
+        params = {**params, **key_slice.params}
     warehouse.replace_table(DIFFERENCES, compare(old, select, columns), params)
     return apply(warehouse, table, columns, DIFFERENCES)
 
@@ -59,7 +59,7 @@ def apply(
 ) -> bool:
     """Make the rows of ``table`` what the differences say; returns whether there were any.
 
-    ``where`` is a condition on both, for a table of differences that holds those of several parts.
+    ``where`` is a condition on both, for a table of differences that holds those of several statements.
     """
     if not warehouse.query(f"SELECT 1 AS one FROM {differences} WHERE {where} LIMIT 1"):
         return False

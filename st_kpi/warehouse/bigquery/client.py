@@ -1,4 +1,4 @@
-"""Google's client as this project uses it: one place that makes it, runs its jobs and words its errors.
+"""Google's client as this project uses it: one place that makes it and runs its jobs.
 
 Every request is repeated while the service says that it may be (429, 503, ``rateLimitExceeded``), every statement
 has the ceiling of bytes and the labels of the work under way, and no error leaves without a sentence for a person.
@@ -12,33 +12,22 @@ from ipaddress import ip_address
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-from google.api_core.exceptions import (
-    Conflict,
-    Forbidden,
-    GoogleAPICallError,
-    NotFound,
-    RetryError,
-    Unauthorized,
-)
+from google.api_core.exceptions import Conflict, GoogleAPICallError, NotFound
 from google.auth.credentials import AnonymousCredentials, Credentials
-from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, TransportError
+from google.auth.exceptions import DefaultCredentialsError
 from google.cloud import bigquery
 from google.cloud.bigquery.retry import DEFAULT_JOB_RETRY, DEFAULT_RETRY
 from google.cloud.bigquery.table import RowIterator
-from requests.exceptions import RequestException
 
-from st_kpi.errors import ConfigurationError, StKpiError, WarehouseError
-from st_kpi.warehouse.base import BigQueryOptions
+from st_kpi.errors import ConfigurationError, StKpiError
+from st_kpi.warehouse.bigquery.errors import CLIENT_ERRORS, is_transient, translate_error
+from st_kpi.warehouse.bigquery.options import BigQueryOptions
 from st_kpi.warehouse.bigquery.values import Parameter, row_values
 from st_kpi.warehouse.labels import current_labels
 
 #: A job that failed for a passing reason is started again under another id, so often in all.
 ATTEMPTS = 5
-_PASSING = frozenset(
-    {"rateLimitExceeded", "backendError", "internalError"}
-    | {"jobRateLimitExceeded", "jobBackendError", "jobInternalError"}
-)
-_CONCURRENT = "aborted due to concurrent update"
+_POLL_SECONDS = 0.2
 
 
 class Jobs:
@@ -52,7 +41,7 @@ class Jobs:
         self.client = _client(project, location, options)
 
     def rows(self, sql: str, parameters: Sequence[Parameter] = ()) -> list[dict[str, Any]]:
-        """Run one SELECT; see ``bigquery_sql.row_values`` for the values."""
+        """Run one SELECT; see ``row_values`` for the values."""
 
         def ask() -> RowIterator:
             return self.client.query_and_wait(
@@ -62,12 +51,12 @@ class Jobs:
                 job_retry=DEFAULT_JOB_RETRY.with_timeout(self.options.retry_seconds),
             )
 
-        with self.told():
+        with self.translate_errors():
             try:
-                found = ask()
+                rows = ask()
             except Conflict:  # its answer was lost, and a SELECT can be asked again
-                found = ask()
-            return row_values(found)
+                rows = ask()
+            return row_values(rows)
 
     def run(
         self, sql: str, parameters: Sequence[Parameter] = (), *, job_id: str | None = None
@@ -87,8 +76,8 @@ class Jobs:
                 job_retry=None,
             )
 
-        with self.told():
-            job = self._settled(start, job_id or f"st_kpi_{time.time_ns():x}_{id(start):x}")
+        with self.translate_errors():
+            job = self._finished(start, job_id or f"st_kpi_{time.time_ns():x}_{id(start):x}")
             return row_values(job.result(retry=self.retry, job_retry=None))
 
     def load(
@@ -117,8 +106,8 @@ class Jobs:
             )  # fmt: skip
             return upload()
 
-        with self.told():
-            self._settled(start, job_id)
+        with self.translate_errors():
+            self._finished(start, job_id)
 
     def copy(self, source: str, target: str, expires: str) -> None:
         """Make a table that has the rows of another without storing them twice; it is gone after ``expires``."""
@@ -127,7 +116,7 @@ class Jobs:
             destination_expiration_time=expires,
             labels=_labels(),
         )
-        with self.told():
+        with self.translate_errors():
             job = self.client.copy_table(
                 self.reference(source), self.reference(target), job_config=config, retry=self.retry
             )
@@ -138,13 +127,13 @@ class Jobs:
         config = self._config(parameters)
         config.dry_run = True
         config.use_query_cache = False
-        with self.told():
+        with self.translate_errors():
             job = self.client.query(sql, job_config=config, retry=self.retry)
             return int(job.total_bytes_processed or 0)
 
     def table(self, name: str) -> bigquery.Table | None:
         """The table of this name, or None where there is none."""
-        with self.told():
+        with self.translate_errors():
             try:
                 return self.client.get_table(self.reference(name), retry=self.retry)
             except NotFound:
@@ -152,7 +141,7 @@ class Jobs:
 
     def drop(self, name: str) -> None:
         """Delete a table that expires anyway: what has been done is not undone because this fails."""
-        with suppress(StKpiError), self.told():
+        with suppress(StKpiError), self.translate_errors():
             self.client.delete_table(self.reference(name), retry=self.retry, not_found_ok=True)
 
     def reference(self, name: str) -> bigquery.TableReference:
@@ -160,12 +149,12 @@ class Jobs:
         return bigquery.DatasetReference(self.project, dataset).table(table)
 
     @contextmanager
-    def told(self) -> Iterator[None]:
+    def translate_errors(self) -> Iterator[None]:
         """Turn the client's errors into sentences that name the project and the way out."""
         try:
             yield
-        except (GoogleAPICallError, RetryError, GoogleAuthError, RequestException) as error:
-            raise worded(error, self.project, self.location) from error
+        except CLIENT_ERRORS as error:
+            raise translate_error(error, self.project, self.location) from error
 
     def _config(self, parameters: Sequence[Parameter]) -> bigquery.QueryJobConfig:
         return bigquery.QueryJobConfig(
@@ -174,37 +163,39 @@ class Jobs:
             labels=_labels(),
         )
 
-    def _settled(self, start: Callable[[str], Any], job_id: str) -> Any:
+    def _finished(self, start: Callable[[str], Any], job_id: str) -> Any:
         """The job of this id, done well: started now, or found because it was started before.
 
         One that has failed keeps its id for ever, so another attempt has another.
         """
         for attempt in range(1, ATTEMPTS + 1):
             name = job_id if attempt == 1 else f"{job_id}_{attempt}"
-            found = False
+            started_before = False
             try:
                 job = start(name)
             except Conflict:
-                found = True
+                started_before = True
                 job = self.client.get_job(name, location=self.location, retry=self.retry)
             try:
-                # By jobs.get and not by its results, whose errors cannot be told from those of the way there.
-                while not job.done(retry=self.retry):
-                    time.sleep(_POLL_SECONDS)
-                error = job.exception()
-                if error is None:
-                    return job
-                raise error
-            except GoogleAPICallError as failed:
-                last = attempt == ATTEMPTS
-                if last or not (found or _passing(failed)):
+                self._wait(job)
+                return job
+            except GoogleAPICallError as error:
+                if attempt == ATTEMPTS or not (started_before or is_transient(error)):
                     raise
-                if not found:
+                if not started_before:
                     time.sleep(min(2 ** (attempt - 1), self.options.retry_seconds / ATTEMPTS))
         raise AssertionError("unreachable")
 
+    def _wait(self, job: Any) -> None:
+        """Wait until the job is done; raises its error.
 
-_POLL_SECONDS = 0.2
+        By jobs.get and not by its results, whose errors cannot be told from those of the way there.
+        """
+        while not job.done(retry=self.retry):
+            time.sleep(_POLL_SECONDS)
+        error = job.exception()
+        if error is not None:
+            raise error
 
 
 def parquet_schema(schema: Sequence[bigquery.SchemaField]) -> list[bigquery.SchemaField]:
@@ -217,84 +208,6 @@ def parquet_schema(schema: Sequence[bigquery.SchemaField]) -> list[bigquery.Sche
             raise ValueError(f"{field.name} is JSON, which cannot be loaded from Parquet")
         parquet_schema(field.fields)
     return list(schema)
-
-
-def worded(
-    error: GoogleAPICallError | RetryError | GoogleAuthError | RequestException,
-    project: str,
-    location: str,
-) -> StKpiError:
-    """The error of the client in one sentence: what was refused, and what to do about it."""
-    cause = error.cause if isinstance(error, RetryError) else None
-    if isinstance(cause, GoogleAPICallError | RetryError | GoogleAuthError | RequestException):
-        return worded(cause, project, location)
-    if isinstance(error, GoogleAuthError) and not isinstance(error, TransportError):
-        return ConfigurationError(f"{_NO_CREDENTIALS} Google says: {_one_line(str(error))}")
-    if not isinstance(error, GoogleAPICallError):
-        return WarehouseError(
-            f"BigQuery cannot be reached for project {project}: {_one_line(str(error))}"
-        )
-    message, reason = _message(error), _reason(error)
-    if isinstance(error, Unauthorized):
-        return ConfigurationError(f"{_NO_CREDENTIALS} BigQuery says: {message}")
-    if reason in ("rateLimitExceeded", "jobRateLimitExceeded"):
-        return WarehouseError(
-            f"BigQuery was asked too often in project {project} and kept refusing: {message}"
-            " Run the same command again in some minutes; what is complete stays."
-        )
-    if reason == "quotaExceeded":
-        return WarehouseError(
-            f"A quota of project {project} is used up: {message}"
-            " Wait until it is refilled or ask Google for more; what is complete stays."
-        )
-    if reason == "billingNotEnabled" or "billing has not been enabled" in message.lower():
-        return ConfigurationError(
-            f"Project {project} has no billing account, and without one BigQuery neither loads nor"
-            " changes tables for long: enable billing for it in the Google Cloud console."
-        )
-    if reason == "bytesBilledLimitExceeded":
-        return WarehouseError(
-            f"A statement would read more than it may: {message}"
-            " Raise ST_KPI_MAXIMUM_BYTES_BILLED if that is meant."
-        )
-    if isinstance(error, Forbidden):
-        return WarehouseError(
-            f"BigQuery allows this account too little in project {project}: {message}"
-            f" Give it {_roles(message)}."
-        )
-    if isinstance(error, NotFound) and "not found: project" in message.lower():
-        return ConfigurationError(
-            f"There is no Google Cloud project {project}, or this account cannot see it: check the"
-            " project in ST_KPI_WAREHOUSE."
-        )
-    if isinstance(error, NotFound) and "location" in message.lower():
-        return WarehouseError(
-            f"{message} The warehouse's address says location={location}: if the datasets lie"
-            " elsewhere, name that location in ST_KPI_WAREHOUSE."
-        )
-    if "invalid project id" in message.lower():
-        return ConfigurationError(f"{project!r} is no project id: check ST_KPI_WAREHOUSE.")
-    if _CONCURRENT in message:
-        return WarehouseError(
-            f"Another run wrote to the same tables at the same moment: {message}"
-            " Nothing of this one was written; run it again."
-        )
-    return WarehouseError(f"BigQuery refused a statement in project {project}: {message}")
-
-
-_NO_CREDENTIALS = (
-    "There are no Google Cloud credentials that work: run `gcloud auth application-default login`,"
-    " set GOOGLE_APPLICATION_CREDENTIALS to the key file of a service account, or run where one is attached."
-)
-
-
-def _roles(message: str) -> str:
-    """The roles without which this was refused; both where the message does not say."""
-    if "bigquery.jobs.create" in message:
-        return "roles/bigquery.jobUser"
-    if re.search(r"bigquery\.(datasets|tables)\.", message):
-        return "roles/bigquery.dataEditor"
-    return "roles/bigquery.dataEditor and roles/bigquery.jobUser"
 
 
 def _client(project: str, location: str, options: BigQueryOptions) -> bigquery.Client:
@@ -312,9 +225,7 @@ def _client(project: str, location: str, options: BigQueryOptions) -> bigquery.C
             client_options=client_options,
         )
     except DefaultCredentialsError as error:
-        raise ConfigurationError(
-            f"{_NO_CREDENTIALS} Google says: {_one_line(str(error))}"
-        ) from None
+        raise translate_error(error, project, location) from None
 
 
 def _on_this_machine(url: str) -> bool:
@@ -338,29 +249,9 @@ def _on_this_machine(url: str) -> bool:
 
 def _labels() -> dict[str, str]:
     """As BigQuery takes them: small letters, digits, - and _, at most 63."""
-    given: Mapping[str, str] = {"app": "st-kpi", **current_labels()}
+    labels: Mapping[str, str] = {"app": "st-kpi", **current_labels()}
     return {
         key: re.sub(r"[^a-z0-9_-]", "-", value.lower())[:63]
-        for key, value in given.items()
+        for key, value in labels.items()
         if value
     }
-
-
-def _passing(error: GoogleAPICallError) -> bool:
-    return _reason(error) in _PASSING or _CONCURRENT in str(error)
-
-
-def _reason(error: GoogleAPICallError) -> str:
-    first: Mapping[str, str] = error.errors[0] if error.errors else {}
-    return first.get("reason", "") if isinstance(first, Mapping) else ""
-
-
-def _message(error: GoogleAPICallError) -> str:
-    """What the service says, as a sentence, without the client's own words around it."""
-    text = re.sub(r"^(GET|POST|PUT|PATCH|DELETE) \S+ ", "", str(error.message))
-    return _one_line(text.split("; reason:")[0])
-
-
-def _one_line(text: str) -> str:
-    text = " ".join(text.split())
-    return text if text.endswith(".") else f"{text}."

@@ -1,7 +1,7 @@
 """The warehouse for production: BigQuery, through Google's client and over REST alone.
 
-KPI SQL runs as it is written. Rows come by load jobs and ``MERGE`` (``bigquery_load``), never by streaming; a build is
-published whole by shadows (``bigquery_transaction``).
+KPI SQL runs as it is written. Rows come by load jobs and ``MERGE`` (``load``), never by streaming; a build is
+published whole by shadows (``transaction``).
 """
 
 import datetime as dt
@@ -13,15 +13,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from st_kpi.columns import Columns, ColumnType, RawTable
+from st_kpi.columns import Columns, RawTable
 from st_kpi.errors import NothingLoaded, WarehouseError
-from st_kpi.warehouse.base import BigQueryOptions, Merged, Params, Reading, TypedFiles
+from st_kpi.warehouse.base import Merged, Params, Reading, TypedFiles
 from st_kpi.warehouse.bigquery import export, load, schema
 from st_kpi.warehouse.bigquery.client import Jobs
+from st_kpi.warehouse.bigquery.options import BigQueryOptions
 from st_kpi.warehouse.bigquery.transaction import Transaction, expiration
 from st_kpi.warehouse.bigquery.values import (
     joinable,
     query_parameters,
+    quoted,
     rows_parameter,
     rows_select,
     selected_columns,
@@ -64,7 +66,7 @@ class BigQueryWarehouse:
         schema.ensure(self._jobs, tables)
 
     def query(self, sql: str, params: Params | None = None) -> list[dict[str, Any]]:
-        return self._jobs.rows(self._seen(sql), query_parameters(sql, params))
+        return self._jobs.rows(self._rewritten(sql), query_parameters(sql, params))
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -111,9 +113,11 @@ class BigQueryWarehouse:
 
     def replace_table(self, table: str, select: str, params: Params | None = None) -> None:
         with self.transaction():
-            body, used = self._seen(select), query_parameters(select, params)
-            shadow = self._open.fresh(table)
-            self._jobs.run(f"CREATE OR REPLACE TABLE {shadow} {expiration()} AS\n{body}", used)
+            body, parameters = self._rewritten(select), query_parameters(select, params)
+            shadow = self._open.new_shadow(table)
+            self._jobs.run(
+                f"CREATE OR REPLACE TABLE {shadow} {expiration()} AS\n{body}", parameters
+            )
 
     def replace_rows(
         self, table: str, where: str, select: str, params: Params | None = None
@@ -122,9 +126,9 @@ class BigQueryWarehouse:
             if not self.table_exists(table):
                 self.replace_table(table, select, params)
                 return
-            listed = ", ".join(f"`{name}`" for name in selected_columns(select))
+            names = quoted(selected_columns(select))
             self.execute(f"DELETE FROM {table} WHERE {where}", params)
-            self.execute(f"INSERT INTO {table} ({listed})\n{select}", params)
+            self.execute(f"INSERT INTO {table} ({names})\n{select}", params)
 
     def write_table(
         self,
@@ -133,16 +137,16 @@ class BigQueryWarehouse:
         rows: Sequence[Sequence[object]],
     ) -> None:
         with self.transaction():
-            shadow = self._open.fresh(table)
-            listed = ", ".join(f"`{name}` {kind}" for name, kind in columns)
-            self._jobs.run(f"CREATE OR REPLACE TABLE {shadow} ({listed}) {expiration()}")
+            shadow = self._open.new_shadow(table)
+            definitions = ", ".join(f"`{name}` {kind}" for name, kind in columns)
+            self._jobs.run(f"CREATE OR REPLACE TABLE {shadow} ({definitions}) {expiration()}")
             self._append(table, columns, rows)
 
     def insert(self, table: str, rows: Sequence[Mapping[str, object]]) -> None:
         if not rows:
             return
-        known = dict(SYSTEM_TABLES[table])
-        columns = [(name, known[name]) for name in rows[0]]
+        types = dict(SYSTEM_TABLES[table])
+        columns = [(name, types[name]) for name in rows[0]]
         self._append(table, columns, [[row[name] for name, _ in columns] for row in rows])
 
     def execute(self, sql: str, params: Params | None = None) -> None:
@@ -151,7 +155,7 @@ class BigQueryWarehouse:
     def describe(self, table: str, text: str, columns: Mapping[str, str]) -> None:
         schema.describe(self._jobs, table, text, columns)
 
-    def tables(self) -> dict[str, tuple[tuple[str, ColumnType], ...]]:
+    def tables(self) -> dict[str, Columns]:
         return schema.columns_of_all(self._jobs)
 
     def export(self, table: str, columns: Columns, folder: Path) -> tuple[Path, ...]:
@@ -168,12 +172,12 @@ class BigQueryWarehouse:
         return self._jobs.table(table) is not None
 
     def estimate(self, select: str, params: Params | None = None) -> int | None:
-        return self._jobs.estimate(self._seen(select), query_parameters(select, params))
+        return self._jobs.estimate(self._rewritten(select), query_parameters(select, params))
 
-    def engine(self) -> str:
+    def sql_version(self) -> str:
         return "bigquery"  # runs the SQL as it is written
 
-    def fingerprint(self, table: str) -> str:
+    def version(self, table: str) -> str:
         # A sum: equal rows count as often as they are there, and their order does not matter.
         (row,) = self.query(
             "SELECT COUNT(*) AS n, SUM(CAST(FARM_FINGERPRINT(TO_JSON_STRING(t)) AS NUMERIC)) AS total"
@@ -191,16 +195,16 @@ class BigQueryWarehouse:
 
     @property
     def _transaction(self) -> Transaction | None:
-        found: Transaction | None = getattr(self._local, "transaction", None)
-        return found
+        transaction: Transaction | None = getattr(self._local, "transaction", None)
+        return transaction
 
     @property
     def _open(self) -> Transaction:
         assert self._transaction is not None
         return self._transaction
 
-    def _seen(self, sql: str) -> str:
-        return sql if self._transaction is None else self._transaction.seen(sql)
+    def _rewritten(self, sql: str) -> str:
+        return sql if self._transaction is None else self._transaction.rewritten(sql)
 
     def _append(
         self,
@@ -208,10 +212,12 @@ class BigQueryWarehouse:
         columns: Columns,
         rows: Sequence[Sequence[object]],
     ) -> None:
-        listed = ", ".join(f"`{name}`" for name, _ in columns)
+        insert = (
+            f"INSERT INTO {table} ({quoted(name for name, _ in columns)}) {rows_select(columns)}"
+        )
         for start in range(0, len(rows), _ROWS_AT_ONCE):
-            given = rows_parameter(columns, rows[start : start + _ROWS_AT_ONCE])
-            self._change(table, f"INSERT INTO {table} ({listed}) {rows_select(columns)}", [given])
+            batch = rows_parameter(columns, rows[start : start + _ROWS_AT_ONCE])
+            self._change(table, insert, [batch])
 
     def _change(self, table: str, sql: str, parameters: list[Any]) -> None:
         """Run a statement that writes a table: at once, on the table's shadow, or at the end of the transaction."""
@@ -219,10 +225,10 @@ class BigQueryWarehouse:
         if transaction is None:
             self._jobs.run(sql, parameters)
         elif table in OPERATIONS:
-            transaction.later(sql, parameters)
+            transaction.defer(sql, parameters)
         else:
-            transaction.copied(table)
-            self._jobs.run(transaction.seen(sql), parameters)
+            transaction.copy_to_shadow(table)
+            self._jobs.run(transaction.rewritten(sql), parameters)
 
 
 class _Changes:

@@ -11,8 +11,7 @@ import orjson
 from st_kpi.columns import Columns
 from st_kpi.warehouse.bigquery.client import Jobs
 from st_kpi.warehouse.bigquery.values import each_row
-from st_kpi.warehouse.duckdb.dialect import literal
-from st_kpi.warehouse.duckdb.engine import TYPES
+from st_kpi.warehouse.duckdb.dialect import TYPES, literal
 
 #: Rows of one file, so that memory stays flat.
 _ROWS = 50_000
@@ -20,22 +19,22 @@ _ROWS = 50_000
 
 def export(jobs: Jobs, table: str, columns: Columns, folder: Path) -> tuple[Path, ...]:
     """Write the rows of a table, these columns of them; see ``Warehouse.export``."""
-    with jobs.told():
-        fields = [f for f in jobs.client.get_table(jobs.reference(table), retry=jobs.retry).schema]
-        wanted = {field.name: field for field in fields}
-        found = jobs.client.list_rows(
+    with jobs.translate_errors():
+        schema = jobs.client.get_table(jobs.reference(table), retry=jobs.retry).schema
+        fields = {field.name: field for field in schema}
+        rows = jobs.client.list_rows(
             jobs.reference(table),
-            selected_fields=[wanted[name] for name, _ in columns],
+            selected_fields=[fields[name] for name, _ in columns],
             page_size=_ROWS,
             retry=jobs.retry,
         )
-        return tuple(_files(each_row(found), columns, folder))
+        return tuple(_files(each_row(rows), columns, folder))
 
 
 def _files(rows: Iterator[dict[str, Any]], columns: Columns, folder: Path) -> Iterator[Path]:
     number = 0
-    while some := list(islice(rows, _ROWS)):
-        yield _file(some, columns, folder, f"{number:05}")
+    while batch := list(islice(rows, _ROWS)):
+        yield _file(batch, columns, folder, f"{number:05}")
         number += 1
 
 
@@ -49,13 +48,13 @@ def _file(rows: Iterable[Mapping[str, Any]], columns: Columns, folder: Path, nam
         )
     )
     shape = ", ".join(f"'{column}': 'VARCHAR'" for column, _ in columns)
-    listed = ", ".join(
+    casts = ", ".join(
         f'CAST("{column}" AS {TYPES[kind]}) AS "{column}"' for column, kind in columns
     )
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute(
-            f"COPY (SELECT {listed} FROM read_json($file, format = 'newline_delimited', columns = {{{shape}}}))"
+            f"COPY (SELECT {casts} FROM read_json($file, format = 'newline_delimited', columns = {{{shape}}}))"
             f" TO {literal(str(target))} (FORMAT parquet, COMPRESSION zstd)",
             {"file": str(text)},
         )

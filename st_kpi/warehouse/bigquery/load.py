@@ -4,7 +4,6 @@ Nothing of a load is visible before the script commits, and everything about it 
 content: asked for again after an answer was lost, it is not done twice.
 """
 
-import datetime as dt
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,17 +14,17 @@ from uuid import uuid4
 import duckdb
 from google.cloud import bigquery
 
-from st_kpi.columns import Columns, ColumnType
-from st_kpi.warehouse.base import Merged, Reading, TypedFiles
+from st_kpi.columns import Columns, ColumnType, RawTable
+from st_kpi.warehouse.base import Merged, Params, Reading, TypedFiles
 from st_kpi.warehouse.bigquery.client import Jobs
-from st_kpi.warehouse.bigquery.merge import newest_script, parsed, window_script
-from st_kpi.warehouse.bigquery.schema import create
-from st_kpi.warehouse.bigquery.values import query_parameters
+from st_kpi.warehouse.bigquery.merge import newest_script, window_script
+from st_kpi.warehouse.bigquery.schema import create, expiry
+from st_kpi.warehouse.bigquery.values import parsed, query_parameters, quoted, sent_type
 from st_kpi.windows import Window
 
-#: Whatever a killed run leaves behind is gone after this.
-EXPIRES = dt.timedelta(days=2)
-_MEMORY = "350MB"
+_MEMORY_LIMIT = "350MB"
+#: Files that are sent at the same time.
+_AT_ONCE = 4
 
 
 def merge(
@@ -39,57 +38,66 @@ def merge(
 ) -> Merged:
     """Load the files and merge them; see ``Warehouse.merge``."""
     with TemporaryDirectory(prefix="st-kpi-load-") as folder:
-        parts = [_part(files, Path(folder), jobs) for files in (records, nested) if files]
-        asked = (tenant_id, window, everything, [part.digests for part in parts])
+        uploads = [
+            _Upload(typed.table.name, typed.table.typed_columns, typed.files, Path(folder), jobs)
+            for typed in (records, nested)
+            if typed is not None
+        ]
+        content = repr((tenant_id, window, everything, [upload.digests for upload in uploads]))
         # Without files there is nothing to know a second asking by.
-        content = repr(asked) if records.files else uuid4().hex
-        digest = hashlib.sha256(content.encode()).hexdigest()[:24]
-        for part in parts:
-            part.load(digest)
-    staged = [part.staging for part in parts]
-    params: dict[str, object] = {"tenant_id": tenant_id}
-    if window:
-        params |= {"window_start": window.start, "window_end": window.end}
-    if everything:
-        params |= {"read_at": everything.read_at, "run_id": everything.run_id}
-    if records.table.key is None:
-        script = window_script(records.table, staged[0], windowed=window is not None)
-    else:
-        lines = nested.table if nested is not None and nested.files else None
-        script = newest_script(
-            records.table,
-            staged[0],
-            lines,
-            staged[-1],
-            windowed=window is not None,
-            everything=everything is not None,
-        )
-    used = query_parameters(script, params)
-    (counted,) = jobs.run(script, used, job_id=f"st_kpi_merge_{records.table.name}_{digest}")
+        key = content if records.files else uuid4().hex
+        digest = hashlib.sha256(key.encode()).hexdigest()[:24]
+        for upload in uploads:
+            upload.load(digest)
+    staged = [upload.staging for upload in uploads]
+    script = _script(records.table, nested, staged, window, everything)
+    parameters = query_parameters(script, _params(tenant_id, window, everything))
+    (counts,) = jobs.run(script, parameters, job_id=f"st_kpi_merge_{records.table.name}_{digest}")
     for name in staged:
         jobs.drop(name)
-    return Merged(**{name: int(n) for name, n in counted.items()})
+    return Merged(**{name: int(n) for name, n in counts.items()})
 
 
 def replace(jobs: Jobs, table: str, columns: Columns, files: Sequence[Path]) -> None:
     """Load the files and make their rows those of the table, in one transaction; see ``Warehouse.load``."""
     with TemporaryDirectory(prefix="st-kpi-load-") as folder:
-        part = _Part(table.replace(".", "_"), columns, files, Path(folder), jobs)
-        part.load(uuid4().hex[:24])
-    listed = ", ".join(f"`{name}`" for name, _ in columns)
+        upload = _Upload(table.replace(".", "_"), columns, files, Path(folder), jobs)
+        upload.load(uuid4().hex[:24])
+    names = quoted(name for name, _ in columns)
     jobs.run(
         f"BEGIN TRANSACTION;\nDELETE FROM {table} WHERE TRUE;\n"
-        f"INSERT INTO {table} ({listed}) SELECT {parsed(columns)} FROM {part.staging} AS f;\nCOMMIT TRANSACTION"
+        f"INSERT INTO {table} ({names}) SELECT {parsed(columns, 'f')} FROM {upload.staging} AS f;\n"
+        "COMMIT TRANSACTION"
     )
-    jobs.drop(part.staging)
+    jobs.drop(upload.staging)
 
 
-def _part(files: TypedFiles, folder: Path, jobs: Jobs) -> "_Part":
-    columns = [(column.name, column.type) for column in files.table.columns]
-    return _Part(files.table.name, columns, files.files, folder, jobs)
+def _script(
+    table: RawTable,
+    nested: TypedFiles | None,
+    staged: Sequence[str],
+    window: Window | None,
+    everything: Reading | None,
+) -> str:
+    windowed = window is not None
+    if table.key is None:
+        return window_script(table, staged[0], windowed=windowed)
+    lines = nested.table if nested is not None and nested.files else None
+    return newest_script(
+        table, staged[0], lines, staged[-1], windowed=windowed, everything=everything is not None
+    )
 
 
-class _Part:
+def _params(tenant_id: int, window: Window | None, everything: Reading | None) -> Params:
+    params: dict[str, object] = {"tenant_id": tenant_id}
+    if window:
+        params |= {"window_start": window.start, "window_end": window.end}
+    if everything:
+        params |= {"read_at": everything.read_at, "run_id": everything.run_id}
+    return params
+
+
+class _Upload:
     """The files of one table, and the staging table that they are loaded into."""
 
     def __init__(
@@ -106,19 +114,19 @@ class _Part:
     def load(self, digest: str) -> None:
         """Load every file, each by a job of its own."""
         self.staging = f"st_staging.incoming_{self.name}_{digest}"
-        fields = [bigquery.SchemaField(name, str(_staged(kind))) for name, kind in self.columns]
-        made = bigquery.Table(self.jobs.reference(self.staging), schema=fields)
-        made.expires = dt.datetime.now(dt.UTC) + EXPIRES
-        create(self.jobs, made)
+        fields = [bigquery.SchemaField(name, sent_type(kind)) for name, kind in self.columns]
+        table = bigquery.Table(self.jobs.reference(self.staging), schema=fields)
+        table.expires = expiry()
+        create(self.jobs, table)
 
-        def one(part: int) -> None:
-            file = self.combined[part]
-            job_id = f"st_kpi_load_{self.name}_{digest}_{part}_{self.digests[part][:16]}"
-            with file.open("rb") as opened:
-                self.jobs.load(opened, file.stat().st_size, self.staging, fields, job_id)
+        def load_one(number: int) -> None:
+            file = self.combined[number]
+            job_id = f"st_kpi_load_{self.name}_{digest}_{number}_{self.digests[number][:16]}"
+            with file.open("rb") as stream:
+                self.jobs.load(stream, file.stat().st_size, self.staging, fields, job_id)
 
-        with ThreadPoolExecutor(4) as pool:
-            list(pool.map(one, range(len(self.combined))))
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            list(pool.map(load_one, range(len(self.combined))))
 
 
 def combine(
@@ -132,8 +140,8 @@ def combine(
         f'CAST("{name}" AS VARCHAR) AS "{name}"' if kind is ColumnType.JSON else f'"{name}"'
         for name, kind in columns
     )
-    made = []
-    with duckdb.connect(config={"memory_limit": _MEMORY}) as connection:
+    combined = []
+    with duckdb.connect(config={"memory_limit": _MEMORY_LIMIT}) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         for number, group in enumerate(_groups(files, limit)):
             target = folder / f"{name}-{number}.parquet"
@@ -142,8 +150,8 @@ def combine(
                 " (FORMAT parquet, COMPRESSION zstd)",
                 {"files": [str(file) for file in group]},
             )
-            made.append(target)
-    return made
+            combined.append(target)
+    return combined
 
 
 def _groups(files: Sequence[Path], limit: int) -> list[list[Path]]:
@@ -156,7 +164,3 @@ def _groups(files: Sequence[Path], limit: int) -> list[list[Path]]:
             size = file.stat().st_size
         groups[-1].append(file)
     return groups
-
-
-def _staged(kind: ColumnType) -> ColumnType:
-    return ColumnType.STRING if kind is ColumnType.JSON else kind

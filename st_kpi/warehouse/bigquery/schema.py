@@ -1,6 +1,7 @@
 """The datasets and tables of a BigQuery warehouse: how they are laid out and described, and that they are as we left them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import datetime as dt
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from google.cloud import bigquery
@@ -34,6 +35,8 @@ _MONTHS = ("created_on", "week_start", "day", "on_date")
 _CLUSTERED = ("tenant_id", "kpi", "rollup", "job_id")
 #: Requests at the same time, where each is for another table.
 _AT_ONCE = 8
+#: Whatever a killed run leaves behind is gone after this.
+_EXPIRES = dt.timedelta(days=2)
 
 
 def ensure(jobs: Jobs, tables: Sequence[RawTable]) -> None:
@@ -42,22 +45,22 @@ def ensure(jobs: Jobs, tables: Sequence[RawTable]) -> None:
     Raises ``WarehouseError`` before anything is written for a dataset in another location and for a column whose type
     somebody changed.
     """
-    wanted = [_raw_table(jobs, table) for table in tables]
-    wanted += [_plain_table(jobs, name, c) for name, c in SYSTEM_TABLES.items()]
-    there = _datasets(jobs)
-    found = _columns(jobs, there & {"st_raw", "st_kpi", "st_ops"})
-    for table in wanted:
-        _refuse_retyped(table, found.get(_name(table), {}))
+    required = {table.qualified: _raw_table(jobs, table) for table in tables}
+    required |= {name: _plain_table(jobs, name, c) for name, c in SYSTEM_TABLES.items()}
+    datasets = _datasets(jobs)
+    existing = _columns(jobs, datasets & {"st_raw", "st_kpi", "st_ops"})
+    for name, table in required.items():
+        _refuse_retyped(name, table, existing.get(name, {}))
     for dataset in SCHEMAS:
-        if dataset not in there:
+        if dataset not in datasets:
             _create_dataset(jobs, dataset)
-    missing = [table for table in wanted if _name(table) not in found]
-    extended = [t for t in wanted if _name(t) in found and _new_fields(t, found[_name(t)])]
+    missing = [table for name, table in required.items() if name not in existing]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         list(pool.map(lambda table: create(jobs, table), missing))
-    for table in extended:
-        add_columns(jobs, _name(table), _new_fields(table, found[_name(table)]))
-    if PUBLICATIONS not in found:
+    for name, table in required.items():
+        if name in existing:
+            _add_missing_columns(jobs, name, table, existing[name])
+    if PUBLICATIONS not in existing:
         # Whole with its row at once, and by whoever is first.
         jobs.run(
             f"CREATE TABLE IF NOT EXISTS {PUBLICATIONS} AS"
@@ -74,7 +77,7 @@ def describe(jobs: Jobs, name: str, text: str, columns: Mapping[str, str]) -> No
     if (table.description, table.schema) == (text, fields):
         return
     table.description, table.schema = text, fields
-    with jobs.told():
+    with jobs.translate_errors():
         jobs.client.update_table(table, ["description", "schema"], retry=jobs.retry)
 
 
@@ -84,26 +87,24 @@ def _with_description(field: bigquery.SchemaField, text: str | None) -> bigquery
     return bigquery.SchemaField.from_api_repr(field.to_api_repr() | {"description": text})
 
 
-def columns_of_all(jobs: Jobs) -> dict[str, tuple[tuple[str, ColumnType], ...]]:
+def columns_of_all(jobs: Jobs) -> dict[str, Columns]:
     """Every table of ours but the scratch ones and the publications', with its columns and their types."""
-    found = _columns(jobs, _datasets(jobs) - {"st_staging"})
+    tables = _columns(jobs, _datasets(jobs) - {"st_staging"})
     return {
-        table: tuple((name, _kind(table, name, text)) for name, text in found[table].items())
-        for table in sorted(found)
+        table: tuple((name, _type(table, name, text)) for name, text in columns.items())
+        for table, columns in sorted(tables.items())
         if table != PUBLICATIONS
     }
 
 
 def ensure_table(jobs: Jobs, name: str, columns: Columns) -> None:
     """Create the table, or add the columns that it lacks."""
-    wanted = _plain_table(jobs, name, columns)
-    found = jobs.table(name)
-    if found is None:
-        create(jobs, wanted)
-        return
-    there = {field.name: "" for field in found.schema}
-    if new := _new_fields(wanted, there):
-        add_columns(jobs, name, new)
+    required = _plain_table(jobs, name, columns)
+    existing = jobs.table(name)
+    if existing is None:
+        create(jobs, required)
+    else:
+        _add_missing_columns(jobs, name, required, [field.name for field in existing.schema])
 
 
 def laid_out(jobs: Jobs, name: str, fields: Sequence[bigquery.SchemaField]) -> bigquery.Table:
@@ -134,8 +135,13 @@ def clauses(table: bigquery.Table) -> str:
 
 def create(jobs: Jobs, table: bigquery.Table) -> None:
     """Create a table unless it is there."""
-    with jobs.told():
+    with jobs.translate_errors():
         jobs.client.create_table(table, exists_ok=True, retry=jobs.retry)
+
+
+def expiry() -> dt.datetime:
+    """When a table that nobody clears away is gone, in UTC."""
+    return dt.datetime.now(dt.UTC) + _EXPIRES
 
 
 def add_columns(jobs: Jobs, name: str, fields: Iterable[bigquery.SchemaField]) -> None:
@@ -154,10 +160,10 @@ def _field(column: Column) -> bigquery.SchemaField:
 
 def _raw_table(jobs: Jobs, table: RawTable) -> bigquery.Table:
     fields = [_field(column) for column in table.columns]
-    made = laid_out(jobs, table.qualified, fields)
-    made.clustering_fields = ["tenant_id", *([table.key] if table.key else [])]
-    made.description = table.description
-    return made
+    result = laid_out(jobs, table.qualified, fields)
+    result.clustering_fields = ["tenant_id", *([table.key] if table.key else [])]
+    result.description = table.description
+    return result
 
 
 def _plain_table(jobs: Jobs, name: str, columns: Columns) -> bigquery.Table:
@@ -170,17 +176,13 @@ def _described(column: Column) -> str:
     if column.name in _LOADED:
         return _LOADED[column.name]
     path = ".".join(column.path)
-    told = f"Computed from {path}." if column.derived else f"{path} in ServiceTitan."
-    return f"{told} Personal." if column.personal else told
-
-
-def _name(table: bigquery.Table) -> str:
-    return f"{table.dataset_id}.{table.table_id}"
+    origin = f"Computed from {path}." if column.derived else f"{path} in ServiceTitan."
+    return f"{origin} Personal." if column.personal else origin
 
 
 def _datasets(jobs: Jobs) -> set[str]:
     """Those of our datasets that are there; raises ``WarehouseError`` for one in another location."""
-    with jobs.told():
+    with jobs.translate_errors():
         listed = list(jobs.client.list_datasets(retry=jobs.retry))
     for item in listed:
         location = item._properties.get(
@@ -199,7 +201,7 @@ def _create_dataset(jobs: Jobs, name: str) -> None:
     dataset.location = jobs.location
     dataset.description = _DATASETS[name]
     dataset.labels = {"app": "st-kpi"}
-    with jobs.told():
+    with jobs.translate_errors():
         jobs.client.create_dataset(dataset, exists_ok=True, retry=jobs.retry)
 
 
@@ -209,29 +211,32 @@ def _columns(jobs: Jobs, datasets: Iterable[str]) -> dict[str, dict[str, str]]:
         f"SELECT '{name}' AS dataset, table_name, column_name, data_type FROM {name}.INFORMATION_SCHEMA.COLUMNS"
         for name in sorted(datasets)
     ]
-    found: dict[str, dict[str, str]] = {}
+    tables: dict[str, dict[str, str]] = {}
     for row in jobs.rows(" UNION ALL ".join(selects)) if selects else ():
-        table = found.setdefault(f"{row['dataset']}.{row['table_name']}", {})
-        table[row["column_name"]] = row["data_type"]
-    return found
+        columns = tables.setdefault(f"{row['dataset']}.{row['table_name']}", {})
+        columns[row["column_name"]] = row["data_type"]
+    return tables
 
 
-def _refuse_retyped(table: bigquery.Table, found: Mapping[str, str]) -> None:
+def _refuse_retyped(name: str, table: bigquery.Table, existing: Mapping[str, str]) -> None:
     for column in table.schema:
-        kind = found.get(column.name)
-        if kind is not None and kind.split("(")[0] != _sql_type(column):
+        actual = existing.get(column.name)
+        if actual is not None and actual.split("(")[0] != _sql_type(column):
             raise WarehouseError(
-                f"Column {column.name} of {_name(table)} is {kind} and has to be {_sql_type(column)}: somebody"
+                f"Column {column.name} of {name} is {actual} and has to be {_sql_type(column)}: somebody"
                 " changed the table. Rename that column, or drop the table and run `st-kpi backfill`."
                 " Nothing was written."
             )
 
 
-def _new_fields(table: bigquery.Table, found: Mapping[str, str]) -> list[bigquery.SchemaField]:
-    return [column for column in table.schema if column.name not in found]
+def _add_missing_columns(
+    jobs: Jobs, name: str, required: bigquery.Table, existing: Collection[str]
+) -> None:
+    if fields := [field for field in required.schema if field.name not in existing]:
+        add_columns(jobs, name, fields)
 
 
-def _kind(table: str, column: str, text: str) -> ColumnType:
+def _type(table: str, column: str, text: str) -> ColumnType:
     try:
         return ColumnType(text.split("(")[0])
     except ValueError:

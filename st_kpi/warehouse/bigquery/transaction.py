@@ -6,18 +6,23 @@ the tables; what was to be written to the operations tables is part of that scri
 it commits; a transaction that fails or is killed leaves nothing but shadows, which expire.
 """
 
-import datetime as dt
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
-from google.cloud.bigquery import ScalarQueryParameter
+from google.cloud.bigquery import ScalarQueryParameter, SchemaField
 
 from st_kpi.errors import WarehouseError
 from st_kpi.warehouse.bigquery.client import Jobs
-from st_kpi.warehouse.bigquery.load import EXPIRES
-from st_kpi.warehouse.bigquery.schema import PUBLICATIONS, add_columns, clauses, create, laid_out
-from st_kpi.warehouse.bigquery.values import Parameter, numbered, renamed, tables_in
+from st_kpi.warehouse.bigquery.schema import (
+    PUBLICATIONS,
+    add_columns,
+    clauses,
+    create,
+    expiry,
+    laid_out,
+)
+from st_kpi.warehouse.bigquery.values import Parameter, numbered, quoted, renamed, tables_in
 from st_kpi.warehouse.system_tables import OPERATIONS, SCRATCH
 
 _AT_ONCE = 8
@@ -34,7 +39,7 @@ class Transaction:
         self._queue: list[tuple[str, Sequence[Parameter]]] = []
         self._token: str | None = None
 
-    def seen(self, sql: str) -> str:
+    def rewritten(self, sql: str) -> str:
         """The statement as it has to run inside the transaction."""
         if self._token is None and any(_published(table) for table in tables_in(sql)):
             self._begin()
@@ -44,21 +49,20 @@ class Transaction:
         """Whether the table was written in this transaction."""
         return table in self._shadows
 
-    def fresh(self, table: str) -> str:
+    def new_shadow(self, table: str) -> str:
         """The name of the shadow that will be the table from now on; the caller makes it, with ``expiration``."""
         self._begin()
-        return self._shadows.setdefault(table, self._named(table))
+        return self._shadows.setdefault(table, self._shadow_name(table))
 
-    def copied(self, table: str) -> None:
+    def copy_to_shadow(self, table: str) -> None:
         """Give the table a shadow that has its rows, unless it has one."""
         if table not in self._shadows:
             self._begin()
-            shadow = self._named(table)
-            expires = (dt.datetime.now(dt.UTC) + EXPIRES).strftime("%Y-%m-%dT%H:%M:%SZ")
-            self._jobs.copy(table, shadow, expires)
+            shadow = self._shadow_name(table)
+            self._jobs.copy(table, shadow, f"{expiry():%Y-%m-%dT%H:%M:%SZ}")
             self._shadows[table] = shadow
 
-    def later(self, sql: str, parameters: Sequence[Parameter]) -> None:
+    def defer(self, sql: str, parameters: Sequence[Parameter]) -> None:
         """Run the statement when the transaction ends, with all else that it publishes."""
         self._queue.append((sql, parameters))
 
@@ -68,14 +72,8 @@ class Transaction:
         if not shadows and not self._queue:
             return
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            made = dict(zip(shadows, pool.map(self._prepared, shadows.items()), strict=True))
-        statements = ["BEGIN TRANSACTION"]
-        parameters: list[Parameter] = []
-        for number, (sql, given) in enumerate(self._queue):
-            statements.append(numbered(sql, number))
-            for parameter in given:
-                parameter.name = f"{parameter.name}_{number}"
-                parameters.append(parameter)
+            columns = dict(zip(shadows, pool.map(self._prepare, shadows.items()), strict=True))
+        statements, parameters = self._deferred()
         if shadows:
             statements += [
                 f"UPDATE {PUBLICATIONS} SET token = @token_after, published_at = CURRENT_TIMESTAMP()"
@@ -85,14 +83,13 @@ class Transaction:
             parameters.append(ScalarQueryParameter("token_before", "STRING", self._token))
             parameters.append(ScalarQueryParameter("token_after", "STRING", self.id))
         for table, shadow in shadows.items():
-            if columns := made[table]:
-                listed = ", ".join(f"`{name}`" for name in columns)
+            if names := quoted(columns[table]):
                 statements.append(f"DELETE FROM {table} WHERE TRUE")
-                statements.append(f"INSERT INTO {table} ({listed}) SELECT {listed} FROM {shadow}")
-        statements.append("COMMIT TRANSACTION")
-        self._run(";\n".join(statements), parameters)
+                statements.append(f"INSERT INTO {table} ({names}) SELECT {names} FROM {shadow}")
+        script = ";\n".join(["BEGIN TRANSACTION", *statements, "COMMIT TRANSACTION"])
+        self._run(script, parameters)
         for table, shadow in shadows.items():
-            if not made[table]:
+            if not columns[table]:
                 self._reshape(table, shadow)
 
     def discard(self) -> None:
@@ -106,29 +103,44 @@ class Transaction:
             (row,) = self._jobs.rows(f"SELECT token FROM {PUBLICATIONS}")
             self._token = str(row["token"])
 
-    def _named(self, table: str) -> str:
+    def _shadow_name(self, table: str) -> str:
         return f"st_staging.shadow_{self.id}_{table.replace('.', '_')}"
 
-    def _prepared(self, item: tuple[str, str]) -> tuple[str, ...]:
+    def _deferred(self) -> tuple[list[str], list[Parameter]]:
+        """The statements of the queue and their parameters, numbered so that they can stand in one script."""
+        statements: list[str] = []
+        parameters: list[Parameter] = []
+        for number, (sql, own) in enumerate(self._queue):
+            statements.append(numbered(sql, number))
+            for parameter in own:
+                parameter.name = f"{parameter.name}_{number}"
+                parameters.append(parameter)
+        return statements, parameters
+
+    def _prepare(self, item: tuple[str, str]) -> tuple[str, ...]:
         """The columns to publish of a shadow, once its table can take them.
 
         None where the table has columns that the shadow has not or has otherwise: such a table is replaced whole.
         """
-        table, shadow = item
-        made = self._jobs.table(shadow)
-        assert made is not None
-        names = tuple(field.name for field in made.schema)
-        target = self._jobs.table(table)
-        if target is None:
-            create(self._jobs, laid_out(self._jobs, table, made.schema))
-            return names
-        kinds = {field.name: field.field_type for field in made.schema}
-        if any(kinds.get(field.name) != field.field_type for field in target.schema):
+        name, shadow = item
+        fields = self._fields(shadow)
+        columns = tuple(field.name for field in fields)
+        table = self._jobs.table(name)
+        if table is None:
+            create(self._jobs, laid_out(self._jobs, name, fields))
+            return columns
+        types = {field.name: field.field_type for field in fields}
+        if any(types.get(field.name) != field.field_type for field in table.schema):
             return ()
-        there = {field.name for field in target.schema}
-        if new := [field for field in made.schema if field.name not in there]:
-            add_columns(self._jobs, table, new)
-        return names
+        existing = {field.name for field in table.schema}
+        if new := [field for field in fields if field.name not in existing]:
+            add_columns(self._jobs, name, new)
+        return columns
+
+    def _fields(self, shadow: str) -> tuple[SchemaField, ...]:
+        table = self._jobs.table(shadow)
+        assert table is not None
+        return tuple(table.schema)
 
     def _run(self, script: str, parameters: Sequence[Parameter]) -> None:
         try:
@@ -142,16 +154,13 @@ class Transaction:
 
     def _reshape(self, table: str, shadow: str) -> None:
         """Replace a table whose columns are others than before, at once but after the transaction."""
-        made = self._jobs.table(shadow)
-        assert made is not None
-        layout = clauses(laid_out(self._jobs, table, made.schema))
+        layout = clauses(laid_out(self._jobs, table, self._fields(shadow)))
         self._jobs.run(f"CREATE OR REPLACE TABLE {table} {layout} AS SELECT * FROM {shadow}")
 
 
 def expiration() -> str:
     """The option of a CREATE TABLE that lets a shadow expire."""
-    expires = dt.datetime.now(dt.UTC) + EXPIRES
-    return f"OPTIONS(expiration_timestamp=TIMESTAMP '{expires:%Y-%m-%d %H:%M:%S}+00')"
+    return f"OPTIONS(expiration_timestamp=TIMESTAMP '{expiry():%Y-%m-%d %H:%M:%S}+00')"
 
 
 def _published(table: str) -> bool:

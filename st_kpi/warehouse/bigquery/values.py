@@ -39,8 +39,8 @@ def rows_parameter(columns: Columns, rows: Iterable[Sequence[Any]]) -> ArrayQuer
         StructQueryParameter(
             None,
             *(
-                ScalarQueryParameter(name, _sent(kind), value)
-                for (name, kind), value in zip(columns, row, strict=True)
+                ScalarQueryParameter(name, sent_type(column_type), value)
+                for (name, column_type), value in zip(columns, row, strict=True)
             ),
         )
         for row in rows
@@ -50,25 +50,39 @@ def rows_parameter(columns: Columns, rows: Iterable[Sequence[Any]]) -> ArrayQuer
 
 def rows_select(columns: Columns) -> str:
     """The SELECT of the columns from ``@rows``."""
-    listed = ", ".join(
-        f"PARSE_JSON(given.`{name}`, wide_number_mode=>'round') AS `{name}`"
-        if kind is ColumnType.JSON
-        else f"given.`{name}`"
-        for name, kind in columns
+    return f"SELECT {parsed(columns, 'sent')} FROM UNNEST(@rows) AS sent"
+
+
+def sent_type(column_type: ColumnType) -> str:
+    """The type that values of a column have on their way to BigQuery."""
+    return str(ColumnType.STRING if column_type is ColumnType.JSON else column_type)
+
+
+def parsed(columns: Columns, alias: str) -> str:
+    """The columns of rows as they were sent, of which JSON is text."""
+    return ", ".join(
+        f"PARSE_JSON({alias}.`{name}`, wide_number_mode=>'round') AS `{name}`"
+        if column_type is ColumnType.JSON
+        else f"{alias}.`{name}`"
+        for name, column_type in columns
     )
-    return f"SELECT {listed} FROM UNNEST(@rows) AS given"
 
 
-def row_values(found: RowIterator) -> list[dict[str, Any]]:
+def quoted(names: Iterable[str], alias: str = "") -> str:
+    """The columns of these names, as a list in a statement."""
+    return ", ".join(f"{alias}.`{name}`" if alias else f"`{name}`" for name in names)
+
+
+def row_values(rows: RowIterator) -> list[dict[str, Any]]:
     """The rows as every engine gives them; see ``each_row``."""
-    return list(each_row(found))
+    return list(each_row(rows))
 
 
-def each_row(found: RowIterator) -> Iterator[dict[str, Any]]:
+def each_row(rows: RowIterator) -> Iterator[dict[str, Any]]:
     """The rows page by page: NUMERIC with nine decimals, TIMESTAMP in UTC, JSON as its text."""
-    numbers = [field.name for field in found.schema if field.field_type == "NUMERIC"]
-    documents = [field.name for field in found.schema if field.field_type == "JSON"]
-    for row in found:
+    numbers = [field.name for field in rows.schema if field.field_type == "NUMERIC"]
+    documents = [field.name for field in rows.schema if field.field_type == "JSON"]
+    for row in rows:
         values: dict[str, Any] = dict(row.items())
         for name in numbers:
             if values[name] is not None:
@@ -82,9 +96,9 @@ def each_row(found: RowIterator) -> Iterator[dict[str, Any]]:
 def renamed(sql: str, names: Mapping[str, str]) -> str:
     """The statement with tables exchanged, by their ``schema.name``; their rows are still called as before."""
     pieces, position = [], 0
-    for start, end, table, alias in _tables(sql):
+    for start, end, table, unnamed in _tables(sql):
         if table in names:
-            as_before = f" AS {table.split('.')[1]}" if alias else ""
+            as_before = f" AS {table.split('.')[1]}" if unnamed else ""
             pieces += [sql[position:start], names[table], as_before]
             position = end
     return "".join([*pieces, sql[position:]])
@@ -145,19 +159,17 @@ def selected_columns(select: str) -> tuple[str, ...]:
     return names
 
 
-def _tables(sql: str) -> list[tuple[int, int, str, bool]]:
+def _tables(sql: str) -> Iterator[tuple[int, int, str, bool]]:
     """Where the text names a table of ours: start, end, name, and whether its rows have no other name yet."""
     tokens = sqlglot.tokenize(sql, read="bigquery")
-    found = []
     for at in range(len(tokens) - 2):
         schema, dot, name = tokens[at : at + 3]
         if schema.text not in SCHEMAS or dot.token_type is not TokenType.DOT:
             continue
         before = tokens[at - 1].token_type if at else None
         after = tokens[at + 3] if at + 3 < len(tokens) else None
-        alone = before in _READS and not _is_alias(after)
-        found.append((schema.start, name.end + 1, f"{schema.text}.{name.text}", alone))
-    return found
+        unnamed = before in _READS and not _is_alias(after)
+        yield schema.start, name.end + 1, f"{schema.text}.{name.text}", unnamed
 
 
 @lru_cache(maxsize=1024)
@@ -185,20 +197,19 @@ def _is_alias(token: Token | None) -> bool:
 def _parameter(name: str, value: Any) -> Parameter:
     declared = PARAMETERS.get(name, "STRING").removeprefix("ARRAY<").removesuffix(">")
     if isinstance(value, list | tuple):
-        kind = _kind(value[0]) if value else declared
-        return ArrayQueryParameter(name, kind, list(value))
-    return ScalarQueryParameter(name, declared if value is None else _kind(value), value)
+        return ArrayQueryParameter(name, _type(value[0]) if value else declared, list(value))
+    return ScalarQueryParameter(name, declared if value is None else _type(value), value)
 
 
-def _kind(value: object) -> str:
-    for python, kind in _KINDS:
+def _type(value: object) -> str:
+    for python, name in _TYPES:
         if isinstance(value, python):
-            return kind
+            return name
     raise TypeError(f"a {type(value).__name__} cannot be a parameter")
 
 
 #: In this order: True is an int too, and a datetime a date.
-_KINDS: tuple[tuple[type, str], ...] = (
+_TYPES: tuple[tuple[type, str], ...] = (
     (bool, "BOOL"),
     (int, "INT64"),
     (str, "STRING"),
@@ -207,7 +218,3 @@ _KINDS: tuple[tuple[type, str], ...] = (
     (dt.datetime, "TIMESTAMP"),
     (dt.date, "DATE"),
 )
-
-
-def _sent(kind: ColumnType) -> str:
-    return "STRING" if kind is ColumnType.JSON else str(kind)

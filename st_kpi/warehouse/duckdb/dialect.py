@@ -6,11 +6,25 @@ here put those right; what they do not is forbidden by ``st_kpi.kpis.definitions
 connection with ``TimeZone = 'UTC'``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 import sqlglot
 from sqlglot import exp
+
+from st_kpi.columns import ColumnType
+
+#: As DuckDB itself spells them.
+TYPES: dict[ColumnType, str] = {
+    ColumnType.INT64: "BIGINT",
+    ColumnType.STRING: "VARCHAR",
+    ColumnType.BOOL: "BOOLEAN",
+    ColumnType.NUMERIC: "DECIMAL(38,9)",
+    ColumnType.FLOAT64: "DOUBLE",
+    ColumnType.TIMESTAMP: "TIMESTAMP WITH TIME ZONE",
+    ColumnType.DATE: "DATE",
+    ColumnType.JSON: "JSON",
+}
 
 _BARE_NUMERIC = {exp.DataType.Type.DECIMAL, exp.DataType.Type.BIGDECIMAL}
 _ON_DATES = (exp.DateTrunc, exp.DateAdd, exp.DateSub, exp.LastDay)
@@ -63,6 +77,11 @@ def parameters_of(tree: exp.Expr) -> frozenset[str]:
 def literal(value: str) -> str:
     """A SQL text literal."""
     return "'" + value.replace("'", "''") + "'"
+
+
+def quoted(names: Iterable[str]) -> str:
+    """The columns of these names, as a list in a statement."""
+    return ", ".join(f'"{name}"' for name in names)
 
 
 def _fix(node: exp.Expr) -> exp.Expr:

@@ -3,15 +3,12 @@
 KPI SQL is transpiled by ``st_kpi.warehouse.duckdb.dialect``. The session time zone is UTC on every connection.
 """
 
-import atexit
 import hashlib
-import os
+import importlib.metadata
 import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -28,36 +25,16 @@ from st_kpi.errors import (
 )
 from st_kpi.warehouse.base import Merged, Params, Reading, TypedFiles
 from st_kpi.warehouse.duckdb import dialect
-from st_kpi.warehouse.duckdb.dialect import literal, parameters, to_duckdb
+from st_kpi.warehouse.duckdb.dialect import TYPES, literal, parameters, quoted, to_duckdb
+from st_kpi.warehouse.duckdb.merge import merge, parquet
 from st_kpi.warehouse.system_tables import SCHEMAS, SYSTEM_TABLES
 from st_kpi.windows import Window
-
-#: As DuckDB itself spells them.
-TYPES: dict[ColumnType, str] = {
-    ColumnType.INT64: "BIGINT",
-    ColumnType.STRING: "VARCHAR",
-    ColumnType.BOOL: "BOOLEAN",
-    ColumnType.NUMERIC: "DECIMAL(38,9)",
-    ColumnType.FLOAT64: "DOUBLE",
-    ColumnType.TIMESTAMP: "TIMESTAMP WITH TIME ZONE",
-    ColumnType.DATE: "DATE",
-    ColumnType.JSON: "JSON",
-}
 
 _KINDS = {text: kind for kind, text in TYPES.items()}
 #: About as much as one load job takes elsewhere.
 _EXPORT_FILE = "32MB"
 #: Peak memory of a backfill is this plus the pages in flight.
-MEMORY_LIMIT = "350MB"
-
-#: When a version was written: modified_on may be null in the source, and a null version is the oldest.
-_VERSION = "COALESCE({0}.modified_on, {0}.created_on, TIMESTAMPTZ '1970-01-01 00:00:00+00')"
-
-
-@atexit.register
-def _say_no_more() -> None:
-    """As a process ends under Prefect's daemon threads, DuckDB's binding prints a page of leaks, which means nothing."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+_MEMORY_LIMIT = "350MB"
 
 
 class DuckDBWarehouse:
@@ -74,7 +51,7 @@ class DuckDBWarehouse:
             for schema in SCHEMAS:
                 self._execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
             for table in tables:
-                self._ensure_table(table.qualified, [(c.name, c.type) for c in table.columns])
+                self._ensure_table(table.qualified, table.typed_columns)
             for name, columns in SYSTEM_TABLES.items():
                 self._ensure_table(name, columns)
 
@@ -111,16 +88,15 @@ class DuckDBWarehouse:
         window: Window | None,
         everything: Reading | None = None,
     ) -> Merged:
-        with self.transaction():
-            if records.table.key is None:
-                return self._replace_window(records, tenant_id, window)
-            merged = self._merge_newest(records)
-            if nested is not None and nested.files:
-                self._replace_lines(nested)
-            if everything is not None:
-                vanished = self._mark_vanished(records.table, tenant_id, window, everything)
-                merged = replace(merged, vanished=vanished)
-            return merged
+        with self.transaction(), self._translate_errors():
+            return merge(
+                self._connection,
+                records,
+                nested,
+                tenant_id=tenant_id,
+                window=window,
+                everything=everything,
+            )
 
     def replace_table(self, table: str, select: str, params: Params | None = None) -> None:
         with self._lock:
@@ -168,12 +144,13 @@ class DuckDBWarehouse:
             self._execute(to_duckdb(sql), _used(sql, params))
 
     def describe(self, table: str, text: str, columns: Mapping[str, str]) -> None:
+        # Without a look at what they say now: asking the catalog takes longer than writing all of it.
         with self.transaction():
             self._execute(f"COMMENT ON TABLE {table} IS {literal(text)}")
-            for name, said in columns.items():
-                self._execute(f'COMMENT ON COLUMN {table}."{name}" IS {literal(said)}')
+            for name, meaning in columns.items():
+                self._execute(f'COMMENT ON COLUMN {table}."{name}" IS {literal(meaning)}')
 
-    def tables(self) -> dict[str, tuple[tuple[str, ColumnType], ...]]:
+    def tables(self) -> dict[str, Columns]:
         with self._lock:
             rows = self._execute(
                 "SELECT schema_name || '.' || table_name, column_name, data_type FROM duckdb_columns()"
@@ -181,55 +158,53 @@ class DuckDBWarehouse:
                 " AND schema_name <> 'st_staging' ORDER BY schema_name, table_name, column_index",
                 {"schemas": list(SCHEMAS)},
             ).fetchall()
-        found: dict[str, tuple[tuple[str, ColumnType], ...]] = {}
-        for table, column, kind in rows:
-            if kind not in _KINDS:
-                raise WarehouseError(f"{table}.{column} is {kind}, which no table of ours is.")
-            found[table] = (*found.get(table, ()), (column, _KINDS[kind]))
-        return found
+        tables: dict[str, list[tuple[str, ColumnType]]] = {}
+        for table, column, type_name in rows:
+            if type_name not in _KINDS:
+                raise WarehouseError(f"{table}.{column} is {type_name}, which no table of ours is.")
+            tables.setdefault(table, []).append((column, _KINDS[type_name]))
+        return dict(tables)
 
     def export(self, table: str, columns: Columns, folder: Path) -> tuple[Path, ...]:
-        target = literal(str(folder / "rows"))
-        listed = ", ".join(f'"{name}"' for name, _ in columns)
+        target = folder / "rows"
         with self._lock:
             self._execute(
-                f"COPY (SELECT {listed} FROM {table}) TO {target}"
+                f"COPY (SELECT {quoted(name for name, _ in columns)} FROM {table})"
+                f" TO {literal(str(target))}"
                 f" (FORMAT parquet, COMPRESSION zstd, FILE_SIZE_BYTES '{_EXPORT_FILE}')"
             )
-        return tuple(sorted((folder / "rows").glob("*.parquet")))
+        return tuple(sorted(target.glob("*.parquet")))
 
     def load(self, table: str, columns: Columns, files: Sequence[Path]) -> None:
-        listed = ", ".join(f'"{name}"' for name, _ in columns)
+        names = quoted(name for name, _ in columns)
         with self.transaction():
             self._ensure_table(table, columns)
             self._execute(f"DELETE FROM {table}")
             if files:
-                self._execute(
-                    f"INSERT INTO {table} ({listed}) SELECT {listed} FROM {_parquet(files)}"
-                )
+                self._execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM {parquet(files)}")
 
     def table_exists(self, table: str) -> bool:
         schema, name = table.split(".")
         with self._lock:
-            found = self._execute(
+            result = self._execute(
                 "SELECT 1 FROM information_schema.tables WHERE table_catalog = current_database()"
                 " AND table_schema = $schema AND table_name = $name",
                 {"schema": schema, "name": name},
             )
-            return found.fetchone() is not None
+            return result.fetchone() is not None
 
     def estimate(self, select: str, params: Params | None = None) -> int | None:
         return None
 
-    def engine(self) -> str:
-        versions = [version("sqlglot"), version("duckdb")]
+    def sql_version(self) -> str:
+        versions = [importlib.metadata.version(name) for name in ("sqlglot", "duckdb")]
         rules = hashlib.sha256(Path(dialect.__file__).read_bytes()).hexdigest()
         return " ".join([*versions, rules])
 
-    def fingerprint(self, table: str) -> str:
+    def version(self, table: str) -> str:
         # Whole rows and not _content_hash: a row that somebody mended by hand counts as changed too.
-        found = self._execute(f"SELECT COUNT(*), SUM(HASH(t)) FROM {table} AS t").fetchone()
-        return str(found)
+        result = self._execute(f"SELECT COUNT(*), SUM(HASH(t)) FROM {table} AS t")
+        return str(result.fetchone())
 
     @contextmanager
     def spool(self) -> Iterator[Path]:
@@ -255,15 +230,15 @@ class DuckDBWarehouse:
                 del self._connection
 
     def _execute(self, sql: str, params: Params | None = None) -> duckdb.DuckDBPyConnection:
-        with self._told():
+        with self._translate_errors():
             return self._connection.execute(sql, params or None)
 
     def _execute_many(self, sql: str, rows: Sequence[Sequence[object]]) -> None:
-        with self._told():
+        with self._translate_errors():
             self._connection.executemany(sql, rows)
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         """Turn the engine's errors into ones that name the file."""
         try:
             with room_needed(self.path):
@@ -276,103 +251,6 @@ class DuckDBWarehouse:
         for column, kind in columns:
             self._execute(f'ALTER TABLE {name} ADD COLUMN IF NOT EXISTS "{column}" {TYPES[kind]}')
 
-    def _merge_newest(self, records: TypedFiles) -> Merged:
-        """Keep one version per key of the files, then take those that are newer.
-
-        Of two that differ at equal age, which the source cannot order, the one read later is the source's last word.
-        """
-        table, key = records.table.qualified, records.table.key
-        names = _names(records.table)
-        self._execute(
-            f"CREATE OR REPLACE TEMP TABLE incoming AS SELECT {names} FROM {_rows(records)} AS f"
-            f" QUALIFY ROW_NUMBER() OVER (PARTITION BY tenant_id, {key}"
-            f" ORDER BY {_VERSION.format('f')} DESC, _loaded_at DESC, _content_hash DESC) = 1"
-        )
-        self._execute(
-            "CREATE OR REPLACE TEMP TABLE accepted AS SELECT i.* FROM incoming AS i"
-            f" LEFT JOIN {table} AS t ON t.tenant_id = i.tenant_id AND t.{key} = i.{key}"
-            f" WHERE t.{key} IS NULL OR {_VERSION.format('i')} > {_VERSION.format('t')}"
-            f" OR ({_VERSION.format('i')} = {_VERSION.format('t')}"
-            " AND i._content_hash <> t._content_hash AND i._loaded_at >= t._loaded_at)"
-        )
-        updates = ", ".join(f'"{c}" = i."{c}"' for c in records.table.column_names)
-        values = ", ".join(f'i."{c}"' for c in records.table.column_names)
-        self._execute(
-            f"MERGE INTO {table} AS t USING accepted AS i"
-            f" ON t.tenant_id = i.tenant_id AND t.{key} = i.{key}"
-            f" WHEN MATCHED THEN UPDATE SET {updates}"
-            f" WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({values})"
-        )
-        stored = self._count(
-            f"SELECT COUNT(*) FROM incoming AS i SEMI JOIN {table} AS t"
-            f" ON t.tenant_id = i.tenant_id AND t.{key} = i.{key}"
-        )
-        distinct = self._count("SELECT COUNT(*) FROM incoming")
-        return Merged(distinct, stored, self._count("SELECT COUNT(*) FROM accepted"))
-
-    def _mark_vanished(
-        self, table: RawTable, tenant_id: int, window: Window | None, reading: Reading
-    ) -> int:
-        """Rows of the window that the source, just merged, no longer has; one that comes back is taken again."""
-        within, params = _within(tenant_id, window)
-        gone = (
-            f"{within} AND COALESCE(active, TRUE) AND _loaded_at < $read_at"
-            f" AND {table.key} NOT IN (SELECT {table.key} FROM incoming)"
-        )
-        params |= {"read_at": reading.read_at}
-        vanished = self._count(f"SELECT COUNT(*) FROM {table.qualified} WHERE {gone}", params)
-        if vanished:
-            self._execute(
-                f"UPDATE {table.qualified} SET active = FALSE, _content_hash = 'vanished',"
-                f" _loaded_at = $read_at, _run_id = $run_id WHERE {gone}",
-                params | {"run_id": reading.run_id},
-            )
-        return vanished
-
-    def _replace_lines(self, nested: TypedFiles) -> None:
-        """Lines belong to one version of their record and come and go with it."""
-        table, parent = nested.table.qualified, nested.table.key
-        names = _names(nested.table)
-        self._execute(
-            f"DELETE FROM {table} AS t USING accepted AS a"
-            f" WHERE t.tenant_id = a.tenant_id AND t.{parent} = a.id"
-        )
-        # One record may stand in the files twice, so the lines of the chosen version are taken once.
-        self._execute(
-            f"INSERT INTO {table} ({names}) SELECT {names} FROM {_parquet(nested.files)} AS l"
-            " SEMI JOIN accepted AS a ON l.tenant_id = a.tenant_id"
-            f" AND l.{parent} = a.id AND l._content_hash = a._content_hash"
-            f" QUALIFY ROW_NUMBER() OVER (PARTITION BY l.tenant_id, l.{parent}, l.line) = 1"
-        )
-
-    def _replace_window(self, records: TypedFiles, tenant_id: int, window: Window | None) -> Merged:
-        """Rows without a key: the window's rows become those of the files; equal rows are told apart by number."""
-        table, names = records.table.qualified, _names(records.table)
-        where, params = _within(tenant_id, window)
-        number = "ROW_NUMBER() OVER (PARTITION BY _content_hash) AS occurrence"
-        self._execute(
-            f"CREATE OR REPLACE TEMP TABLE incoming AS SELECT {names}, {number} FROM {_rows(records)}"
-        )
-        self._execute(
-            "CREATE OR REPLACE TEMP TABLE kept AS"
-            f" SELECT rowid AS row, _content_hash, {number} FROM {table} WHERE {where}",
-            params,
-        )
-        gone = "SELECT row FROM kept ANTI JOIN incoming USING (_content_hash, occurrence)"
-        new = "FROM incoming ANTI JOIN kept USING (_content_hash, occurrence)"
-        changed = self._count(f"SELECT COUNT(*) {new}")
-        vanished = self._count(f"SELECT COUNT(*) FROM ({gone})")
-        self._execute(f"DELETE FROM {table} WHERE rowid IN ({gone})")
-        self._execute(f"INSERT INTO {table} ({names}) SELECT {names} {new}")
-        count = self._count("SELECT COUNT(*) FROM incoming")
-        stored = self._count(f"SELECT COUNT(*) FROM {table} WHERE {where}", params)
-        return Merged(count, stored, changed, vanished)
-
-    def _count(self, sql: str, params: Params | None = None) -> int:
-        row = self._execute(sql, params).fetchone()
-        assert row is not None
-        return int(row[0])
-
 
 def _connect(path: str, read_only: bool, create: bool) -> duckdb.DuckDBPyConnection:
     if path != ":memory:" and not Path(path).parent.is_dir():
@@ -382,7 +260,7 @@ def _connect(path: str, read_only: bool, create: bool) -> duckdb.DuckDBPyConnect
     if not create and path != ":memory:" and not Path(path).is_file():
         raise NothingLoaded(f"There is no warehouse at {path} yet: run `st-kpi backfill` first.")
     config: dict[str, str | bool | int | float | list[str]] = {
-        "memory_limit": MEMORY_LIMIT,
+        "memory_limit": _MEMORY_LIMIT,
         "preserve_insertion_order": "false",
     }
     connection = duckdb.connect(config=config)
@@ -399,10 +277,9 @@ def _attach(connection: duckdb.DuckDBPyConnection, path: str, read_only: bool) -
     Opened directly it would be named after itself, and ``st_kpi.duckdb`` holds a schema ``st_kpi``: every
     ``st_kpi.kpi_weekly`` would be ambiguous.
     """
-    quoted = path.replace("'", "''")
     try:
         mode = "READ_ONLY" if read_only else "READ_WRITE"
-        connection.execute(f"ATTACH '{quoted}' AS warehouse ({mode})")
+        connection.execute(f"ATTACH {literal(path)} AS warehouse ({mode})")
         connection.execute("USE warehouse")
     except duckdb.IOException as error:
         text = str(error)
@@ -424,27 +301,3 @@ def _used(sql: str, params: Params | None) -> dict[str, object] | None:
 
 def _definitions(columns: Columns) -> str:
     return ", ".join(f'"{name}" {TYPES[kind]}' for name, kind in columns)
-
-
-def _names(table: RawTable) -> str:
-    return ", ".join(f'"{name}"' for name in table.column_names)
-
-
-def _within(tenant_id: int, window: Window | None) -> tuple[str, dict[str, object]]:
-    """The condition, with its parameters, for a tenant's rows created within the window."""
-    if window is None:
-        return "tenant_id = $tenant_id", {"tenant_id": tenant_id}
-    return (
-        "tenant_id = $tenant_id AND created_on >= $start AND created_on < $end",
-        {"tenant_id": tenant_id, "start": window.start, "end": window.end},
-    )
-
-
-def _rows(typed: TypedFiles) -> str:
-    """The rows of the files; where there are none, no rows of the table's shape."""
-    return _parquet(typed.files) if typed.files else f"(FROM {typed.table.qualified} LIMIT 0)"
-
-
-def _parquet(files: Sequence[Path]) -> str:
-    listed = ", ".join("'" + str(file).replace("'", "''") + "'" for file in files)
-    return f"read_parquet([{listed}])"

@@ -28,5 +28,5 @@ def test_transpiled_text_is_unchanged(name: str) -> None:
 
 
 def test_no_golden_file_is_left_over() -> None:
-    kept = {path.relative_to(GOLDEN).as_posix() for path in GOLDEN.rglob("*.sql")}
-    assert kept == set(STATEMENTS)
+    files = {path.relative_to(GOLDEN).as_posix() for path in GOLDEN.rglob("*.sql")}
+    assert files == set(STATEMENTS)

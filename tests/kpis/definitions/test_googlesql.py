@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 from st_kpi.kpis.contributions import contributions_select
+from st_kpi.kpis.definitions.columns import KPI_COLUMNS, KPI_TABLE
 from st_kpi.kpis.definitions.inline import filling, inlined, upstream
-from st_kpi.kpis.definitions.lint import KPI_COLUMNS, KPI_TABLE, inspect
+from st_kpi.kpis.definitions.lint import inspect
 from st_kpi.kpis.definitions.statements import CONTRIBUTIONS, Adds, Statement
 from st_kpi.kpis.mappings import TYPE_COLUMNS, TYPE_TABLE, UNIT_COLUMNS, UNIT_TABLE
-from st_kpi.parameters import PARAMETERS
+from st_kpi.parameters import HISTORY_PARAMETERS, PARAMETERS
 from st_kpi.servicetitan.tables import raw_tables
 from st_kpi.warehouse.duckdb.engine import DuckDBWarehouse
 from tests.support import googlesql, seeded
@@ -143,8 +144,15 @@ def test_the_analyzer_knows_every_name_and_agrees_on_every_type(name: str) -> No
     if statement.table and statement.table != CONTRIBUTIONS:
         assert columns == PROJECT.tables[statement.table]
     if name in COUNTED:
-        wanted = {k: v for k, v in PROJECT.tables[CONTRIBUTIONS].items() if k != "kpi"}
-        assert columns == wanted
+        required = {k: v for k, v in PROJECT.tables[CONTRIBUTIONS].items() if k != "kpi"}
+        assert columns == required
+
+
+@pytest.mark.parametrize("name", PROJECT.history)
+def test_the_analyzer_knows_the_history_too(name: str) -> None:
+    statement = PROJECT.history[name]
+    columns = googlesql.analyzed(statement.sql, PROJECT.history_tables, HISTORY_PARAMETERS)
+    assert columns == PROJECT.history_tables[statement.table or ""]
 
 
 @pytest.mark.parametrize("name", COUNTED)
@@ -153,9 +161,9 @@ def test_contributions_are_those_of_the_reference_executor(built: Built, name: s
     select = contributions_select(statement)
     chain = upstream(statement, PROJECT.statements)
     loaded = {t for s in (*chain, statement) for t in s.reads} & built.raw.keys()
-    given = {table: built.raw[table] for table in sorted(loaded)}
+    texts = {table: built.raw[table] for table in sorted(loaded)}
     ours = built.ours(select)
-    assert ours == built.theirs(select, given | filling(chain))
+    assert ours == built.theirs(select, texts | filling(chain))
     if statement.adds is not Adds.DISTINCT:
         assert ours, "the seeded rows give this KPI nothing to count"
 
@@ -164,7 +172,7 @@ def test_contributions_are_those_of_the_reference_executor(built: Built, name: s
 def test_rollups_are_those_of_the_reference_executor(built: Built, name: str) -> None:
     statement = STATEMENTS[name]
     chain = [s for s in upstream(statement, PROJECT.statements) if s.name in ROLLUPS]
-    given = {
+    texts = {
         table: built.as_text(
             table,
             "week_start BETWEEN '2024-01-01' AND '2026-12-31'"
@@ -178,7 +186,7 @@ def test_rollups_are_those_of_the_reference_executor(built: Built, name: str) ->
     columns = ", ".join(f"answer_rows.`{c}`" for c in PROJECT.tables[statement.table or ""])
     select = f"SELECT {columns} FROM (\n{statement.sql}\n) AS answer_rows"
     ours = built.ours(select)
-    assert ours == built.theirs(select, given | filling(chain))
+    assert ours == built.theirs(select, texts | filling(chain))
     assert ours
 
 

@@ -9,7 +9,7 @@ from st_kpi.kpis.definitions.lint import inspect
 LEFT = "-- A.\n-- table: st_staging.a\nSELECT tenant_id, id AS k, customer_id AS other, total AS n FROM st_raw.jobs"
 RIGHT = "-- B.\n-- table: st_staging.b\nSELECT tenant_id, id AS k, customer_id AS other, total AS n FROM st_raw.jobs"
 PLAIN = "-- C.\n-- table: st_staging.c\nSELECT tenant_id, id AS other, total AS n FROM st_raw.jobs"
-HEADER = "-- Rows of a test.\n-- table: st_dim.made\n-- by: k\n"
+HEADER = "-- Rows of a test.\n-- table: st_dim.made\n-- incremental_by: k\n"
 
 A, B = "FROM st_staging.a AS a", "st_staging.b AS b"
 TENANT = "a.tenant_id = b.tenant_id"
@@ -21,9 +21,9 @@ def proved(tmp_path: Path, body: str) -> tuple[list[str], list[str]]:
     for name, text in files.items():
         (tmp_path / f"{name}.sql").write_text(text, encoding="utf-8")
     project = inspect(tmp_path)
-    assert {f.rule for f in project.findings} <= {"by", "wide"}
-    told = [f.message for f in project.findings if f.rule == "by"]
-    return sorted(project.by_key.get("made", ())), told
+    assert {f.rule for f in project.findings} <= {"incremental-by", "wide"}
+    messages = [f.message for f in project.findings if f.rule == "incremental-by"]
+    return sorted(project.by_key.get("made", ())), messages
 
 
 @pytest.mark.parametrize(
@@ -101,6 +101,6 @@ def test_by_the_key(tmp_path: Path, body: str, tables: list[str]) -> None:
     ],
 )  # fmt: skip
 def test_not_by_the_key(tmp_path: Path, body: str, reason: str) -> None:
-    tables, (told,) = proved(tmp_path, body)
+    tables, (message,) = proved(tmp_path, body)
     assert not tables
-    assert reason in told
+    assert reason in message

@@ -26,7 +26,7 @@ def project(tmp_path: Path, files: dict[str, str]) -> Path:
     return tmp_path
 
 
-def found(root: Path) -> list[tuple[str, int, str]]:
+def findings(root: Path) -> list[tuple[str, int, str]]:
     return [(f.file.relative_to(root).as_posix(), f.line, f.rule) for f in lint(root)]
 
 
@@ -136,7 +136,7 @@ def test_a_broken_rule_is_found_where_it_is_broken(
             "made.sql": HEADER + body,
         },
     )
-    assert ("made.sql", line, rule) in found(root)
+    assert ("made.sql", line, rule) in findings(root)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_a_broken_rule_is_found_where_it_is_broken(
 )  # fmt: skip
 def test_what_is_allowed(tmp_path: Path, body: str) -> None:
     a = "-- A.\n-- table: st_staging.a\nSELECT tenant_id, id AS x, total AS n FROM st_raw.jobs"
-    assert found(project(tmp_path, {"a.sql": a, "made.sql": HEADER + body})) == []
+    assert findings(project(tmp_path, {"a.sql": a, "made.sql": HEADER + body})) == []
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_what_is_allowed(tmp_path: Path, body: str) -> None:
     ],
 )
 def test_header(tmp_path: Path, text: str, rule: str) -> None:
-    assert ("made.sql", 1, rule) in found(project(tmp_path, {"made.sql": text}))
+    assert ("made.sql", 1, rule) in findings(project(tmp_path, {"made.sql": text}))
 
 
 CHECKED = """\
@@ -230,9 +230,9 @@ def test_a_file_of_checks_holds_several_claims(tmp_path: Path) -> None:
         ("kpis/one/checks/twos", "warn", "None is two; this goes on."),
     ]
     project(tmp_path, {"kpis/one/checks.sql": CHECKED.format(two="nope")})
-    assert ("kpis/one/checks.sql", 9, "known-column") in found(root)
+    assert ("kpis/one/checks.sql", 9, "known-column") in findings(root)
     project(tmp_path, {"kpis/one/checks.sql": CHECKED.format(two="(")})
-    assert ("kpis/one/checks.sql", 9, "statement") in found(root)
+    assert ("kpis/one/checks.sql", 9, "statement") in findings(root)
 
 
 @pytest.mark.parametrize(
@@ -279,14 +279,66 @@ def test_an_alternative_is_on_the_card_and_somewhere_else(
 
 def test_an_alternative_is_made_of_contributions_and_stands_in_its_place(tmp_path: Path) -> None:
     root = project(tmp_path, {"made.sql": "-- O.\n-- alternative: distinct\nSELECT 1 AS x"})
-    assert found(root) == [("made.sql", 1, "contribution"), ("made.sql", 1, "target")]
+    assert findings(root) == [("made.sql", 1, "contribution"), ("made.sql", 1, "target")]
     project(tmp_path, {"made.sql": "-- O.\n-- alternative: most\nSELECT 1 AS x"})
-    assert found(root) == [("made.sql", 1, "statement")]
+    assert findings(root) == [("made.sql", 1, "statement")]
+
+
+LOG = (
+    "-- What changed.\n-- history: st_ops.reported_weeks append\n"
+    "SELECT tenant_id, 'leads' AS kpi, CAST(NULL AS DATE) AS week_start, @build AS build\n"
+    "FROM st_staging.weeks_before"
+)
+BEFORE = (
+    "-- What was there.\n-- history: st_staging.weeks_before replace\n"
+    "SELECT DISTINCT tenant_id FROM st_kpi.kpi_reported"
+)
+
+
+def test_the_history_stands_beside_the_build(tmp_path: Path) -> None:
+    files = {"history/weeks.sql": LOG, "history/weeks_before.sql": BEFORE}
+    root = project(tmp_path, files)
+    assert findings(root) == []
+    inspected = inspect(root)
+    assert inspected.statements == ()
+    assert {n: (s.table, str(s.history)) for n, s in inspected.history.items()} == {
+        "weeks": ("st_ops.reported_weeks", "append"),
+        "weeks_before": ("st_staging.weeks_before", "replace"),
+    }
+    assert inspected.history_tables["st_staging.weeks_before"] == {"tenant_id": "INT64"}
+    assert "st_staging.weeks_before" not in inspected.tables
+    assert "st_kpi.kpi_reported" not in inspected.tables
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "line", "rule"),
+    [
+        pytest.param("history/weeks.sql", LOG.replace("'leads' AS kpi, ", ""), 1, "history", id="a column is missing"),
+        pytest.param("history/weeks.sql", LOG.replace("'leads' AS", "1 AS"), 1, "history", id="another type"),
+        pytest.param("history/weeks.sql", LOG.replace("st_ops.reported_weeks", "st_kpi.a"), 1, "history", id="no log of ours"),
+        pytest.param("history/weeks.sql", LOG.replace("append", "add"), 1, "statement", id="unknown use"),
+        pytest.param("history/weeks.sql", LOG.replace(" append", ""), 1, "statement", id="no use"),
+        pytest.param("history/weeks.sql", LOG.replace("@build", "@timezone"), 3, "declared-parameter", id="a build's parameter"),
+        pytest.param("history/weeks.sql", LOG.replace("tenant_id,", "nope,", 1), 3, "known-column", id="unknown column"),
+        pytest.param("history/weeks.sql", LOG.replace("weeks_before", "later"), 4, "known-table", id="unknown table"),
+        pytest.param("history/weeks.sql", LOG.replace("append", "replace"), 1, "target", id="a log replaced"),
+        pytest.param("weeks.sql", LOG, 1, "target", id="elsewhere"),
+        pytest.param("history/weeks_once_more.sql", BEFORE, 1, "target", id="two files for one table"),
+        pytest.param("history/weeks.sql", HEADER + "SELECT 1 AS x", 1, "target", id="a table of the build"),
+        pytest.param("made.sql", HEADER + "SELECT tenant_id FROM st_staging.weeks_before", 3, "known-table", id="read by the build"),
+        pytest.param("made.sql", HEADER + "SELECT kpi FROM st_kpi.kpi_reported", 3, "known-table", id="a log read by the build"),
+    ],
+)  # fmt: skip
+def test_a_history_that_breaks_a_rule(
+    tmp_path: Path, file: str, text: str, line: int, rule: str
+) -> None:
+    root = project(tmp_path, {"history/weeks_before.sql": BEFORE, file: text})
+    assert (file, line, rule) in findings(root)
 
 
 def test_two_files_for_one_table(tmp_path: Path) -> None:
     root = project(tmp_path, {"a.sql": HEADER + "SELECT 1 AS x", "b.sql": HEADER + "SELECT 1 AS x"})
-    assert found(root) == [("b.sql", 1, "target")]
+    assert findings(root) == [("b.sql", 1, "target")]
 
 
 def test_a_circle_names_the_files(tmp_path: Path) -> None:
@@ -307,7 +359,7 @@ def test_a_kpi_is_a_folder_with_card_and_contributions(tmp_path: Path) -> None:
         tmp_path,
         {"kpis/one/card.yaml": CARD, "kpis/Two/contributions.sql": HEADER + "SELECT 1 AS x"},
     )
-    assert {(f[0], f[2]) for f in found(root)} == {
+    assert {(f[0], f[2]) for f in findings(root)} == {
         ("kpis/one", "kpi-folder"),
         ("kpis/Two", "kpi-folder"),
         ("kpis/Two/contributions.sql", "target"),
@@ -330,7 +382,7 @@ def test_a_card_that_cannot_be_read(tmp_path: Path, card: str, line: int) -> Non
     root = project(
         tmp_path, {"kpis/leads/card.yaml": card, "kpis/leads/contributions.sql": contributions}
     )
-    assert ("kpis/leads/card.yaml", line, "card") in found(root)
+    assert ("kpis/leads/card.yaml", line, "card") in findings(root)
 
 
 def test_contributions_have_fixed_columns_and_types(tmp_path: Path) -> None:
@@ -338,16 +390,16 @@ def test_contributions_have_fixed_columns_and_types(tmp_path: Path) -> None:
     file = root / "kpis/leads/contributions.sql"
     text = file.read_text(encoding="utf-8")
     file.write_text(text.replace("CAST(1 AS NUMERIC) AS amount", "'1' AS amount"), encoding="utf-8")
-    assert found(root) == [("kpis/leads/contributions.sql", 1, "contribution")]
+    assert findings(root) == [("kpis/leads/contributions.sql", 1, "contribution")]
     file.write_text(text.replace("AS amount", "AS money"), encoding="utf-8")
-    assert found(root) == [("kpis/leads/contributions.sql", 1, "contribution")]
+    assert findings(root) == [("kpis/leads/contributions.sql", 1, "contribution")]
 
 
 def test_the_wide_table_has_every_kpi(tmp_path: Path) -> None:
     root = Path(shutil.copytree(default_root(), tmp_path / "sql"))
     shutil.copytree(root / "kpis/gpm", root / "kpis/margin")
     wide = "rollup/kpi_weekly_wide.sql"
-    assert found(root) == [(wide, 1, "wide")] * 3
+    assert findings(root) == [(wide, 1, "wide")] * 3
 
 
 def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
@@ -367,7 +419,7 @@ def test_refuse_raises_the_first_finding(tmp_path: Path) -> None:
 
 def test_each_statement_comes_after_what_it_reads() -> None:
     done: set[str] = {"st_kpi.contributions"}
-    statements = in_order(read_statements(default_root()))
+    statements = in_order(s for s in read_statements(default_root()) if not s.history)
     own = {s.table for s in statements if s.table}
     for statement in statements:
         assert not {t for t in statement.reads if t in own} - done - {statement.table}

@@ -3,7 +3,7 @@
 from datetime import date
 from decimal import Decimal
 
-from st_kpi.kpis.history.restatements import Restated, restated
+from st_kpi.kpis.history.restatements import RestatedWeek, restatements_of
 from st_kpi.servicetitan.tables import raw_tables
 from st_kpi.warehouse.duckdb.engine import DuckDBWarehouse
 
@@ -38,9 +38,9 @@ def test_a_week_is_told_once_with_its_kpis_and_causes() -> None:
             for number, (build, kpi, week, kind, cause) in enumerate(rows)
         ],
     )
-    assert restated(warehouse, 7) == [
-        Restated(date(2025, 9, 29), ["leads"], ["deleted"]),
-        Restated(date(2025, 10, 6), ["leads", "produced"], ["edited", "late"]),
+    assert restatements_of(warehouse, 7) == [
+        RestatedWeek(date(2025, 9, 29), ["leads"], ["deleted"]),
+        RestatedWeek(date(2025, 10, 6), ["leads", "produced"], ["edited", "late"]),
     ]
-    assert restated(warehouse, 8) == []
+    assert restatements_of(warehouse, 8) == []
     warehouse.close()

@@ -83,8 +83,8 @@ def test_an_edited_mapping_restates_history_and_the_reported_rollups_stay(built:
         "1,One,SALES,,\n2,One,PRODUCTION,,\n3,One,SALES,,\n4,One,PRODUCTION,,\n"
     )
     built.build(THURSDAY, run_id="two")
-    told = reported(built, "collected")
-    assert [t[:4] for t in told] == [
+    rows = reported(built, "collected")
+    assert [t[:4] for t in rows] == [
         ("reported", "(unassigned)", 300, None),
         ("reported", "East", 550, None),
         ("reported", "West", 400, None),
@@ -114,7 +114,7 @@ def test_a_build_that_changes_nothing_restates_nothing(built: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("as_of", "last", "known", "may"),
+    ("as_of", "last", "newest", "may"),
     [
         (TUESDAY, None, "2025-01-14 20:00", True),
         (TUESDAY, (MONDAY, "2025-01-13 20:00"), "2025-01-14 20:00", True),
@@ -139,13 +139,13 @@ def test_a_build_that_changes_nothing_restates_nothing(built: Any) -> None:
     ],
 )
 def test_which_days_may_be_measured(
-    as_of: dt.date, last: tuple[dt.date, str | None] | None, known: str | None, may: bool
+    as_of: dt.date, last: tuple[dt.date, str | None] | None, newest: str | None, may: bool
 ) -> None:
     def utc(text: str | None) -> dt.datetime | None:
         return dt.datetime.fromisoformat(text).replace(tzinfo=dt.UTC) if text else None
 
     measured = Measured(last[0], utc(last[1])) if last else None
-    answer = may_measure(as_of, last=measured, input_watermark=utc(known), zone=PHOENIX)
+    answer = may_measure(as_of, last=measured, input_watermark=utc(newest), zone=PHOENIX)
     assert answer is may
 
 

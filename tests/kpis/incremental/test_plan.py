@@ -163,9 +163,9 @@ def apply(tenant: Any, edits: list[tuple[Any, ...]]) -> None:
                     row[column] = value
         elif kind == "delete":
             table, id = rest
-            kept = [row for row in tenant.rows.get(table, ()) if row["id"] != id]
-            if table in tenant.rows and (kept or table != "jobs"):
-                tenant.rows[table] = kept
+            remaining = [row for row in tenant.rows.get(table, ()) if row["id"] != id]
+            if table in tenant.rows and (remaining or table != "jobs"):
+                tenant.rows[table] = remaining
         elif kind == "pay":
             owner, amount, type, copies = rest
             line = {"job_id": owner, "gross_pay_item_type": type, "amount": amount}
@@ -201,7 +201,7 @@ def unused(tenant: Any, table: str) -> int:
 @contextmanager
 def copied(first_build: Any, count: int) -> Iterator[list[Any]]:
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        made = []
+        tenants = []
         for number in range(count):
             own = Path(folder) / str(number)
             own.mkdir()
@@ -210,8 +210,8 @@ def copied(first_build: Any, count: int) -> Iterator[list[Any]]:
             stack.enter_context(closing(tenant.warehouse))
             tenant.rows = copy.deepcopy(first_build.rows)
             tenant._written = copy.deepcopy(first_build.rows)
-            made.append(tenant)
-        yield made
+            tenants.append(tenant)
+        yield tenants
 
 
 def state(tenant: Any) -> dict[str, list[str]]:
@@ -244,10 +244,10 @@ def test_an_incremental_chain_equals_full_rebuilds(first_build: Any, nights: Any
             as_of += dt.timedelta(days=days)
             apply(nightly, edits)
             apply(rebuilt, edits)
-            told = outcome(nightly, as_of, chosen, full=False)
-            assert outcome(rebuilt, as_of, chosen, full=True) == told
+            result = outcome(nightly, as_of, chosen, full=False)
+            assert outcome(rebuilt, as_of, chosen, full=True) == result
             assert state(nightly) == state(rebuilt)
-        if told == "built":
+        if result == "built":
             fresh = type(first_build)(nightly.folder)
             fresh.rows = nightly.rows
             with closing(fresh.warehouse):
@@ -329,11 +329,11 @@ def test_a_changed_setting_runs_a_statement_whole(built: Any) -> None:
 
 
 def test_a_failed_build_is_not_remembered(built: Any) -> None:
-    kept = built.query("SELECT * FROM st_ops.statement_states ORDER BY name")
+    states = built.query("SELECT * FROM st_ops.statement_states ORDER BY name")
     built.map(units="business_unit,rollup,role,valid_from,valid_to\n1,East,SALES,,\n")
     with pytest.raises(CheckFailed):
         built.build(WEDNESDAY)
-    assert built.query("SELECT * FROM st_ops.statement_states ORDER BY name") == kept
+    assert built.query("SELECT * FROM st_ops.statement_states ORDER BY name") == states
 
 
 def test_rows_mended_by_hand_are_put_right_by_a_full_build(built: Any) -> None:

@@ -16,10 +16,11 @@ from st_kpi.errors import ConfigurationError, NothingLoaded, StKpiError, Warehou
 from st_kpi.servicetitan.registry import REGISTRY
 from st_kpi.servicetitan.tables import raw_tables, record_table
 from st_kpi.warehouse import open_warehouse
-from st_kpi.warehouse.base import BigQueryOptions, Merged, TypedFiles
+from st_kpi.warehouse.base import Merged, TypedFiles
 from st_kpi.warehouse.bigquery.client import Jobs, parquet_schema
 from st_kpi.warehouse.bigquery.engine import BigQueryWarehouse
 from st_kpi.warehouse.bigquery.load import combine
+from st_kpi.warehouse.bigquery.options import BigQueryOptions
 from st_kpi.warehouse.labels import labels
 from tests.support.bigquery_emulator import PROJECT, emptied, opened, options
 from tests.support.faulty import Fault, Faulty, faulty
@@ -40,15 +41,15 @@ def loader(url: str, tmp_path: Path) -> Iterator[Loader]:
 
 @pytest.fixture
 def jobs(url: str) -> Iterator[Jobs]:
-    found = Jobs(PROJECT, "US", options(url))
-    yield found
-    found.client.close()
+    jobs = Jobs(PROJECT, "US", options(url))
+    yield jobs
+    jobs.client.close()
 
 
 @pytest.fixture
 def proxy(url: str) -> Iterator[Faulty]:
-    with faulty(url) as found:
-        yield found
+    with faulty(url) as proxy:
+        yield proxy
 
 
 def staged(jobs: Jobs) -> list[str]:
@@ -88,15 +89,15 @@ def test_published_tables_are_laid_out_for_readers(loader: Loader, jobs: Jobs) -
 
 
 def test_nothing_is_asked_twice_where_all_is_as_it_should_be(loader: Loader, proxy: Faulty) -> None:
-    asked: list[str] = []
+    requests: list[str] = []
 
     def note(method: str, path: str) -> Fault:
-        asked.append(method)
+        requests.append(method)
         return None
 
     proxy.fault = note
     opened(proxy.url).ensure(raw_tables())
-    assert len(asked) <= 5
+    assert len(requests) <= 5
 
 
 def test_a_column_that_somebody_changed_is_named_before_anything_is_written(url: str) -> None:
@@ -255,8 +256,8 @@ def test_a_table_is_not_changed_more_often_than_bigquery_allows(
         f" SELECT 'invoices', TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL {hours} HOUR)"
         " FROM UNNEST(GENERATE_ARRAY(1, 1500)) AS n"
     )
-    told = pytest.raises(WarehouseError, match=r"st_raw\.invoices was changed 1,500 times")
-    with told if refused else nullcontext():
+    refusal = pytest.raises(WarehouseError, match=r"st_raw\.invoices was changed 1,500 times")
+    with refusal if refused else nullcontext():
         loader.load("invoices", [invoice(1, 5, "100")])
     assert len(loader.rows("SELECT id FROM st_raw.invoices")) == (0 if refused else 1)
 
@@ -278,13 +279,13 @@ def test_jobs_have_labels_and_a_ceiling(loader: Loader, jobs: Jobs) -> None:
 )
 def test_passing_faults_are_waited_out(loader: Loader, proxy: Faulty, faults: list[Fault]) -> None:
     """Each kind of request fails: of tables, jobs, uploads and results."""
-    there = opened(proxy.url)
-    through = Loader(loader.folder / "through", there)
+    warehouse = opened(proxy.url)
+    through = Loader(loader.folder / "through", warehouse)
     through.folder.mkdir()
     proxy.first(2 if len(faults) > 1 else 1, *faults)
     assert through.load("invoices", [invoice(1, 5, "100", "7")]) == Merged(1, 1, 1)
-    with there.transaction():
-        there.insert("st_ops.runs", [{"run_id": "r"}])
+    with warehouse.transaction():
+        warehouse.insert("st_ops.runs", [{"run_id": "r"}])
     assert any("/upload/" in path for path in proxy.failed)
     assert len(proxy.failed) >= 4
     assert loader.rows("SELECT run_id FROM st_ops.runs") == [("r",)]
@@ -331,9 +332,9 @@ def test_errors_say_what_to_do(
     warehouse = BigQueryWarehouse(PROJECT, options=options(proxy.url, retry_seconds=1))
     with pytest.raises(kind, match=words) as caught:
         warehouse.query("SELECT 1 AS n")
-    told = str(caught.value)
-    assert "http://" not in told
-    assert "\n" not in told
+    sentence = str(caught.value)
+    assert "http://" not in sentence
+    assert "\n" not in sentence
 
 
 def test_nobody_there_is_said() -> None:
@@ -364,7 +365,7 @@ def test_months_beside_those_of_the_rows_are_merged_too(loader: Loader) -> None:
     assert loader.load("invoices", [moved, undated]) == Merged(2, 2, 2)
     dated = invoice(2, 7, "6")
     assert loader.load("invoices", [dated]) == Merged(1, 1, 1)
-    found = loader.rows(
+    months = loader.rows(
         "SELECT id, sub_total, DATE(created_on) AS day FROM st_raw.invoices ORDER BY id"
     )
-    assert found == [(1, 200, date(2024, 6, 1)), (2, 6, date(2025, 1, 1))]
+    assert months == [(1, 200, date(2024, 6, 1)), (2, 6, date(2025, 1, 1))]

@@ -2,9 +2,6 @@
 
 import pytest
 
-from st_kpi.kpis import contributions
-from st_kpi.kpis.history import attribution, attribution_sql
-from st_kpi.kpis.incremental import compare, keys
 from st_kpi.warehouse.bigquery.values import (
     joinable,
     numbered,
@@ -13,7 +10,6 @@ from st_kpi.warehouse.bigquery.values import (
     tables_in,
     written_table,
 )
-from st_kpi.warehouse.system_tables import SCRATCH
 
 NAMES = {"st_kpi.a": "st_staging.x", "st_kpi.b": "st_staging.y"}
 
@@ -65,18 +61,3 @@ def test_null_is_joined_by_equality() -> None:
     )
     assert "TO_JSON_STRING(c.n) = TO_JSON_STRING(t.n)" in sql
     assert joinable("DELETE FROM st_kpi.a WHERE n = 1") == "DELETE FROM st_kpi.a WHERE n = 1"
-
-
-def test_the_scratch_tables_of_a_build_are_known() -> None:
-    named = {
-        contributions.CHANGED,
-        contributions._COUNTED,
-        compare.DIFFERENCES,
-        keys.TOUCHED,
-        attribution.SOURCES,
-        attribution_sql.LATE_COSTS,
-        attribution_sql.CLASSIFIED,
-        attribution_sql.STEPS,
-        *attribution_sql.PREVIOUS,
-    }
-    assert named == SCRATCH

@@ -171,12 +171,12 @@ def test_local_date_of_an_instant(instant: str, zone: str, day: dt.date) -> None
 
 
 @pytest.mark.parametrize(
-    ("excluded", "kept"),
+    ("excluded", "passes"),
     [([], True), (["other"], True), (["excluded", "other"], False)],
     ids=["nothing excluded", "something else excluded", "excluded"],
 )
-def test_list_parameter(excluded: list[str], kept: bool) -> None:
-    assert run("SELECT 'excluded' NOT IN UNNEST(@list)", list=excluded)[0] is kept
+def test_list_parameter(excluded: list[str], passes: bool) -> None:
+    assert run("SELECT 'excluded' NOT IN UNNEST(@list)", list=excluded)[0] is passes
 
 
 def test_parameters_are_those_the_statement_names() -> None:

@@ -110,3 +110,18 @@ def test_a_file_that_another_process_holds_is_named(tmp_path: Path) -> None:
             pass
     finally:
         holder.communicate(b"\n")
+
+
+def test_importing_the_engine_does_nothing_at_the_end_of_the_process() -> None:
+    """Whoever imports it may still have something to say then."""
+    program = """
+import atexit, os
+atexit.register(os.write, 2, b"last words")
+stderr, register, modules = os.fstat(2).st_ino, atexit.register, []
+atexit.register = lambda run, *args: (modules.append(run.__module__ or ""), register(run, *args))[1]
+import st_kpi.warehouse.duckdb.engine
+assert os.fstat(2).st_ino == stderr
+assert not [name for name in modules if name.startswith("st_kpi")], modules
+"""
+    process = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert (process.returncode, process.stderr) == (0, b"last words")

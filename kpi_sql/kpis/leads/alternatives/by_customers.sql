@@ -9,7 +9,8 @@ SELECT
   job.customer_id AS source_id,
   job.job_id,
   CAST(1 AS NUMERIC) AS amount,
-  'customer of an estimate job' AS reason
+  'customer of an estimate job' AS reason,
+  CAST(NULL AS STRING) AS component
 FROM st_dim.dim_jobs AS job
 JOIN st_ref.dim_bu_rollup AS unit
   ON unit.tenant_id = job.tenant_id

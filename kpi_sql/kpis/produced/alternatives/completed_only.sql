@@ -9,7 +9,8 @@ SELECT
   invoice.invoice_id AS source_id,
   produced.job_id,
   invoice.sub_total AS amount,
-  CONCAT('completed job, ', produced.work_on_basis) AS reason
+  CONCAT('completed job, ', produced.work_on_basis) AS reason,
+  CAST(NULL AS STRING) AS component
 FROM st_staging.produced_jobs AS produced
 JOIN st_dim.dim_jobs AS job
   ON job.tenant_id = produced.tenant_id AND job.job_id = produced.job_id

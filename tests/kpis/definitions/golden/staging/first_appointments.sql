@@ -1,6 +1,6 @@
 /* The first appointment of each job that has one. */
 /* table: st_staging.first_appointments */
-/* by: job_id */
+/* incremental_by: job_id */
 WITH named AS (
   /* The appointment the job itself names is the first one whatever its status. */
   SELECT

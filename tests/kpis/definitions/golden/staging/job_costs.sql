@@ -1,6 +1,6 @@
 /* The cost of a job by part, one row per job and part: each source is summed before anything is joined to it. */
 /* table: st_staging.job_costs */
-/* by: job_id */
+/* incremental_by: job_id */
 WITH pay AS (
   SELECT
     tenant_id,

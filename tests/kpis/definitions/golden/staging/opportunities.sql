@@ -1,6 +1,6 @@
 /* Sales opportunities of SALES units, one row per job that is not no-charge, dated once: closed or still open. */
 /* table: st_staging.opportunities */
-/* by: job_id */
+/* incremental_by: job_id */
 WITH sold AS (
   SELECT
     tenant_id,

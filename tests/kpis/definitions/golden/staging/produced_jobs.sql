@@ -1,6 +1,6 @@
 /* The jobs of $ Produced, one row each: what G.P.M and Warranty % are measured over too. */
 /* table: st_staging.produced_jobs */
-/* by: job_id */
+/* incremental_by: job_id */
 SELECT
   job.tenant_id,
   job.job_id,

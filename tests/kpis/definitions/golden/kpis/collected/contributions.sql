@@ -9,7 +9,8 @@ SELECT
   line.application_id AS source_id,
   line.job_id,
   line.applied_amount AS amount,
-  'line ' || CAST(line.line AS TEXT) || ' of payment ' || CAST(line.payment_id AS TEXT) || ', applied to invoice ' || CAST(line.invoice_id AS TEXT) AS reason
+  'line ' || CAST(line.line AS TEXT) || ' of payment ' || CAST(line.payment_id AS TEXT) || ', applied to invoice ' || CAST(line.invoice_id AS TEXT) AS reason,
+  CAST(NULL AS TEXT) AS component
 FROM st_staging.payment_lines AS line
 JOIN st_ref.dim_bu_rollup AS unit
   ON unit.tenant_id = line.tenant_id
@@ -31,7 +32,8 @@ SELECT
     WHEN has_invoice
     THEN ', its invoice has no business unit'
     ELSE ', its invoice is unknown'
-  END AS reason
+  END AS reason,
+  CAST(NULL AS TEXT) AS component
 FROM st_staging.payment_lines
 WHERE
   business_unit_id IS NULL
@@ -45,7 +47,8 @@ SELECT
   payment_id AS source_id,
   CAST(NULL AS BIGINT) AS job_id,
   unapplied_amount AS amount,
-  'not applied to any invoice' AS reason
+  'not applied to any invoice' AS reason,
+  CAST(NULL AS TEXT) AS component
 FROM st_staging.payments
 WHERE
   unapplied_amount <> 0

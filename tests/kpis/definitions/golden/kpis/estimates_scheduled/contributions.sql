@@ -1,6 +1,6 @@
 /* Jobs of the estimate family in SALES units, once each, on the day they are booked for now. */
 /* table: st_kpi.contributions */
-/* by: job_id */
+/* incremental_by: job_id */
 SELECT
   job.tenant_id,
   'value' AS part,
@@ -10,7 +10,8 @@ SELECT
   job.job_id AS source_id,
   job.job_id,
   CAST(1 AS DECIMAL(38, 9)) AS amount,
-  'estimate job booked by appointment ' || CAST(job.current_appointment_id AS TEXT) AS reason
+  'estimate job booked by appointment ' || CAST(job.current_appointment_id AS TEXT) AS reason,
+  CAST(NULL AS TEXT) AS component
 FROM st_dim.dim_jobs AS job
 JOIN st_ref.dim_bu_rollup AS unit
   ON unit.tenant_id = job.tenant_id

@@ -1,6 +1,6 @@
 /* Revenue less cost of the $ Produced jobs over their revenue; jobs with cost alone stay in. */
 /* table: st_kpi.contributions */
-/* by: job_id */
+/* incremental_by: job_id */
 WITH revenue AS (
   SELECT
     job.tenant_id,
@@ -23,7 +23,8 @@ SELECT
   invoice_id AS source_id,
   job_id,
   amount,
-  reason
+  reason,
+  CAST(NULL AS TEXT) AS component
 FROM revenue
 UNION ALL
 SELECT
@@ -35,7 +36,8 @@ SELECT
   invoice_id AS source_id,
   job_id,
   amount,
-  reason
+  reason,
+  CAST(NULL AS TEXT) AS component
 FROM revenue
 UNION ALL
 SELECT
@@ -47,7 +49,8 @@ SELECT
   job.job_id AS source_id,
   job.job_id,
   -cost.amount AS amount,
-  'cost: ' || cost.part || ', ' || job.work_on_basis AS reason
+  'cost: ' || cost.part || ', ' || job.work_on_basis AS reason,
+  cost.part AS component
 FROM st_staging.produced_jobs AS job
 JOIN st_staging.job_costs AS cost
   ON cost.tenant_id = job.tenant_id AND cost.job_id = job.job_id

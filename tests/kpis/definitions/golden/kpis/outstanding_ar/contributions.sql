@@ -149,7 +149,8 @@ SELECT
   account.source_id,
   account.job_id,
   account.amount,
-  account.reason || ', location ' || CAST(account.location_id AS TEXT) AS reason
+  account.reason || ', location ' || CAST(account.location_id AS TEXT) AS reason,
+  CAST(NULL AS TEXT) AS component
 FROM account
 JOIN counted
   ON counted.tenant_id = account.tenant_id

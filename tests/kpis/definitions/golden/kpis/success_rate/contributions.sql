@@ -1,6 +1,6 @@
 /* Closed opportunities over all opportunities, one per job. */
 /* table: st_kpi.contributions */
-/* by: job_id */
+/* incremental_by: job_id */
 SELECT
   tenant_id,
   'denominator' AS part,
@@ -14,7 +14,8 @@ SELECT
     WHEN is_closed
     THEN 'closed opportunity'
     ELSE 'open opportunity, job completed'
-  END AS reason
+  END AS reason,
+  CAST(NULL AS TEXT) AS component
 FROM st_staging.opportunities
 UNION ALL
 SELECT
@@ -26,7 +27,8 @@ SELECT
   job_id AS source_id,
   job_id,
   CAST(1 AS DECIMAL(38, 9)) AS amount,
-  'closed opportunity' AS reason
+  'closed opportunity' AS reason,
+  CAST(NULL AS TEXT) AS component
 FROM st_staging.opportunities
 WHERE
   is_closed

@@ -1,6 +1,6 @@
 /* Sold estimates of jobs in SALES units, before tax, on the day each was sold. */
 /* table: st_kpi.contributions */
-/* by: job_id */
+/* incremental_by: job_id */
 SELECT
   estimate.tenant_id,
   'value' AS part,
@@ -10,7 +10,8 @@ SELECT
   estimate.estimate_id AS source_id,
   estimate.job_id,
   estimate.subtotal AS amount,
-  'estimate sold' AS reason
+  'estimate sold' AS reason,
+  CAST(NULL AS TEXT) AS component
 FROM st_staging.sold_estimates AS estimate
 JOIN st_ref.dim_bu_rollup AS unit
   ON unit.tenant_id = estimate.tenant_id

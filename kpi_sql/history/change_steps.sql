@@ -1,0 +1,204 @@
+-- The way of each changed contribution from what it was to what it is: amounts taken from one cell and put into another.
+-- history: st_staging.change_steps replace
+-- Steps stand in the cells that the mapping of the build before gave them; all rows of units that were remapped,
+-- changed or not, then go from those cells to their new ones.
+WITH pairs AS (
+  SELECT
+    tenant_id,
+    kpi,
+    part,
+    source_id,
+    old_on_date,
+    old_business_unit_id,
+    old_amount,
+    new_on_date,
+    new_business_unit_id,
+    new_amount,
+    -- Each step has a cause of its own, unless one explains the whole pair.
+    IF(cause IN ('definition changed', 'measured'), cause, 'business unit moved') AS unit_cause,
+    IF(cause IN ('definition changed', 'measured'), cause, 're-dated') AS day_cause,
+    IF(cause IN ('definition changed', 'measured', 'arrived late'), cause, 'amount edited') AS amount_cause
+  FROM st_staging.classified_changes
+  WHERE is_old AND is_new
+),
+
+steps AS (
+  SELECT
+    tenant_id,
+    kpi,
+    part,
+    source_id,
+    cause,
+    old_on_date AS on_date,
+    old_business_unit_id AS business_unit_id,
+    -old_amount AS amount
+  FROM st_staging.classified_changes
+  WHERE is_old AND NOT is_new
+  UNION ALL
+  SELECT
+    tenant_id,
+    kpi,
+    part,
+    source_id,
+    cause,
+    new_on_date AS on_date,
+    new_business_unit_id AS business_unit_id,
+    new_amount AS amount
+  FROM st_staging.classified_changes
+  WHERE is_new AND NOT is_old
+  UNION ALL
+  SELECT
+    tenant_id,
+    kpi,
+    part,
+    source_id,
+    unit_cause AS cause,
+    old_on_date AS on_date,
+    old_business_unit_id AS business_unit_id,
+    -old_amount AS amount
+  FROM pairs
+  UNION ALL
+  SELECT
+    tenant_id,
+    kpi,
+    part,
+    source_id,
+    unit_cause AS cause,
+    old_on_date AS on_date,
+    new_business_unit_id AS business_unit_id,
+    old_amount AS amount
+  FROM pairs
+  UNION ALL
+  SELECT
+    tenant_id,
+    kpi,
+    part,
+    source_id,
+    day_cause AS cause,
+    old_on_date AS on_date,
+    new_business_unit_id AS business_unit_id,
+    -old_amount AS amount
+  FROM pairs
+  UNION ALL
+  SELECT
+    tenant_id,
+    kpi,
+    part,
+    source_id,
+    day_cause AS cause,
+    new_on_date AS on_date,
+    new_business_unit_id AS business_unit_id,
+    old_amount AS amount
+  FROM pairs
+  UNION ALL
+  SELECT
+    tenant_id,
+    kpi,
+    part,
+    source_id,
+    amount_cause AS cause,
+    new_on_date AS on_date,
+    new_business_unit_id AS business_unit_id,
+    -old_amount AS amount
+  FROM pairs
+  UNION ALL
+  SELECT
+    tenant_id,
+    kpi,
+    part,
+    source_id,
+    amount_cause AS cause,
+    new_on_date AS on_date,
+    new_business_unit_id AS business_unit_id,
+    new_amount AS amount
+  FROM pairs
+),
+
+last_measured AS (
+  SELECT tenant_id, kpi, MAX(day) AS day
+  FROM st_kpi.snapshot_days
+  GROUP BY tenant_id, kpi, DATE_TRUNC(day, WEEK(MONDAY))
+),
+
+remapped_units AS (
+  SELECT DISTINCT tenant_id, business_unit_id
+  FROM st_ops.mapping_changes
+  WHERE build = @build
+),
+
+remapped AS (
+  SELECT
+    stored.tenant_id,
+    stored.kpi,
+    stored.part,
+    stored.source_id,
+    stored.on_date,
+    stored.amount,
+    unit_before.`rollup` AS old_rollup,
+    unit_before.role AS old_role,
+    unit_now.`rollup` AS new_rollup,
+    unit_now.role AS new_role,
+    IF(unit_now.`rollup` IS NULL, 'unmapped', 'remapped') AS cause
+  FROM st_kpi.contributions AS stored
+  JOIN remapped_units AS moved
+    ON moved.tenant_id = stored.tenant_id AND moved.business_unit_id = stored.business_unit_id
+  JOIN st_ref.dim_kpis AS kpi -- no tenant: a KPI means the same for everyone
+    ON kpi.kpi = stored.kpi
+  LEFT JOIN last_measured AS measured
+    ON measured.tenant_id = stored.tenant_id
+    AND measured.kpi = stored.kpi
+    AND measured.day = stored.on_date
+  LEFT JOIN st_staging.previous_bu_rollup AS unit_before
+    ON unit_before.tenant_id = stored.tenant_id
+    AND unit_before.business_unit_id = stored.business_unit_id
+    AND stored.on_date BETWEEN unit_before.valid_from AND unit_before.valid_to
+  LEFT JOIN st_ref.dim_bu_rollup AS unit_now
+    ON unit_now.tenant_id = stored.tenant_id
+    AND unit_now.business_unit_id = stored.business_unit_id
+    AND stored.on_date BETWEEN unit_now.valid_from AND unit_now.valid_to
+  WHERE (kpi.kind <> 'snapshot' OR measured.day IS NOT NULL)
+    AND (unit_before.`rollup` IS DISTINCT FROM unit_now.`rollup` OR unit_before.role IS DISTINCT FROM unit_now.role)
+)
+
+SELECT
+  step.tenant_id,
+  step.kpi,
+  step.part,
+  step.source_id,
+  step.cause,
+  step.on_date,
+  step.amount,
+  COALESCE(unit.`rollup`, '(unassigned)') AS `rollup`,
+  unit.role
+FROM steps AS step
+LEFT JOIN st_staging.previous_bu_rollup AS unit
+  ON unit.tenant_id = step.tenant_id
+  AND unit.business_unit_id = step.business_unit_id
+  AND step.on_date BETWEEN unit.valid_from AND unit.valid_to
+WHERE step.on_date IS NOT NULL
+UNION ALL
+SELECT
+  tenant_id,
+  kpi,
+  part,
+  source_id,
+  cause,
+  on_date,
+  -amount AS amount,
+  COALESCE(old_rollup, '(unassigned)') AS `rollup`,
+  old_role AS role
+FROM remapped
+WHERE on_date IS NOT NULL
+UNION ALL
+SELECT
+  tenant_id,
+  kpi,
+  part,
+  source_id,
+  cause,
+  on_date,
+  amount,
+  COALESCE(new_rollup, '(unassigned)') AS `rollup`,
+  new_role AS role
+FROM remapped
+WHERE on_date IS NOT NULL

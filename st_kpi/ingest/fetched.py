@@ -1,0 +1,51 @@
+"""A chunk between the source and the warehouse."""
+
+import shutil
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from st_kpi.ingest.manifest import ReadMode
+from st_kpi.ingest.normalize import NormalizedPage
+from st_kpi.servicetitan.registry import Entity
+from st_kpi.windows import Window
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A chunk that lies normalized on disk, and what the source said of it.
+
+    ``promised`` is None of a feed, whose ``token`` says where to go on and ``has_more`` whether more is there now.
+    """
+
+    entity: Entity
+    mode: ReadMode
+    window: Window | None
+    folder: Path
+    pages: tuple[NormalizedPage, ...]
+    promised: int | None
+    server_time: datetime | None
+    started_at: datetime
+    token: str | None = None
+    has_more: bool = False
+
+    @property
+    def rejected(self) -> int:
+        return sum(page.rejected for page in self.pages)
+
+    @property
+    def rows(self) -> int:
+        return sum(page.rows for page in self.pages) + self.rejected
+
+    @property
+    def files(self) -> list[Path]:
+        """The files of the records."""
+        return [page.records for page in self.pages]
+
+    @property
+    def max_modified_on(self) -> datetime | None:
+        return max((p.max_modified_on for p in self.pages if p.max_modified_on), default=None)
+
+    def discard(self) -> None:
+        """Remove the files; safe to call twice."""
+        shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,0 +1,112 @@
+"""What did not fit: records that were refused, fields that no model knows, and what a person is told of them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from st_kpi.ingest.manifest import Completeness, of_tenant
+from st_kpi.ingest.normalize import Reject
+from st_kpi.servicetitan.registry import Entity
+from st_kpi.warehouse.base import Warehouse
+
+
+@dataclass(frozen=True)
+class Rejects:
+    """The refused records and unknown fields of a tenant; of all of them where none is named, to read only."""
+
+    warehouse: Warehouse
+    tenant_id: int | None
+
+    def record(self, entity: Entity, run_id: str, rejects: Iterable[Reject]) -> None:
+        """Keep every field that kept a record out."""
+        now = datetime.now(UTC)
+        self.warehouse.insert(
+            "st_ops.rejects",
+            [
+                self._key(entity)
+                | {
+                    "source_id": reject.source_id,
+                    "field": reject.field,
+                    "value": reject.value,
+                    "reason": reject.reason,
+                    "run_id": run_id,
+                    "rejected_at": now,
+                }
+                for reject in rejects
+            ],
+        )
+
+    def outstanding(self, entity: Entity) -> list[str]:
+        """Ids of the records that were refused and have not come in a form that fits since."""
+        rows = self.warehouse.query(
+            "SELECT DISTINCT source_id FROM st_ops.rejects"
+            " WHERE tenant_id = @tenant_id AND entity = @entity AND resolved_at IS NULL"
+            " AND source_id IS NOT NULL ORDER BY source_id",
+            self._key(entity),
+        )
+        return [row["source_id"] for row in rows]
+
+    def outstanding_counts(self) -> dict[str, int]:
+        """How many such records there are, by entity; nothing for one that has none."""
+        rows = self.warehouse.query(
+            "SELECT entity, COUNT(DISTINCT source_id) AS n FROM st_ops.rejects"
+            f" WHERE resolved_at IS NULL AND {of_tenant(self.tenant_id)} GROUP BY entity",
+            {"tenant_id": self.tenant_id},
+        )
+        return {row["entity"]: int(row["n"]) for row in rows}
+
+    def resolve(self, entity: Entity, ids: Iterable[str]) -> None:
+        """Note that these records fit now."""
+        self.warehouse.execute(
+            "UPDATE st_ops.rejects SET resolved_at = @now"
+            " WHERE tenant_id = @tenant_id AND entity = @entity AND resolved_at IS NULL"
+            " AND source_id IN UNNEST(@ids)",
+            self._key(entity) | {"ids": list(ids), "now": datetime.now(UTC)},
+        )
+
+    def record_drift(self, entity: Entity, run_id: str, fields: Iterable[str]) -> None:
+        """Keep each field that the models do not know, once per entity, with when it was first and last seen."""
+        seen = set(fields)
+        if not seen:
+            return
+        key, now = self._key(entity), datetime.now(UTC)
+        rows = self.warehouse.query(
+            "SELECT field FROM st_ops.schema_drift WHERE tenant_id = @tenant_id AND entity = @entity",
+            key,
+        )
+        self.warehouse.execute(
+            "UPDATE st_ops.schema_drift SET last_seen_at = @now"
+            " WHERE tenant_id = @tenant_id AND entity = @entity AND field IN UNNEST(@fields)",
+            key | {"now": now, "fields": sorted(seen)},
+        )
+        self.warehouse.insert(
+            "st_ops.schema_drift",
+            [
+                key | {"field": field, "run_id": run_id, "first_seen_at": now, "last_seen_at": now}
+                for field in sorted(seen - {row["field"] for row in rows})
+            ],
+        )
+
+    def messages(self, rows: Iterable[Completeness], tolerated: int) -> list[str]:
+        """A sentence for each entity with more refused records than that: of a run, or still to come right."""
+        outstanding = self.outstanding_counts()
+        counts = {row.entity: max(row.rejected, outstanding.get(row.entity, 0)) for row in rows}
+        return [
+            f"{entity}: {refused:,} rows refused, for example {self._example(entity)};"
+            " st_ops.rejects has them all."
+            for entity, refused in counts.items()
+            if refused > tolerated
+        ]
+
+    def _example(self, entity: str) -> str:
+        """Id, field and reason of the last refusal; values stay in the warehouse."""
+        (row,) = self.warehouse.query(
+            "SELECT source_id, field, reason FROM st_ops.rejects"
+            " WHERE tenant_id = @tenant_id AND entity = @entity"
+            " ORDER BY rejected_at DESC, source_id LIMIT 1",
+            {"tenant_id": self.tenant_id, "entity": entity},
+        )
+        return f"id {row['source_id']}, field {row['field']}: {row['reason']}"
+
+    def _key(self, entity: Entity) -> dict[str, object]:
+        return {"tenant_id": self.tenant_id, "entity": entity.name}

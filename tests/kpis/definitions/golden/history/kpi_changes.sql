@@ -1,0 +1,24 @@
+/* The change of each weekly value by cause, with how many source rows took part in it. */
+/* history: st_kpi.kpi_changes append */
+SELECT
+  $build AS build,
+  tenant_id,
+  kpi,
+  "rollup",
+  role,
+  CAST(DATE_TRUNC('WEEK', on_date) AS DATE) AS week_start,
+  part,
+  cause,
+  SUM(amount) AS amount,
+  COUNT(DISTINCT source_id) AS source_rows
+FROM st_staging.change_steps AS step
+GROUP BY
+  tenant_id,
+  kpi,
+  "rollup",
+  role,
+  CAST(DATE_TRUNC('WEEK', on_date) AS DATE),
+  part,
+  cause
+HAVING
+  SUM(step.amount) <> 0

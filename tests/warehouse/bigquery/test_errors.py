@@ -1,0 +1,65 @@
+"""What errors of Google's client are turned into; those that come over the wire are in ``test_engine``."""
+
+import pytest
+from google.api_core.exceptions import (
+    BadRequest,
+    Forbidden,
+    GoogleAPICallError,
+    RetryError,
+    ServiceUnavailable,
+)
+from google.auth.exceptions import RefreshError, TransportError
+from requests.exceptions import ConnectionError as Disconnected
+
+from st_kpi.errors import ConfigurationError, StKpiError, WarehouseError
+from st_kpi.warehouse.bigquery.errors import ClientError, is_transient, translate_error
+
+BOTH_WROTE = "Transaction is aborted due to concurrent update against table p:st_kpi.kpi_weekly"
+
+
+def refused(kind: type[GoogleAPICallError], message: str, reason: str) -> GoogleAPICallError:
+    return kind(message, errors=[{"reason": reason}])
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "sentence"),
+    [
+        (
+            refused(BadRequest, BOTH_WROTE, "invalidQuery"),
+            WarehouseError,
+            f"Another run wrote to the same tables at the same moment: {BOTH_WROTE}."
+            " Nothing of this one was written; run it again.",
+        ),
+        (
+            refused(Forbidden, "Billing has not been enabled", "accessDenied"),
+            ConfigurationError,
+            "Project p has no billing account, and without one BigQuery neither loads nor changes tables for"
+            " long: enable billing for it in the Google Cloud console.",
+        ),
+        (
+            refused(BadRequest, "POST https://host/p: Unknown {name}; reason: x", "invalidQuery"),
+            WarehouseError,
+            "BigQuery refused a statement in project p: Unknown {name}.",
+        ),
+        (Disconnected("gone"), WarehouseError, "BigQuery cannot be reached for project p: gone."),
+        (TransportError("off"), WarehouseError, "BigQuery cannot be reached for project p: off."),
+    ],
+)
+def test_an_error_becomes_one_sentence(
+    error: ClientError, kind: type[StKpiError], sentence: str
+) -> None:
+    for met in (error, RetryError("Timeout of 300 s exceeded", error)):
+        translated = translate_error(met, "p", "US")
+        assert (type(translated), str(translated)) == (kind, sentence)
+
+
+def test_credentials_that_do_not_work_are_a_matter_of_settings() -> None:
+    translated = translate_error(RefreshError("expired\ntoken"), "p", "US")
+    assert isinstance(translated, ConfigurationError)
+    assert str(translated).endswith("Google says: expired token.")
+
+
+def test_what_passes_is_told_from_what_stays() -> None:
+    assert is_transient(refused(ServiceUnavailable, "Try again", "backendError"))
+    assert is_transient(refused(BadRequest, BOTH_WROTE, "invalidQuery"))
+    assert not is_transient(refused(Forbidden, "Access Denied", "accessDenied"))
