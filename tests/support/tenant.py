@@ -33,7 +33,10 @@ class Tenant:
                 scope = scope | {"path": "/nowhere"}
             await self._faulty(scope, receive, send)
 
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        # Named as TCP, else asyncio leaves Nagle's algorithm on, and each answer takes 40 ms.
+        self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        self._listener.bind(("127.0.0.1", 0))
+        self._listener.listen()
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         config = uvicorn.Config(gate, log_level="error", date_header=False, lifespan="off")
         self.server = uvicorn.Server(config)
