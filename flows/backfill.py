@@ -14,6 +14,7 @@ from st_kpi.errors import DiskFull, RunFailed
 from st_kpi.ingest import manifest, problems
 from st_kpi.ingest.plan import Chunk, source_time, wanted_entities, wanted_window
 from st_kpi.ingest.session import Session, shared_session
+from st_kpi.local.process import mute_at_exit
 from st_kpi.servicetitan.registry import Changes
 from st_kpi.servicetitan.registry import entity as entity_named
 from st_kpi.windows import Window
@@ -57,6 +58,7 @@ async def backfill(
         end: The tenant's day of creation to end with; nothing means until now.
         fan_out: Where chunks run: inside this run, or as runs of their own on the workers of ingest-chunk/on-workers.
     """
+    mute_at_exit()
     async with shared_session(google=google_credentials) as session:
         names = [entity.name for entity in wanted_entities(entities)]
         require_room_for(fan_out, session.settings)

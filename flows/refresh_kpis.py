@@ -7,6 +7,7 @@ from prefect.runtime import flow_run
 
 from st_kpi.ingest.session import current_session, shared_session
 from st_kpi.kpis.build import BuildResult
+from st_kpi.local.process import mute_at_exit
 from st_kpi.settings import load_settings
 from tasks import events
 from tasks.artifacts import bytes_table, checks_table, kpi_link, kpi_table
@@ -34,6 +35,7 @@ async def refresh_kpis(as_of: date | None = None, full: bool = False) -> BuildRe
         as_of: Today for the snapshots; nothing means the tenant's.
         full: Run every statement, also those whose input has not changed since the last build.
     """
+    mute_at_exit()
     async with shared_session(reads_source=False, google=google_credentials) as session:
         today = datetime.now(session.settings.zone).date()
         await ensure_caps()

@@ -34,14 +34,14 @@ def run_flow(
         async with open_session(
             settings, progress, reads_source=reads_source, creates=creates
         ) as session:
-            with prefect():
+            with using_prefect():
                 return await work(session)
 
     return asyncio.run(run())
 
 
 @contextmanager
-def prefect() -> Iterator[None]:
+def using_prefect() -> Iterator[None]:
     """The configured Prefect API, or a private server for this command; a run that loses it is given up."""
     if configured_api() is None:
         say("Starting a private Prefect server (set PREFECT_API_URL to use yours)...")
