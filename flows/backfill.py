@@ -16,6 +16,7 @@ from st_kpi.ingest.manifest import HISTORY_MODES
 from st_kpi.ingest.plan import Chunk, source_time, wanted_entities, wanted_window
 from st_kpi.ingest.runs import failure_message, outcome, recorded
 from st_kpi.ingest.session import Session, shared_session
+from st_kpi.local.process import mute_at_exit
 from st_kpi.servicetitan.registry import Entity
 from st_kpi.windows import Window
 from tasks import events
@@ -58,6 +59,7 @@ async def backfill(
         end: The tenant's day of creation to end with; nothing means until now.
         fan_out: Where chunks run: inside this run, or as runs of their own on the workers of ingest-chunk/on-workers.
     """
+    mute_at_exit()
     async with shared_session(google=google_credentials) as session:
         selected = wanted_entities(entities)
         require_room_for(fan_out, session.settings)

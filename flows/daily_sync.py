@@ -16,6 +16,7 @@ from st_kpi.ingest.plan import Chunk, source_time, wanted_entities
 from st_kpi.ingest.runs import Run, failure_message, outcome, recorded
 from st_kpi.ingest.session import Session, shared_session
 from st_kpi.ingest.watermarks import Watermark, advanced
+from st_kpi.local.process import mute_at_exit
 from st_kpi.servicetitan.registry import Changes, Entity, History
 from tasks import events
 from tasks.artifacts import changes_table
@@ -60,6 +61,7 @@ async def daily_sync(
         sweep: Look through the lists for what the feeds missed, as happens by itself once a week.
         run_id: The run that asked for this one; leave it empty.
     """
+    mute_at_exit()
     async with shared_session(creates=False, google=google_credentials) as session:
         own_run, run_id = run_id is None, run_id or str(flow_run.id)
         await ensure_limits()

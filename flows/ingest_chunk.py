@@ -8,6 +8,7 @@ from prefect.runtime import flow_run
 from flows.parameters import EntityName
 from st_kpi.ingest.plan import Chunk
 from st_kpi.ingest.session import current_session, current_settings, shared_session
+from st_kpi.local.process import mute_at_exit
 from st_kpi.servicetitan.registry import entity as entity_named
 from st_kpi.windows import Window
 from tasks.chunks import fetch_chunk, store_chunk
@@ -42,6 +43,7 @@ async def ingest_chunk(
         end: The instant of creation to end before; nothing reads the entity whole.
         run_id: The run that asked for this one; leave it empty.
     """
+    mute_at_exit()
     alone = current_session() is None  # on a worker, without the backfill that asked for it
     async with shared_session(google=google_credentials) as session:
         if alone:

@@ -7,6 +7,7 @@ from prefect.runtime import flow_run
 
 from st_kpi.ingest.session import current_settings, shared_warehouse
 from st_kpi.kpis.build import BuildResult
+from st_kpi.local.process import mute_at_exit
 from tasks import events
 from tasks.artifacts import bytes_table, checks_table, kpi_link, kpi_table
 from tasks.caps import ensure_caps
@@ -32,6 +33,7 @@ async def refresh_kpis(as_of: date | None = None, full: bool = False) -> BuildRe
         as_of: Today for the snapshots; nothing means the tenant's.
         full: Run every statement, also those whose input has not changed since the last build.
     """
+    mute_at_exit()
     async with shared_warehouse(google=google_credentials) as around:
         settings = around.settings
         today = datetime.now(settings.zone).date()

@@ -11,6 +11,7 @@ from st_kpi.errors import RunFailed
 from st_kpi.ingest.plan import Chunk, source_time, wanted_entities, wanted_window
 from st_kpi.ingest.runs import failure_message, outcome, recorded
 from st_kpi.ingest.session import Session, shared_session
+from st_kpi.local.process import mute_at_exit
 from tasks import events
 from tasks.artifacts import completeness_table
 from tasks.chunks import find_gaps
@@ -37,6 +38,7 @@ async def repair_gap(entity: EntityName, start: date | None = None, end: date | 
         start: The tenant's day of creation to begin with; nothing means the first of the history.
         end: The tenant's day of creation to end with; nothing means until now.
     """
+    mute_at_exit()
     async with shared_session(creates=False, google=google_credentials) as session:
         (selected,) = wanted_entities([entity])
         span = wanted_window(session.settings, start, end, await source_time(session))

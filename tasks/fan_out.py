@@ -47,7 +47,7 @@ async def hand_over(chunk: Chunk, run_id: str) -> object:
         )
     if run.state is not None and run.state.is_completed():
         return None
-    told = run.state.message if run.state else "it has no state"
+    message = run.state.message if run.state else "it has no state"
     return RunFailed(
-        f"{chunk.entity.name}: the run {run.name} on a worker did not complete: {told}"
+        f"{chunk.entity.name}: the run {run.name} on a worker did not complete: {message}"
     )

@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 from st_kpi.errors import ConfigurationError
-from st_kpi.local.process import mute_at_exit
 from st_kpi.settings import load_settings
 
 
@@ -17,8 +16,7 @@ def tenant_zone() -> dict[str, str]:
 
 
 def installed_code() -> dict[str, str]:
-    """Run what is installed beside the worker, wherever that is: a checkout, or an image; its process ends quietly."""
-    mute_at_exit()
+    """Run what is installed beside the worker, wherever that is: a checkout, or an image."""
     folder = str(Path(__file__).parent.parent)
     os.chdir(folder)
     return {"directory": folder}

@@ -49,8 +49,8 @@ class Format(StrEnum):
     json = "json"
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         print(f"st-kpi {installed_version('st-kpi')}")
         raise typer.Exit
 
@@ -407,12 +407,12 @@ def bootstrap(
     ] = "local",
 ) -> None:
     """Create or update by name what prefect.yaml cannot declare: block types, limits, automations, work pool."""
-    from st_kpi.cli.flow_run import prefect, require_lasting_api
+    from st_kpi.cli.flow_run import require_lasting_api, using_prefect
     from st_kpi.cli.progress import say
 
     settings = load_settings()
     require_lasting_api("bootstrap")
-    with prefect():
+    with using_prefect():
         from tasks.bootstrap import bootstrap as apply
 
         for sentence in asyncio.run(apply(settings, pool)):

@@ -31,7 +31,7 @@ def run_flow(
 
     async def run() -> T:
         async with open_session(settings, progress, creates=creates) as session:
-            with prefect():
+            with using_prefect():
                 return await work(session)
 
     return asyncio.run(run())
@@ -39,12 +39,12 @@ def run_flow(
 
 def run_build(settings: Settings, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """As ``run_flow`` for what reads no source: the warehouse alone is open."""
-    with open_for_build(settings), prefect():
+    with open_for_build(settings), using_prefect():
         return asyncio.run(work())
 
 
 @contextmanager
-def prefect() -> Iterator[None]:
+def using_prefect() -> Iterator[None]:
     """The configured Prefect API, or a private server for this command; a run that loses it is given up."""
     if configured_api() is None:
         say("Starting a private Prefect server (set PREFECT_API_URL to use yours)...")

@@ -26,7 +26,7 @@ from st_kpi.local.private_server import configured_api
 from st_kpi.local.process import start_process
 from st_kpi.settings import load_settings
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger(f"{__package__}.stack")  # its name is __main__ when it is run
 
 _HOME = Path(__file__).parents[2]
 _SERVER_STARTS_WITHIN = 180.0

@@ -27,11 +27,6 @@ def test_a_process_that_ends_quietly_says_its_own_last_word_and_no_more() -> Non
     assert _stderr(muted) == "the end\n"
 
 
-def test_a_run_of_a_worker_ends_quietly() -> None:
-    code = "from tasks.steps import installed_code\ninstalled_code()\n" + HELD
-    assert _stderr(code) == "the end\n"
-
-
 def _stderr(code: str) -> str:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     return done.stderr

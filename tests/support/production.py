@@ -132,6 +132,7 @@ def brought_up(tenant_url: str, folder: Path) -> Iterator[Production]:
         yield made
         process.send_signal(signal.SIGINT)
         assert process.wait(WITHIN) == 130, log.read_text()
+    assert "leaked" not in log.read_text()  # by DuckDB's binding, at the end of a run's process
 
 
 @contextmanager
