@@ -1,5 +1,6 @@
 """Fixtures shared by the tests that need a whole tenant."""
 
+import atexit
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -16,6 +17,16 @@ from st_kpi.servicetitan.client import ServiceTitan
 from st_kpi.servicetitan.tables import raw_tables
 from st_kpi.settings import Settings, load_settings
 from st_kpi.warehouse.duckdb.engine import DuckDBWarehouse
+
+
+@atexit.register
+def _be_quiet_at_the_end() -> None:
+    """Prefect's threads live on as the interpreter ends, of which DuckDB's binding warns by the page.
+
+    The first that is registered is the last to be called.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
 
 #: Fixtures of tests that write their raw rows out.
 pytest_plugins = ["tests.support.raw_rows"]
@@ -81,9 +92,16 @@ async def session(company: Company, tmp_path: Path) -> AsyncIterator[Session]:
         yield opened
 
 
+def _not_if_fast(config: pytest.Config) -> None:
+    """For a test that asks for a server only as it runs, when it is too late to leave it out."""
+    if config.getoption("fast"):
+        pytest.skip("scripts/test --fast starts no server: mark this test with `process`")
+
+
 @pytest.fixture(scope="session")
-def prefect_server() -> Iterator[str]:
+def prefect_server(pytestconfig: pytest.Config) -> Iterator[str]:
     """A real Prefect server for the tests of flows."""
+    _not_if_fast(pytestconfig)
     from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 
     from st_kpi.local.private_server import prefect_api
@@ -97,8 +115,11 @@ def prefect_server() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def bigquery_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def bigquery_url(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """The address of an emulated BigQuery of this worker, which its tests empty in turn."""
+    _not_if_fast(pytestconfig)
     from tests.support.bigquery_emulator import HOME, emulator
 
     if not (HOME / "installed").is_file():
@@ -117,7 +138,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--fast",
         action="store_true",
-        help="leave out what needs a Prefect server, an emulator or processes of its own",
+        help="leave out what is long or needs a Prefect server, an emulator or processes of its own",
     )
 
 
@@ -144,8 +165,8 @@ def _is_live(item: pytest.Item) -> bool:
 
 def _is_slow(item: pytest.Item) -> bool:
     asked = getattr(item, "fixturenames", ())
-    marked = item.get_closest_marker("slow") or item.get_closest_marker("process")
-    return marked is not None or any(name in asked for name in SERVERS)
+    marked = any(item.get_closest_marker(name) for name in ("slow", "process", "long"))
+    return marked or any(name in asked for name in SERVERS)
 
 
 def _turn(item: pytest.Item) -> int:
@@ -179,5 +200,7 @@ def pytest_terminal_summary(
 #: Read here, for every test begins without any variable of ours.
 _LIVE = os.environ.get("ST_KPI_LIVE_BIGQUERY")
 ON_A_PROJECT = "on a real BigQuery project left out: set ST_KPI_LIVE_BIGQUERY=bigquery://project"
-WITH_SERVERS = "with a server, an emulator or processes left out: scripts/test runs them all"
+WITH_SERVERS = (
+    "that are long or need a server, an emulator or processes left out: scripts/test runs them all"
+)
 _LEFT_OUT = pytest.StashKey[dict[str, int]]()

@@ -95,7 +95,7 @@ def test_an_empty_table_gets_the_column_too(built: Any) -> None:
     assert "purchases" in components(built, "gpm")
 
 
-@pytest.fixture(params=["duckdb", "bigquery"])
+@pytest.fixture(params=["duckdb", pytest.param("bigquery", marks=pytest.mark.process)])
 def warehouse(request: pytest.FixtureRequest) -> Iterator[Warehouse]:
     engine: Warehouse
     if request.param == "duckdb":

@@ -52,6 +52,7 @@ def _tables(warehouse: Any) -> dict[str, dict[str, str]]:
     return refusals
 
 
+@pytest.mark.long
 def test_every_statement_of_builds_is_googlesql(built: Any, sent: Sent) -> None:
     job = {"id": 801, "customer_id": 1, "business_unit_id": 3, "job_type_id": 11}
     built.add({"jobs": [{**job, "created_on": "2025-01-08 18:00"}]})

@@ -74,6 +74,7 @@ def private(code: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.process
 def test_a_flow_runs_on_the_private_server() -> None:
     """Prefect has read its settings before the server had an address."""
     done = private(
@@ -92,6 +93,7 @@ def test_a_flow_runs_on_the_private_server() -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.process
 def test_what_a_failed_run_has_still_to_send_is_sent_before_the_server_ends() -> None:
     done = private(
         "import sys\nfrom prefect import flow\nfrom prefect.events import emit_event\n"

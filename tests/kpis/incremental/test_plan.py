@@ -230,6 +230,7 @@ def outcome(tenant: Any, as_of: dt.date, chosen: dict[str, Any], *, full: bool) 
     return "built"
 
 
+@pytest.mark.long
 @settings(
     max_examples=5,
     deadline=None,
