@@ -12,7 +12,7 @@ import pytest
 
 from st_kpi.ingest.normalize import Normalizer
 from st_kpi.ingest.session import Session, credentials
-from st_kpi.sandbox import Company, Credentials, create_app, generate_company
+from st_kpi.sandbox import Company, SandboxCredentials, create_app, generate_company
 from st_kpi.servicetitan.client import ServiceTitan
 from st_kpi.servicetitan.tables import raw_tables
 from st_kpi.settings import Settings, load_settings
@@ -49,10 +49,10 @@ def company() -> Company:
 def tenant_settings(url: str = "http://tenant.test", **more: object) -> Settings:
     """Settings for the sandbox tenant at ``url``, which may be asked as fast as it answers."""
     settings = load_settings(
-        tenant_id=Credentials.TENANT_ID,
-        client_id=Credentials.CLIENT_ID,
-        client_secret=Credentials.CLIENT_SECRET,
-        app_key=Credentials.APP_KEY,
+        tenant_id=SandboxCredentials.TENANT_ID,
+        client_id=SandboxCredentials.CLIENT_ID,
+        client_secret=SandboxCredentials.CLIENT_SECRET,
+        app_key=SandboxCredentials.APP_KEY,
         api_url=url,
         auth_url=url,
         timezone="America/Phoenix",

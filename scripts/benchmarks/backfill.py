@@ -25,7 +25,7 @@ from pathlib import Path
 from st_kpi.cli.demo import sandbox
 from st_kpi.ingest.session import credentials
 from st_kpi.local.private_server import prefect_api
-from st_kpi.sandbox.company import Credentials
+from st_kpi.sandbox.company import SandboxCredentials
 from st_kpi.servicetitan.client import ServiceTitan
 from st_kpi.servicetitan.registry import REGISTRY
 from st_kpi.settings import load_settings
@@ -47,10 +47,10 @@ def main() -> None:
         tenant = stack.enter_context(sandbox(options.scale, options.seed))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         os.environ |= {
-            "ST_KPI_TENANT_ID": str(Credentials.TENANT_ID),
-            "ST_KPI_CLIENT_ID": Credentials.CLIENT_ID,
-            "ST_KPI_CLIENT_SECRET": Credentials.CLIENT_SECRET,
-            "ST_KPI_APP_KEY": Credentials.APP_KEY,
+            "ST_KPI_TENANT_ID": str(SandboxCredentials.TENANT_ID),
+            "ST_KPI_CLIENT_ID": SandboxCredentials.CLIENT_ID,
+            "ST_KPI_CLIENT_SECRET": SandboxCredentials.CLIENT_SECRET,
+            "ST_KPI_APP_KEY": SandboxCredentials.APP_KEY,
             "ST_KPI_API_URL": tenant.url,
             "ST_KPI_AUTH_URL": tenant.url,
             "ST_KPI_TIMEZONE": "America/Phoenix",

@@ -30,7 +30,7 @@ from st_kpi.cli.demo import sandbox
 from st_kpi.ingest.session import credentials
 from st_kpi.local.private_server import prefect_api
 from st_kpi.local.process import start_process
-from st_kpi.sandbox.company import Credentials
+from st_kpi.sandbox.company import SandboxCredentials
 from st_kpi.servicetitan.client import ServiceTitan
 from st_kpi.servicetitan.registry import REGISTRY
 from st_kpi.settings import load_settings
@@ -53,10 +53,10 @@ def main() -> None:
         stack.enter_context(prefect_api())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         os.environ |= {
-            "ST_KPI_TENANT_ID": str(Credentials.TENANT_ID),
-            "ST_KPI_CLIENT_ID": Credentials.CLIENT_ID,
-            "ST_KPI_CLIENT_SECRET": Credentials.CLIENT_SECRET,
-            "ST_KPI_APP_KEY": Credentials.APP_KEY,
+            "ST_KPI_TENANT_ID": str(SandboxCredentials.TENANT_ID),
+            "ST_KPI_CLIENT_ID": SandboxCredentials.CLIENT_ID,
+            "ST_KPI_CLIENT_SECRET": SandboxCredentials.CLIENT_SECRET,
+            "ST_KPI_APP_KEY": SandboxCredentials.APP_KEY,
             "ST_KPI_TIMEZONE": "America/Phoenix",
         }
         with sandbox(options.scale, options.seed) as tenant:

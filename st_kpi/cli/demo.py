@@ -20,7 +20,7 @@ from st_kpi.errors import CheckFailed, ConfigurationError, RunFailed
 from st_kpi.local.private_server import prefect_api
 from st_kpi.local.process import start_process
 from st_kpi.reporting import published
-from st_kpi.sandbox.company import Credentials
+from st_kpi.sandbox.company import SandboxCredentials
 from st_kpi.settings import Settings, load_settings
 from st_kpi.warehouse import Warehouse, open_warehouse
 
@@ -106,10 +106,10 @@ async def _load_and_build(settings: Settings, today: date) -> None:
 
 def _settings(tenant: ServedTenant, file: Path) -> Settings:
     return load_settings(
-        tenant_id=Credentials.TENANT_ID,
-        client_id=Credentials.CLIENT_ID,
-        client_secret=Credentials.CLIENT_SECRET,
-        app_key=Credentials.APP_KEY,
+        tenant_id=SandboxCredentials.TENANT_ID,
+        client_id=SandboxCredentials.CLIENT_ID,
+        client_secret=SandboxCredentials.CLIENT_SECRET,
+        app_key=SandboxCredentials.APP_KEY,
         api_url=tenant.url,
         auth_url=tenant.url,
         timezone="America/Phoenix",

@@ -5,7 +5,7 @@ Nothing here imports the rest of the product.
 
 from st_kpi.sandbox.app import create_app
 from st_kpi.sandbox.books import Books, BookValue
-from st_kpi.sandbox.company import Company, Credentials
+from st_kpi.sandbox.company import Company, SandboxCredentials
 from st_kpi.sandbox.faults.app import Fault, Faults, misbehave
 from st_kpi.sandbox.generate import generate_company
 from st_kpi.sandbox.life.day import live
@@ -15,9 +15,9 @@ __all__ = [
     "BookValue",
     "Books",
     "Company",
-    "Credentials",
     "Fault",
     "Faults",
+    "SandboxCredentials",
     "create_app",
     "generate_company",
     "live",

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from st_kpi.sandbox.about import about_routes
 from st_kpi.sandbox.clock import SECOND, ticks
-from st_kpi.sandbox.company import Company, Credentials
+from st_kpi.sandbox.company import Company, SandboxCredentials
 from st_kpi.sandbox.endpoints import ENDPOINTS, Endpoint
 from st_kpi.sandbox.query import BadRequest, Query, Shelf, parse_query
 from st_kpi.sandbox.tokens import SCOPES, TokenDesk, continuation, parse_continuation
@@ -211,7 +211,7 @@ class Gate:
         if not self.desk.valid(request.headers.get("authorization", "")):
             state.unauthorized += 1
             return self.problem(401)
-        if request.headers.get("st-app-key") != Credentials.APP_KEY:
+        if request.headers.get("st-app-key") != SandboxCredentials.APP_KEY:
             return self.problem(403)
         if request.path_params.get("tenant") != self.tenant_id:
             return self.problem(403)
@@ -340,8 +340,8 @@ async def _sign_in(request: Request, app: Starlette, desk: TokenDesk, problem: P
     if form.get("grant_type") != "client_credentials":
         return _json({"error": "unsupported_grant_type"}, 400)
     if (form.get("client_id"), form.get("client_secret")) != (
-        Credentials.CLIENT_ID,
-        Credentials.CLIENT_SECRET,
+        SandboxCredentials.CLIENT_ID,
+        SandboxCredentials.CLIENT_SECRET,
     ):
         return _json({"error": "invalid_client"}, 400)
     token = desk.issue()

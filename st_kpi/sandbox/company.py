@@ -15,7 +15,7 @@ Ticks = int
 _END_OF_HISTORY = ticks("2025-10-21T22:00:00Z")
 
 
-class Credentials:
+class SandboxCredentials:
     """What a client of the sandbox signs in with; made up, and worth nothing elsewhere."""
 
     TENANT_ID = 4_200_042
@@ -406,7 +406,7 @@ class Company:
     `now` is the last moment at which anything happened, `last_day` its local date; `life` moves both.
     """
 
-    tenant_id: int = Credentials.TENANT_ID
+    tenant_id: int = SandboxCredentials.TENANT_ID
     timezone: str = "America/Phoenix"
     first_day: date = date(2020, 1, 1)
     last_day: date = date(2025, 10, 21)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import orjson
 
-from st_kpi.sandbox.company import Credentials
+from st_kpi.sandbox.company import SandboxCredentials
 
 SCOPES = (
     "tn.jpm.jobs:r tn.jpm.appointments:r tn.sal.estimates:r tn.acc.invoices:r tn.acc.payments:r"
@@ -33,7 +33,11 @@ class TokenDesk:
         """A new token."""
         self.issued += 1
         head = _encode(orjson.dumps({"alg": "none", "typ": "JWT"}))
-        body = {"client_id": Credentials.CLIENT_ID, "scope": SCOPES.split(), "n": self.issued}
+        body = {
+            "client_id": SandboxCredentials.CLIENT_ID,
+            "scope": SCOPES.split(),
+            "n": self.issued,
+        }
         token = f"{head}.{_encode(orjson.dumps(body))}.sandbox"
         self._until[token] = self._clock() + self.seconds
         return token

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from st_kpi.cli import app
 from st_kpi.cli.demo import ServedTenant, sandbox
 from st_kpi.errors import StKpiError
-from st_kpi.sandbox.company import Credentials
+from st_kpi.sandbox.company import SandboxCredentials
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,10 @@ def st_kpi(*arguments: str, **settings: str) -> Ended:
 
 
 SANDBOX = {
-    "tenant_id": str(Credentials.TENANT_ID),
-    "client_id": Credentials.CLIENT_ID,
-    "client_secret": Credentials.CLIENT_SECRET,
-    "app_key": Credentials.APP_KEY,
+    "tenant_id": str(SandboxCredentials.TENANT_ID),
+    "client_id": SandboxCredentials.CLIENT_ID,
+    "client_secret": SandboxCredentials.CLIENT_SECRET,
+    "app_key": SandboxCredentials.APP_KEY,
     "timezone": "America/Phoenix",
     "api_url": "http://127.0.0.1:9",
     "auth_url": "http://127.0.0.1:9",

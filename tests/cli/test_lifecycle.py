@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from st_kpi.cli.demo import ServedTenant, sandbox
-from st_kpi.sandbox.company import Credentials
+from st_kpi.sandbox.company import SandboxCredentials
 
 
 def python(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -96,10 +96,10 @@ def tenant() -> Iterator[ServedTenant]:
 def loaded(tenant: ServedTenant, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The environment of a warehouse that holds a little, on a private Prefect server."""
     environment = {
-        "ST_KPI_TENANT_ID": str(Credentials.TENANT_ID),
-        "ST_KPI_CLIENT_ID": Credentials.CLIENT_ID,
-        "ST_KPI_CLIENT_SECRET": Credentials.CLIENT_SECRET,
-        "ST_KPI_APP_KEY": Credentials.APP_KEY,
+        "ST_KPI_TENANT_ID": str(SandboxCredentials.TENANT_ID),
+        "ST_KPI_CLIENT_ID": SandboxCredentials.CLIENT_ID,
+        "ST_KPI_CLIENT_SECRET": SandboxCredentials.CLIENT_SECRET,
+        "ST_KPI_APP_KEY": SandboxCredentials.APP_KEY,
         "ST_KPI_TIMEZONE": "America/Phoenix",
         "ST_KPI_API_URL": tenant.url,
         "ST_KPI_AUTH_URL": tenant.url,

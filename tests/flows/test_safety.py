@@ -21,7 +21,7 @@ from st_kpi.errors import ConfigurationError
 from st_kpi.ingest.normalize import Normalizer, Stamp
 from st_kpi.ingest.session import Session, credentials, open_session
 from st_kpi.kpis.mappings import UNIT_COLUMNS, UNIT_TABLE, SourceRecord, read_units
-from st_kpi.sandbox import Credentials, generate_company
+from st_kpi.sandbox import SandboxCredentials, generate_company
 from st_kpi.servicetitan.client import ServiceTitan
 from st_kpi.servicetitan.registry import REGISTRY
 from st_kpi.servicetitan.schema import columns, lines
@@ -37,9 +37,9 @@ PERSONAL = "Qxzperson"
 DIGITS = 33.7193518264
 #: The sandbox's own secrets, and the beginning of each access token that it hands out.
 SECRETS = (
-    Credentials.CLIENT_ID,
-    Credentials.CLIENT_SECRET,
-    Credentials.APP_KEY,
+    SandboxCredentials.CLIENT_ID,
+    SandboxCredentials.CLIENT_SECRET,
+    SandboxCredentials.APP_KEY,
     "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0",
 )
 HIDDEN = (*SECRETS, PERSONAL, str(DIGITS)[:10])
@@ -137,10 +137,10 @@ class Life:
         self.file = folder / "kpi.duckdb"
         self.printed = ""
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith("ST_KPI_")} | {
-            "ST_KPI_TENANT_ID": str(Credentials.TENANT_ID),
-            "ST_KPI_CLIENT_ID": Credentials.CLIENT_ID,
-            "ST_KPI_CLIENT_SECRET": Credentials.CLIENT_SECRET,
-            "ST_KPI_APP_KEY": Credentials.APP_KEY,
+            "ST_KPI_TENANT_ID": str(SandboxCredentials.TENANT_ID),
+            "ST_KPI_CLIENT_ID": SandboxCredentials.CLIENT_ID,
+            "ST_KPI_CLIENT_SECRET": SandboxCredentials.CLIENT_SECRET,
+            "ST_KPI_APP_KEY": SandboxCredentials.APP_KEY,
             "ST_KPI_API_URL": url,
             "ST_KPI_AUTH_URL": url,
             "ST_KPI_TIMEZONE": "America/Phoenix",
@@ -268,15 +268,18 @@ def test_the_marks_are_really_served(tenant: Marked) -> None:
     """Else the other tests would find nothing because nothing was there."""
     raw = httpx.post(
         f"{tenant.url}/connect/token",
-        data={"client_id": Credentials.CLIENT_ID, "client_secret": Credentials.CLIENT_SECRET,
+        data={"client_id": SandboxCredentials.CLIENT_ID, "client_secret": SandboxCredentials.CLIENT_SECRET,
               "grant_type": "client_credentials"},
         trust_env=False,
     ).json()  # fmt: skip
     assert raw["access_token"].startswith(SECRETS[-1])
-    headers = {"Authorization": f"Bearer {raw['access_token']}", "ST-App-Key": Credentials.APP_KEY}
+    headers = {
+        "Authorization": f"Bearer {raw['access_token']}",
+        "ST-App-Key": SandboxCredentials.APP_KEY,
+    }
     unmarked = []
     for entity in REGISTRY.values():
-        url = f"{tenant.url}/{entity.module}/v2/tenant/{Credentials.TENANT_ID}/{entity.path}"
+        url = f"{tenant.url}/{entity.module}/v2/tenant/{SandboxCredentials.TENANT_ID}/{entity.path}"
         text = httpx.get(url, headers=headers, params={"pageSize": "50"}, trust_env=False).text
         nested = lines(entity.model)
         models = [entity.model, *([nested.model] if nested else [])]

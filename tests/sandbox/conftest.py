@@ -7,14 +7,14 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from st_kpi.sandbox import Company, Credentials, create_app, generate_company
+from st_kpi.sandbox import Company, SandboxCredentials, create_app, generate_company
 from st_kpi.sandbox.endpoints import ENDPOINTS, Endpoint
 
 SCALE = 0.01
 FORM = {
     "grant_type": "client_credentials",
-    "client_id": Credentials.CLIENT_ID,
-    "client_secret": Credentials.CLIENT_SECRET,
+    "client_id": SandboxCredentials.CLIENT_ID,
+    "client_secret": SandboxCredentials.CLIENT_SECRET,
 }
 
 
@@ -31,7 +31,7 @@ class Client:
     async def sign_in(self) -> None:
         answer = await self.http.post("/connect/token", data=FORM)
         self.http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
-        self.http.headers["ST-App-Key"] = Credentials.APP_KEY
+        self.http.headers["ST-App-Key"] = SandboxCredentials.APP_KEY
 
     def url(self, path: str) -> str:
         module, _, rest = path.partition(":")

@@ -7,14 +7,14 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from st_kpi.sandbox import Company, Credentials, create_app, generate_company
+from st_kpi.sandbox import Company, SandboxCredentials, create_app, generate_company
 from st_kpi.sandbox.clock import iso, ticks
 from st_kpi.sandbox.endpoints import ENDPOINTS, Active, Endpoint
 
 FORM = {
     "grant_type": "client_credentials",
-    "client_id": Credentials.CLIENT_ID,
-    "client_secret": Credentials.CLIENT_SECRET,
+    "client_id": SandboxCredentials.CLIENT_ID,
+    "client_secret": SandboxCredentials.CLIENT_SECRET,
 }
 ALL = {"active": "Any", "activeState": "All"}
 
@@ -69,7 +69,7 @@ async def test_a_token_ends(company: Company) -> None:
     app = create_app(company, token_seconds=900, clock=clock)
     async with bare_client(app) as http:
         token = (await http.post("/connect/token", data=FORM)).json()["access_token"]
-        headers = {"Authorization": f"Bearer {token}", "ST-App-Key": Credentials.APP_KEY}
+        headers = {"Authorization": f"Bearer {token}", "ST-App-Key": SandboxCredentials.APP_KEY}
         url = f"/jpm/v2/tenant/{company.tenant_id}/job-types"
         clock.now += 899
         assert (await http.get(url, headers=headers)).status_code == 200
@@ -342,7 +342,9 @@ async def test_the_last_token_brings_only_what_changed_since() -> None:
     app = create_app(company, requests_per_second=1000)
     async with bare_client(app) as http:
         token = (await http.post("/connect/token", data=FORM)).json()["access_token"]
-        http.headers.update({"Authorization": f"Bearer {token}", "ST-App-Key": Credentials.APP_KEY})
+        http.headers.update(
+            {"Authorization": f"Bearer {token}", "ST-App-Key": SandboxCredentials.APP_KEY}
+        )
         url = f"/jpm/v2/tenant/{company.tenant_id}/export/jobs"
         first = (await http.get(url)).json()
         again = (await http.get(url, params={"from": first["continueFrom"]})).json()
@@ -366,7 +368,9 @@ async def test_one_call_too_many_in_a_rolling_second(company: Company) -> None:
     app = create_app(company, requests_per_second=3, clock=clock)
     async with bare_client(app) as http:
         token = (await http.post("/connect/token", data=FORM)).json()["access_token"]
-        http.headers.update({"Authorization": f"Bearer {token}", "ST-App-Key": Credentials.APP_KEY})
+        http.headers.update(
+            {"Authorization": f"Bearer {token}", "ST-App-Key": SandboxCredentials.APP_KEY}
+        )
 
         def call() -> Awaitable[httpx.Response]:
             return http.get(f"/jpm/v2/tenant/{company.tenant_id}/job-types")

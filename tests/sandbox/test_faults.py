@@ -17,7 +17,7 @@ import orjson
 import pytest
 import uvicorn
 
-from st_kpi.sandbox import Company, Credentials, Fault, Faults, create_app, misbehave
+from st_kpi.sandbox import Company, Fault, Faults, SandboxCredentials, create_app, misbehave
 from st_kpi.sandbox.clock import ticks
 from st_kpi.sandbox.faults.app import Misbehaving
 from st_kpi.sandbox.faults.names import CATALOGUE
@@ -68,7 +68,9 @@ def served(company: Company, *faults: str) -> Iterator[str]:
 def signed_in(url: str) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=url, trust_env=False) as http:
         token = http.post("/connect/token", data=FORM).json()["access_token"]
-        http.headers.update({"Authorization": f"Bearer {token}", "ST-App-Key": Credentials.APP_KEY})
+        http.headers.update(
+            {"Authorization": f"Bearer {token}", "ST-App-Key": SandboxCredentials.APP_KEY}
+        )
         yield http
 
 
@@ -323,7 +325,7 @@ async def _ask(app: Misbehaving, path: str, authorization: str, gone: asyncio.Ev
 
     headers = [
         (b"authorization", authorization.encode()),
-        (b"st-app-key", Credentials.APP_KEY.encode()),
+        (b"st-app-key", SandboxCredentials.APP_KEY.encode()),
     ]
     scope = {
         "type": "http",

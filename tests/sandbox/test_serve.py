@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from st_kpi.sandbox import Credentials
+from st_kpi.sandbox import SandboxCredentials
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-m", "st_kpi.sandbox", "--port", "0", "--scale", "0.003"]
@@ -31,17 +31,17 @@ def served() -> Iterator[str]:
 
 def test_it_says_where_it_listens_and_answers_there(served: str) -> None:
     start, _, url = served.rpartition(" on ")
-    assert start == f"sandbox tenant {Credentials.TENANT_ID}"
+    assert start == f"sandbox tenant {SandboxCredentials.TENANT_ID}"
     form = {
         "grant_type": "client_credentials",
-        "client_id": Credentials.CLIENT_ID,
-        "client_secret": Credentials.CLIENT_SECRET,
+        "client_id": SandboxCredentials.CLIENT_ID,
+        "client_secret": SandboxCredentials.CLIENT_SECRET,
     }
     with httpx.Client(base_url=url, trust_env=False) as http:
         token = http.post("/connect/token", data=form).json()["access_token"]
         answer = http.get(
-            f"/jpm/v2/tenant/{Credentials.TENANT_ID}/jobs?pageSize=5000&includeTotal=true",
-            headers={"Authorization": f"Bearer {token}", "ST-App-Key": Credentials.APP_KEY},
+            f"/jpm/v2/tenant/{SandboxCredentials.TENANT_ID}/jobs?pageSize=5000&includeTotal=true",
+            headers={"Authorization": f"Bearer {token}", "ST-App-Key": SandboxCredentials.APP_KEY},
         )
     assert answer.status_code == 200
     assert answer.json()["totalCount"] == len(answer.json()["data"]) > 400

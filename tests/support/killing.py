@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from st_kpi.sandbox.company import Credentials
+from st_kpi.sandbox.company import SandboxCredentials
 from st_kpi.servicetitan.registry import REGISTRY
 from st_kpi.warehouse import open_warehouse
 from tests.support import source
@@ -86,10 +86,10 @@ class Ordeal:
         self._environment = {
             name: value for name, value in os.environ.items() if not name.startswith("ST_KPI_")
         } | {
-            "ST_KPI_TENANT_ID": str(Credentials.TENANT_ID),
-            "ST_KPI_CLIENT_ID": Credentials.CLIENT_ID,
-            "ST_KPI_CLIENT_SECRET": Credentials.CLIENT_SECRET,
-            "ST_KPI_APP_KEY": Credentials.APP_KEY,
+            "ST_KPI_TENANT_ID": str(SandboxCredentials.TENANT_ID),
+            "ST_KPI_CLIENT_ID": SandboxCredentials.CLIENT_ID,
+            "ST_KPI_CLIENT_SECRET": SandboxCredentials.CLIENT_SECRET,
+            "ST_KPI_APP_KEY": SandboxCredentials.APP_KEY,
             "ST_KPI_API_URL": url,
             "ST_KPI_AUTH_URL": url,
             "ST_KPI_TIMEZONE": "America/Phoenix",

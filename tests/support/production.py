@@ -21,7 +21,7 @@ import pytest
 from st_kpi.errors import ConfigurationError
 from st_kpi.local.postgres import install
 from st_kpi.local.private_server import free_port
-from st_kpi.sandbox.company import Credentials
+from st_kpi.sandbox.company import SandboxCredentials
 
 UP = Path(__file__).parents[2] / "scripts" / "up"
 
@@ -170,10 +170,10 @@ def settings_for(tenant_url: str, folder: Path, port: int) -> Iterator[Productio
     """The environment of a person whose Prefect server is at ``port``, when it runs."""
     api = f"http://127.0.0.1:{port}/api"
     settings = {
-        "ST_KPI_TENANT_ID": str(Credentials.TENANT_ID),
-        "ST_KPI_CLIENT_ID": Credentials.CLIENT_ID,
-        "ST_KPI_CLIENT_SECRET": Credentials.CLIENT_SECRET,
-        "ST_KPI_APP_KEY": Credentials.APP_KEY,
+        "ST_KPI_TENANT_ID": str(SandboxCredentials.TENANT_ID),
+        "ST_KPI_CLIENT_ID": SandboxCredentials.CLIENT_ID,
+        "ST_KPI_CLIENT_SECRET": SandboxCredentials.CLIENT_SECRET,
+        "ST_KPI_APP_KEY": SandboxCredentials.APP_KEY,
         "ST_KPI_API_URL": tenant_url,
         "ST_KPI_AUTH_URL": tenant_url,
         "ST_KPI_TIMEZONE": "America/Phoenix",

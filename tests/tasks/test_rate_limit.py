@@ -16,13 +16,13 @@ from prefect.client.orchestration import get_client
 from st_kpi.cli.demo import sandbox
 from st_kpi.ingest.session import open_session
 from st_kpi.local.private_server import is_private
-from st_kpi.sandbox.company import Credentials
+from st_kpi.sandbox.company import SandboxCredentials
 from st_kpi.servicetitan.registry import REGISTRY
 from st_kpi.settings import load_settings
 from tasks.caps import CAPS
 from tasks.rate_limit import GOOD_FOR, ON_THE_WAY, ensure_limits, rate_limit_name, terms
 
-NAME = rate_limit_name(Credentials.TENANT_ID)
+NAME = rate_limit_name(SandboxCredentials.TENANT_ID)
 SMALL = REGISTRY["business_units"]
 SECONDS = 5.0
 
@@ -41,10 +41,10 @@ def asking(url: str, folder: Path, *, forget: bool = False) -> subprocess.Popen[
     root = Path(__file__).parents[2]
     environment = {
         "PYTHONPATH": str(root),
-        "ST_KPI_TENANT_ID": str(Credentials.TENANT_ID),
-        "ST_KPI_CLIENT_ID": Credentials.CLIENT_ID,
-        "ST_KPI_CLIENT_SECRET": Credentials.CLIENT_SECRET,
-        "ST_KPI_APP_KEY": Credentials.APP_KEY,
+        "ST_KPI_TENANT_ID": str(SandboxCredentials.TENANT_ID),
+        "ST_KPI_CLIENT_ID": SandboxCredentials.CLIENT_ID,
+        "ST_KPI_CLIENT_SECRET": SandboxCredentials.CLIENT_SECRET,
+        "ST_KPI_APP_KEY": SandboxCredentials.APP_KEY,
         "ST_KPI_API_URL": url,
         "ST_KPI_AUTH_URL": url,
         "ST_KPI_TIMEZONE": "America/Phoenix",
