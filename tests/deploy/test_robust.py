@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from st_kpi.local import stack
@@ -132,8 +132,7 @@ def chunks_fetched_twice(deployed: Production) -> int:
 
 def family(pid: int) -> list[int]:
     """A process and all below it."""
-    below = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True)
-    return [pid, *(one for child in below.stdout.split() for one in family(int(child)))]
+    return [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
 
 
 def test_a_machine_is_lost_and_the_next_run_goes_on(deployed: Production, tenant: Tenant) -> None:
