@@ -111,6 +111,7 @@ def loaded(tenant: ServedTenant, tmp_path_factory: pytest.TempPathFactory) -> di
     return environment
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "command",
     ["backfill", "build", pytest.param("sync", marks=pytest.mark.slow)],  # which tries for a minute
