@@ -7,6 +7,7 @@ Prefect is imported by the functions that need it: it takes a second, and most c
 import os
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -122,13 +123,27 @@ def _prefect_settings(values: Mapping[str, str]) -> Iterator[None]:
 
 
 def _send_what_is_left() -> None:
-    """Let Prefect send what it has queued, while its server is there: what it cannot send it complains of, in lines of its own."""
+    """Let Prefect send what it has queued, while its server is there: what it cannot send it complains of, in lines of its own.
+
+    Where it does not get it done in time, a line on stderr says what that may mean.
+    """
     from prefect.events.worker import EventsWorker
 
-    # Of all of Prefect's services. In a thread of its own, for where a loop runs Prefect answers with a coroutine.
-    drain = Thread(target=EventsWorker.drain_all, args=(_DRAINS_WITHIN,), daemon=True)
-    drain.start()
-    drain.join()
+    unsent: list[object] = [None]
+
+    def drain() -> None:
+        """All of Prefect's services; in a thread of its own, for where a loop runs Prefect answers with a coroutine."""
+        _, unsent[:] = EventsWorker.drain_all(timeout=_DRAINS_WITHIN)  # type: ignore[misc]
+
+    thread = Thread(target=drain, daemon=True)
+    thread.start()
+    thread.join(_DRAINS_WITHIN + 2)
+    if unsent:
+        print(
+            f"The Prefect API did not take every event of this run within {_DRAINS_WITHIN:.0f} seconds: what events start,"
+            " a refresh of the KPIs for example, may have to be started by hand.",
+            file=sys.stderr,
+        )
 
 
 def _require_answer(url: str) -> None:

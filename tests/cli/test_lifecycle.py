@@ -114,22 +114,28 @@ def loaded(tenant: ServedTenant, tmp_path_factory: pytest.TempPathFactory) -> di
 @pytest.mark.process
 @pytest.mark.parametrize(
     "command",
-    ["backfill", "build", pytest.param("sync", marks=pytest.mark.slow)],  # which tries for a minute
+    [
+        "backfill",
+        "build",
+        "sync",
+        pytest.param("sync, nobody there", marks=pytest.mark.slow),  # which tries for a minute
+    ],
 )
 def test_the_last_line_of_a_command_that_failed_is_ours(
     command: str, loaded: dict[str, str], tmp_path: Path
 ) -> None:
-    """Of one whose credentials are wrong, of one whose tenant does not answer, of one whose mapping is broken."""
+    """Of one whose credentials are wrong, of one whose mapping is broken, of one whose tenant does not answer."""
     (tmp_path / "business_units.csv").write_text(
         "business_unit,rollup,role,valid_from,valid_to\n,,X,,\n"
     )
     (tmp_path / "job_types.csv").write_text("job_type,family\n")
     wrong = {
         "backfill": {"ST_KPI_CLIENT_SECRET": "wrong"},
-        "sync": {"ST_KPI_API_URL": "http://127.0.0.1:9"},
+        "sync": {"ST_KPI_APP_KEY": "wrong"},
+        "sync, nobody there": {"ST_KPI_API_URL": "http://127.0.0.1:9"},
         "build": {"ST_KPI_MAPPINGS": str(tmp_path)},
     }
-    done = python(MAIN, command, **loaded | wrong[command])
+    done = python(MAIN, command.split(",")[0], **loaded | wrong[command])
     assert done.returncode in (1, 2), done.stderr
     assert done.stderr.splitlines()[-1].startswith("st-kpi: "), done.stderr
     assert "ERROR" not in done.stderr

@@ -313,6 +313,15 @@ def test_a_new_kpi_is_a_folder(loaded: Any, tmp_path: Path) -> None:
     loaded.sql_root = root
     loaded.build(WEDNESDAY)
     assert loaded.weekly("canceled_leads")[MONDAY, "East"]["value"] == 1
+    shutil.rmtree(root / "kpis/canceled_leads")
+    shutil.copy(default_root() / "rollup/kpi_weekly_wide.sql", wide)
+    gone = loaded.build(WEDNESDAY)
+    assert loaded.weekly("canceled_leads") == {}
+    rows = loaded.query(
+        "SELECT part, cause, amount FROM st_kpi.kpi_changes"
+        f" WHERE kpi = 'canceled_leads' AND build = {gone.number} AND week_start = '{MONDAY}'"
+    )
+    assert rows == [{"part": "value", "cause": "status moved", "amount": -1}]
 
 
 def test_two_builds_of_the_same_rows_are_equal(loaded: Any) -> None:

@@ -159,6 +159,8 @@ def open_folder() -> Iterator[Path]:
     try:
         install()
     except ConfigurationError as error:
+        if "CI" in os.environ:  # nobody reads there what was skipped
+            raise
         pytest.skip(str(error))
     with tempfile.TemporaryDirectory(prefix="st-kpi-production-") as folder:
         Path(folder).chmod(0o755)
