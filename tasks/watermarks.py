@@ -5,7 +5,9 @@ parent flow writes them, once per entity and run, after the data is durable.
 """
 
 import asyncio
+from copy import deepcopy
 from datetime import UTC, datetime
+from typing import Any
 
 from prefect import task
 from prefect.blocks.core import Block
@@ -17,6 +19,9 @@ from pydantic import Field
 from st_kpi.ingest.session import shared_session
 from st_kpi.ingest.watermarks import Watermark, earlier
 from st_kpi.servicetitan.registry import Entity
+
+#: What ``EntityWatermark.model_json_schema`` gave, by its arguments.
+_SCHEMAS: dict[tuple[Any, ...], dict[str, Any]] = {}
 
 
 class EntityWatermark(Block):
@@ -37,6 +42,14 @@ class EntityWatermark(Block):
     )
     run_id: str | None = Field(default=None, description="The run that wrote this.")
     saved_at: datetime | None = None
+
+    @classmethod
+    def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """As Prefect's own, which takes milliseconds and is asked for two dozen times for each block that is saved."""
+        key = (cls, args, tuple(sorted(kwargs.items())))
+        if key not in _SCHEMAS:
+            _SCHEMAS[key] = super().model_json_schema(*args, **kwargs)
+        return deepcopy(_SCHEMAS[key])
 
 
 def block_name(tenant_id: int, entity: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from st_kpi.ingest.normalize import Normalizer
 from st_kpi.ingest.session import Session, credentials
@@ -142,7 +143,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is not asked for, and hand out the longest first."""
     reasons = [] if _LIVE else [(_is_live, ON_A_PROJECT)]
@@ -154,9 +154,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.stash.setdefault(_LEFT_OUT, {})[reason] = len(left_out)
         items[:] = [item for item in items if not is_left_out(item)]
     items.sort(key=_turn)
-    for item in items:
-        if item.path.stem not in DIVISIBLE:  # else its fixtures would be made on both cores
-            item.add_marker(pytest.mark.xdist_group(f"{item.path.parent.name}/{item.path.stem}"))
+
+
+class _ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist's own way to say which tests stay together
+    """The tests of a file run on one core, for else its fixtures would be made on both."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return nodeid if Path(file).stem in DIVISIBLE else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByFile:
+    return _ByFile(config, log)
 
 
 def _is_live(item: pytest.Item) -> bool:
