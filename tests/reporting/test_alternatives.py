@@ -15,6 +15,8 @@ from st_kpi.reporting import published
 from st_kpi.reporting.alternatives import beside
 from st_kpi.reporting.published import ALL, Published
 
+pytestmark = pytest.mark.long
+
 MONDAY = dt.date(2025, 1, 6)
 WEDNESDAY = dt.date(2025, 1, 8)
 PROJECT = inspect()

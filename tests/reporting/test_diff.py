@@ -13,6 +13,8 @@ from st_kpi.kpis.build_log import builds
 from st_kpi.reporting.diff import Change, diff
 from tests.support.history import contributions_at
 
+pytestmark = pytest.mark.long
+
 TUESDAY = dt.date(2025, 1, 14)
 WEDNESDAY = dt.date(2025, 1, 15)
 WEEK = dt.date(2025, 1, 6)

@@ -13,6 +13,8 @@ from st_kpi.kpis.definitions.lint import inspect, lint
 from st_kpi.kpis.definitions.statements import default_root, in_order
 from tests.support.statements import read_statements
 
+pytestmark = pytest.mark.long
+
 PROJECT = inspect()
 DOCUMENT = default_root().parent / document.DOCUMENT
 

@@ -24,6 +24,8 @@ from st_kpi.servicetitan.tables import raw_tables
 from st_kpi.warehouse.duckdb.engine import DuckDBWarehouse
 from tests.support import googlesql, seeded
 
+pytestmark = pytest.mark.long
+
 PROJECT = inspect()
 STATEMENTS = {s.name: s for s in (*PROJECT.statements, *PROJECT.alternatives)}
 COUNTED = {name: s for name, s in STATEMENTS.items() if s.kpi or s.adds}

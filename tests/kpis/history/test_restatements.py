@@ -11,6 +11,8 @@ from st_kpi.cli import render
 from st_kpi.kpis.history.restatements import Measured, may_measure
 from st_kpi.reporting import published
 
+pytestmark = pytest.mark.long
+
 WEEK = dt.date(2025, 1, 6)
 MONDAY = dt.date(2025, 1, 13)
 TUESDAY = dt.date(2025, 1, 14)

@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from st_kpi.errors import CheckFailed
 from st_kpi.kpis.definitions.lint import inspect
 
+pytestmark = pytest.mark.long
+
 TUESDAY = dt.date(2025, 1, 14)
 WEDNESDAY = dt.date(2025, 1, 15)
 
