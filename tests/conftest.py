@@ -1,6 +1,5 @@
 """Fixtures shared by the tests that need a whole tenant."""
 
-import atexit
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -13,21 +12,14 @@ from xdist.scheduler import LoadScopeScheduling
 
 from st_kpi.ingest.normalize import Normalizer
 from st_kpi.ingest.session import Session, credentials
+from st_kpi.local.process import mute_at_exit
 from st_kpi.sandbox import Company, SandboxCredentials, create_app, generate_company
 from st_kpi.servicetitan.client import ServiceTitan
 from st_kpi.servicetitan.tables import raw_tables
 from st_kpi.settings import Settings, load_settings
 from st_kpi.warehouse.duckdb.engine import DuckDBWarehouse
 
-
-@atexit.register
-def _be_quiet_at_the_end() -> None:
-    """Prefect's threads live on as the interpreter ends, of which DuckDB's binding warns by the page.
-
-    The first that is registered is the last to be called.
-    """
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-
+mute_at_exit()  # the first that is registered is the last to be called
 
 #: Fixtures of tests that write their raw rows out.
 pytest_plugins = ["tests.support.raw_rows"]

@@ -78,6 +78,8 @@ def _day(text: str | None) -> date | None:
 _Entities = Annotated[
     list[str] | None, typer.Option("--entity", metavar="E", help="Only this entity; repeatable.")
 ]
+_FirstDay = Annotated[str | None, typer.Option("--from", metavar="D", help="First day.")]
+_LastDay = Annotated[str | None, typer.Option("--to", metavar="D", help="Last day.")]
 _Scale = Annotated[float, typer.Option(help="1.0 is 161,332 jobs.", min=0.001, max=4.0)]
 _Seed = Annotated[int, typer.Option(help="Another seed is another company.")]
 
@@ -145,8 +147,8 @@ def _source_settings(
 @app.command()
 def backfill(
     entity: _Entities = None,
-    from_: Annotated[str | None, typer.Option("--from", metavar="D", help="First day.")] = None,
-    to: Annotated[str | None, typer.Option("--to", metavar="D", help="Last day.")] = None,
+    from_: _FirstDay = None,
+    to: _LastDay = None,
 ) -> None:
     """Load history by createdOn chunks; chunks already complete are skipped."""
     from st_kpi.cli.flow_run import run_flow
@@ -201,8 +203,8 @@ def sync(
 @app.command()
 def repair(
     entity: _Entities = None,
-    from_: Annotated[str | None, typer.Option("--from", metavar="D", help="First day.")] = None,
-    to: Annotated[str | None, typer.Option("--to", metavar="D", help="Last day.")] = None,
+    from_: _FirstDay = None,
+    to: _LastDay = None,
 ) -> None:
     """Compare the warehouse with ServiceTitan, and fetch again the days that differ."""
     from st_kpi.cli.flow_run import run_flow

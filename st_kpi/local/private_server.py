@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
+from typing import Any
 
 import httpx
 
@@ -129,16 +130,16 @@ def _send_what_is_left() -> None:
     """
     from prefect.events.worker import EventsWorker
 
-    unsent: list[object] = [None]
+    drained: list[Any] = []  # what was sent and what was not, once that is known
 
     def drain() -> None:
         """All of Prefect's services; in a thread of its own, for where a loop runs Prefect answers with a coroutine."""
-        _, unsent[:] = EventsWorker.drain_all(timeout=_DRAINS_WITHIN)  # type: ignore[misc]
+        drained.append(EventsWorker.drain_all(timeout=_DRAINS_WITHIN))
 
     thread = Thread(target=drain, daemon=True)
     thread.start()
     thread.join(_DRAINS_WITHIN + 2)
-    if unsent:
+    if not drained or drained[0][1]:
         print(
             f"The Prefect API did not take every event of this run within {_DRAINS_WITHIN:.0f} seconds: what events start,"
             " a refresh of the KPIs for example, may have to be started by hand.",

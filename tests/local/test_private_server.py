@@ -102,3 +102,22 @@ def test_what_a_failed_run_has_still_to_send_is_sent_before_the_server_ends() ->
         "sys.exit('The last line.')"
     )
     assert done.stderr == "The last line.\n"
+
+
+@pytest.mark.parametrize(
+    ("left", "said"), [(set(), ""), ({"an event"}, "did not take every event of this run")]
+)
+def test_what_the_api_did_not_take_in_time_is_said(
+    left: set[str],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Prefect's own answer stands in for an API that is slow for longer than a test may be."""
+    from prefect.events.worker import EventsWorker
+
+    monkeypatch.setattr(EventsWorker, "drain_all", lambda timeout: (set(), left))
+    private_server._send_what_is_left()
+    printed = capsys.readouterr().err
+    assert said in printed
+    assert bool(printed) == bool(left)
