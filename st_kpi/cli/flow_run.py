@@ -15,6 +15,7 @@ from st_kpi.cli.progress import say
 from st_kpi.errors import ConfigurationError, RunFailed
 from st_kpi.ingest.session import Progress, Session, no_progress, open_for_build, open_session
 from st_kpi.local.private_server import RESUME_HINT, configured_api, prefect_api, watched
+from st_kpi.local.process import collecting_later
 from st_kpi.settings import Settings
 
 T = TypeVar("T")
@@ -48,8 +49,17 @@ def using_prefect() -> Iterator[None]:
     """The configured Prefect API, or a private server for this command; a run that loses it is given up."""
     if configured_api() is None:
         say("Starting a private Prefect server (set PREFECT_API_URL to use yours)...")
-    with prefect_api() as url, watched(url, give_up), api_failures_in_a_sentence(url):
+    with prefect_api(import_flows) as url, watched(url, give_up), api_failures_in_a_sentence(url):
         yield
+
+
+def import_flows() -> None:
+    """Import all flows at once, with what they stand on: most of it is the same for each of them."""
+    with collecting_later():
+        import flows.backfill
+        import flows.daily_sync
+        import flows.refresh_kpis
+        import flows.repair_gap  # noqa: F401
 
 
 @contextmanager

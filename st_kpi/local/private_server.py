@@ -19,7 +19,8 @@ from typing import Any
 import httpx
 
 from st_kpi.errors import ConfigurationError, RunFailed
-from st_kpi.local.process import start_process
+from st_kpi.local import server_process
+from st_kpi.local.process import collecting_later, start_process
 
 #: What a run that lost its Prefect API leaves behind.
 RESUME_HINT = "the run ended, and what was loaded is kept. See to the API, then run the same command again to go on."
@@ -29,7 +30,6 @@ HEARTBEAT_SECONDS = 30
 LOST_AFTER = 60.0
 
 _LOOKS_EVERY, _ANSWERS_WITHIN = 2.0, 10.0
-_IN_MEMORY = "sqlite+aiosqlite:///file::memory:?cache=shared&uri=true&check_same_thread=false"
 _START_TIMEOUT = 180.0
 #: Seconds in which the events and logs that a run leaves behind have to reach the server.
 _DRAINS_WITHIN = 10.0
@@ -41,7 +41,8 @@ def configured_api() -> str | None:
     Raises ``ConfigurationError`` for settings of Prefect that cannot be read.
     """
     try:
-        from prefect.settings import get_current_settings
+        with collecting_later():
+            from prefect.settings import get_current_settings
 
         return get_current_settings().api.url or None
     except ValueError as error:  # of a TOML file, or of a value in it or in the environment
@@ -57,14 +58,18 @@ def is_private() -> bool:
 _private = False
 
 
+def _nothing() -> None:
+    """What there is to do while a server starts, unless somebody knows better."""
+
+
 @contextmanager
-def prefect_api() -> Iterator[str]:
-    """The configured Prefect API, else a private server that ends with the block."""
+def prefect_api(meanwhile: Callable[[], object] = _nothing) -> Iterator[str]:
+    """The configured Prefect API, else a private server that ends with the block; ``meanwhile`` is done as that starts."""
     # The command itself says what went wrong, in a sentence.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     with (
         _prefect_settings({"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS)}),
-        _reachable_api() as url,
+        _reachable_api(meanwhile) as url,
     ):
         try:
             yield url
@@ -73,17 +78,17 @@ def prefect_api() -> Iterator[str]:
 
 
 @contextmanager
-def _reachable_api() -> Iterator[str]:
+def _reachable_api(meanwhile: Callable[[], object]) -> Iterator[str]:
     if url := configured_api():
         _require_answer(url)
         yield url
         return
-    with _private_server() as url:
+    with _private_server(meanwhile) as url:
         yield url
 
 
 @contextmanager
-def _private_server() -> Iterator[str]:
+def _private_server(meanwhile: Callable[[], object]) -> Iterator[str]:
     """A Prefect server of this process that answers, and that the settings name; its address."""
     global _private
     with tempfile.TemporaryDirectory(prefix="st-kpi-prefect-") as home:
@@ -93,13 +98,14 @@ def _private_server() -> Iterator[str]:
         # Nobody can read logs there.
         values = {"PREFECT_API_URL": url, "PREFECT_LOGGING_TO_API_ENABLED": "false"}
         try:
+            meanwhile()
             _wait_until_ready(process, url, Path(home) / "server.log")
             _private = True
             with _prefect_settings(values):
                 yield url
         finally:
             _private = False
-            process.terminate()
+            process.kill()  # there is nothing in its memory that anybody will ask for
             process.communicate()
 
 
@@ -201,23 +207,25 @@ def _start(home: str, port: int) -> subprocess.Popen[str]:
     environment = os.environ | {
         "PREFECT_HOME": home,
         # Both names of one setting: the user's own database must not be the one.
-        "PREFECT_API_DATABASE_CONNECTION_URL": _IN_MEMORY,
-        "PREFECT_SERVER_DATABASE_CONNECTION_URL": _IN_MEMORY,
+        "PREFECT_API_DATABASE_CONNECTION_URL": server_process.DATABASE,
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": server_process.DATABASE,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
     }
-    command = ["server", "start", "--no-services", "--host", "127.0.0.1", "--port", str(port)]
     with open(Path(home) / "server.log", "wb") as log:
-        return start_process("prefect", command, stdout=log, environment=environment)
+        return start_process(
+            server_process.__name__, [str(port)], stdout=log, environment=environment
+        )
 
 
 def _wait_until_ready(process: subprocess.Popen[str], url: str, log: Path) -> None:
     deadline = time.monotonic() + _START_TIMEOUT
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if httpx.get(f"{url}/health", trust_env=False).status_code == 200:
-                return
-        except httpx.HTTPError:
-            time.sleep(0.2)
+    with httpx.Client(trust_env=False) as client:
+        while time.monotonic() < deadline and process.poll() is None:
+            try:
+                if client.get(f"{url}/health").status_code == 200:
+                    return
+            except httpx.HTTPError:
+                time.sleep(0.05)
     tail = log.read_text(errors="replace")[-2000:]
     raise RunFailed(f"The private Prefect server did not start. Its last words:\n{tail}")
