@@ -174,7 +174,7 @@ def _plain(sql: str) -> str:
     for select in _outermost(tree):
         columns = [c for c in select.expressions if c.alias_or_name != "component"]
         select.set("expressions", columns)
-    return tree.sql("bigquery", comments=False)
+    return tree.sql("bigquery", comments=False, copy=False)
 
 
 def _outermost(tree: exp.Expr) -> Iterator[exp.Select]:

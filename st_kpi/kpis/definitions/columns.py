@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-import sqlglot
 from sqlglot import MappingSchema, exp
+from sqlglot.dialects.bigquery import BigQuery
 from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.annotate_types import annotate_types
 from sqlglot.optimizer.qualify import qualify
@@ -71,6 +71,10 @@ KPI_TABLE = "st_ref.dim_kpis"
 
 _PARAMETERS = PARAMETERS | HISTORY_PARAMETERS
 
+#: BigQuery's dialect that finds columns without their types: those are worked out once, of the whole statement.
+_BIGQUERY = BigQuery()
+_BIGQUERY.ANNOTATE_ALL_SCOPES = False
+
 
 @lru_cache(maxsize=1)
 def provided_tables() -> Mapping[str, ColumnTypes]:
@@ -93,19 +97,25 @@ def _types(tables: Mapping[str, Columns]) -> dict[str, ColumnTypes]:
 
 
 def check_columns(
-    ordered: Iterable[Statement], tables: dict[str, ColumnTypes], *, complete: bool
+    ordered: Iterable[Statement],
+    tables: dict[str, ColumnTypes],
+    trees: dict[str, exp.Query],
+    *,
+    complete: bool,
 ) -> list[Finding]:
     """Resolve every column against ``tables``, to which each file adds the one it fills.
 
-    With a file that could not be read (``complete`` false) an unknown table may be that file's,
+    ``trees`` gets, by the name of its statement, what was resolved. With a file that could not be read (``complete`` false) an unknown table may be that file's,
     so only columns of known tables are judged.
     """
     findings: list[Finding] = []
     for statement in ordered:
-        columns, wrong = _returned(statement, tables, complete)
+        tree, wrong = _resolved(statement, tables, complete)
         findings += wrong
-        if columns is None:
+        if tree is None:
             continue
+        trees[statement.name] = tree
+        columns = _returned(tree)
         if statement.history is HistoryUse.APPEND:
             findings += _log_contract(statement, columns, tables.get(statement.table or "", {}))
         elif statement.table == CONTRIBUTIONS or statement.adds:
@@ -115,10 +125,10 @@ def check_columns(
     return findings
 
 
-def _returned(
+def _resolved(
     statement: Statement, tables: Mapping[str, ColumnTypes], complete: bool
-) -> tuple[ColumnTypes | None, list[Finding]]:
-    """The columns that a statement returns, None where that cannot be known, and what is wrong with it."""
+) -> tuple[exp.Query | None, list[Finding]]:
+    """The statement as ``typed``, None where that cannot be, and what is wrong with it."""
     missing = sorted(t for t in statement.reads if t not in tables)
     if missing:
         return None, [_unknown_table(statement, table) for table in missing] if complete else []
@@ -126,18 +136,23 @@ def _returned(
         tree = typed(statement, tables)
     except SqlglotError as error:
         return None, [_unresolved(statement, error)]
-    columns = {
-        s.alias_or_name: s.type.sql("bigquery") if s.type else "UNKNOWN" for s in tree.selects
-    }
-    return columns, [*_sums(statement, tree), *_texts(statement, tree)]
+    return tree, [*_sums(statement, tree), *_texts(statement, tree)]
+
+
+def _returned(tree: exp.Query) -> ColumnTypes:
+    """The columns that a typed statement returns."""
+    return {s.alias_or_name: s.type.sql("bigquery") if s.type else "UNKNOWN" for s in tree.selects}
 
 
 def typed(statement: Statement, tables: Mapping[str, ColumnTypes]) -> exp.Query:
     """The statement with every column resolved and typed; raises ``OptimizeError`` for a column that is nowhere."""
     schema = schema_of({table: tables[table] for table in statement.reads})
-    tree = statement.tree.transform(_parameter_as_null)
-    tree = qualify(tree, schema=schema, dialect="bigquery", quote_identifiers=False)
-    annotated = annotate_types(tree, schema=schema, dialect="bigquery")
+    tree = statement.tree.copy()
+    for parameter in list(tree.find_all(exp.Parameter)):
+        if kind := _PARAMETERS.get(parameter.name):
+            parameter.replace(exp.cast(exp.null(), kind, dialect="bigquery"))
+    tree = qualify(tree, schema=schema, dialect=_BIGQUERY, quote_identifiers=False)
+    annotated = annotate_types(tree, schema=schema, dialect=_BIGQUERY)
     assert isinstance(annotated, exp.Query)
     return annotated
 
@@ -148,18 +163,11 @@ def schema_of(tables: Mapping[str, ColumnTypes]) -> MappingSchema:
     for table, columns in tables.items():
         db, name = table.split(".")
         nested.setdefault(db, {})[name] = columns
-    return MappingSchema({**nested}, dialect="bigquery")
-
-
-def _parameter_as_null(node: exp.Expr) -> exp.Expr:
-    """A parameter with the type it is declared with, for the sake of the types around it."""
-    if isinstance(node, exp.Parameter) and (kind := _PARAMETERS.get(node.name)):
-        return sqlglot.parse_one(f"CAST(NULL AS {kind})", read="bigquery")
-    return node
+    return MappingSchema({**nested}, dialect=_BIGQUERY)
 
 
 def _unknown_table(statement: Statement, table: str) -> Finding:
-    nodes = [t for t in statement.tree.find_all(exp.Table) if f"{t.db}.{t.name}" == table]
+    nodes = [t for t in statement.found(exp.Table) if f"{t.db}.{t.name}" == table]
     message = f"No file fills {table} and it is not loaded: check the name."
     return Finding(statement.path, line_of(nodes[0]), "known-table", message)
 
@@ -168,7 +176,7 @@ def _unresolved(statement: Statement, error: SqlglotError) -> Finding:
     """sqlglot says where only for columns without a table; the others are found by their name."""
     text = str(error).splitlines()[0]
     name = text.split("'")[1] if "'" in text else text.rsplit(": ", 1)[-1]
-    at = next((c for c in statement.tree.find_all(exp.Column) if c.name == name), statement.tree)
+    at = next((c for c in statement.found(exp.Column) if c.name == name), statement.tree)
     reason = "no table it reads has that column, or more than one has"
     return Finding(statement.path, line_of(at), "known-column", f"Column {name}: {reason}.")
 

@@ -29,12 +29,14 @@ ColumnRef = tuple[str, str]
 
 
 def by_key(
-    statements: Iterable[Statement], tables: Mapping[str, ColumnTypes]
+    statements: Iterable[Statement],
+    tables: Mapping[str, ColumnTypes],
+    trees: Mapping[str, exp.Query],
 ) -> tuple[dict[str, frozenset[str]], list[Finding]]:
     """Per name of a statement with a key, the tables that can be cut down to some keys for it.
 
     A key that cannot be proved is a finding. ``tables`` has the columns of every table; statements
-    with others are left to the rules about columns.
+    with others are left to the rules about columns. ``trees`` has statements that are typed already, by their name.
     """
     proved: dict[str, frozenset[str]] = {}
     findings = []
@@ -43,7 +45,7 @@ def by_key(
         if key is None or not statement.reads <= set(tables):
             continue
         try:
-            tree = typed(statement, tables)
+            tree = trees[name] if (name := statement.name) in trees else typed(statement, tables)
         except SqlglotError:
             continue
         beside = frozenset(t for t in statement.reads if tables[t].get(key) != "INT64")

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
+from sqlglot import exp
+
 from st_kpi.errors import SqlError
 from st_kpi.kpis.definitions.cards import Aggregation, Card, read_card
 from st_kpi.kpis.definitions.columns import (
@@ -81,11 +83,12 @@ def _inspect(root: Path, _state: tuple[tuple[Path, int, int], ...]) -> Project:
     findings += [*wrong, *_folders(root), *_wide(cards, statements)]
     findings += _targets([*statements, *scratch])
     findings += _alternatives(root, cards)
-    statements, tables, wrong = _typed(statements, provided_tables(), complete=complete)
-    proved, unproved = by_key(statements, tables)
+    trees: dict[str, exp.Query] = {}
+    statements, tables, wrong = _typed(statements, provided_tables(), trees, complete=complete)
+    proved, unproved = by_key(statements, tables, trees)
     findings += [*wrong, *unproved]
-    scratch, read, wrong = _typed(scratch, {**tables, **history_tables()}, complete=complete)
-    findings += [*wrong, *check_columns(logs, read, complete=complete)]
+    scratch, read, wrong = _typed(scratch, {**tables, **history_tables()}, {}, complete=complete)
+    findings += [*wrong, *check_columns(logs, read, {}, complete=complete)]
     return Project(
         root=root,
         statements=tuple(s for s in statements if s.adds is None),
@@ -112,7 +115,11 @@ def _read(root: Path) -> tuple[list[Statement], list[Finding]]:
 
 
 def _typed(
-    statements: list[Statement], provided: Mapping[str, ColumnTypes], *, complete: bool
+    statements: list[Statement],
+    provided: Mapping[str, ColumnTypes],
+    trees: dict[str, exp.Query],
+    *,
+    complete: bool,
 ) -> tuple[list[Statement], dict[str, ColumnTypes], list[Finding]]:
     """The statements in their order, the tables there are with what they fill, and what is wrong with them."""
     tables = dict(provided)
@@ -120,7 +127,7 @@ def _typed(
         ordered = in_order(statements)
     except SqlError as error:
         return statements, tables, [Finding(error.file, error.line, "cycle", error.reason)]
-    return ordered, tables, check_columns(ordered, tables, complete=complete)
+    return ordered, tables, check_columns(ordered, tables, trees, complete=complete)
 
 
 def refuse(findings: Iterable[Finding]) -> None:

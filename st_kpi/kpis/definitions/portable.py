@@ -61,7 +61,7 @@ _KINDS = tuple(kind for kind, _, _ in _FORBIDDEN_NODES)
 
 def portable(statement: Statement) -> Violations:
     """Functions and forms that the engines read differently."""
-    for node in statement.tree.walk():
+    for node in statement.found(exp.Expr):
         message = _unportable(node)
         if message:
             yield line_of(node), message
@@ -83,7 +83,7 @@ def _unportable(node: exp.Expr) -> str | None:
 
 
 def casts(statement: Statement) -> Violations:
-    for node in statement.tree.find_all(exp.Cast):
+    for node in statement.found(exp.Cast):
         kind = node.to
         if kind.is_type(*exp.DataType.FLOAT_TYPES):
             yield line_of(node), "FLOAT64 is not exact: use NUMERIC."

@@ -33,13 +33,13 @@ def check_statement(statement: Statement) -> list[Finding]:
 
 
 def _star(statement: Statement) -> Violations:
-    for star in statement.tree.find_all(exp.Star):
+    for star in statement.found(exp.Star):
         if not isinstance(star.parent, exp.Count):
             yield line_of(star), "SELECT * hides which columns are used: name them."
 
 
 def _division(statement: Statement) -> Violations:
-    for node in statement.tree.find_all(exp.Div, exp.IntDiv, exp.Mod):
+    for node in statement.found(exp.Div, exp.IntDiv, exp.Mod):
         yield (
             line_of(node),
             "A bare division by zero is an error or infinity: write SAFE_DIVIDE(a, b).",
@@ -85,7 +85,7 @@ _BY_ORDER = (
 
 
 def _deterministic(statement: Statement) -> Violations:
-    for node in statement.tree.find_all(*_CHANCE):
+    for node in statement.found(*_CHANCE):
         yield (
             line_of(node),
             (
@@ -93,16 +93,16 @@ def _deterministic(statement: Statement) -> Violations:
                 " or an aggregate with an order."
             ),
         )
-    for node in statement.tree.find_all(exp.Limit):
+    for node in statement.found(exp.Limit):
         if not node.parent or not node.parent.args.get("order"):
             yield line_of(node), "LIMIT without ORDER BY keeps rows by chance: add an order."
-    for node in statement.tree.find_all(exp.Window):
+    for node in statement.found(exp.Window):
         if isinstance(_plain(node.this), _BY_ORDER) and not node.args.get("order"):
             yield (
                 line_of(node),
                 "A window that numbers or picks rows does so by chance without ORDER BY: add an order.",
             )
-    for node in statement.tree.find_all(exp.GroupConcat):
+    for node in statement.found(exp.GroupConcat):
         if not node.find(exp.Order):
             yield line_of(node), "STRING_AGG without ORDER BY joins in any order: add an order."
 
@@ -113,7 +113,7 @@ def _plain(node: exp.Expr) -> exp.Expr:
 
 
 def _null_comparison(statement: Statement) -> Violations:
-    for node in statement.tree.find_all(exp.EQ, exp.NEQ):
+    for node in statement.found(exp.EQ, exp.NEQ):
         if isinstance(node.this, exp.Null) or isinstance(node.expression, exp.Null):
             yield (
                 line_of(node),
@@ -123,7 +123,7 @@ def _null_comparison(statement: Statement) -> Violations:
 
 def _cross_join(statement: Statement) -> Violations:
     lines = statement.sql.splitlines()
-    for join in statement.tree.find_all(exp.Join):
+    for join in statement.found(exp.Join):
         if isinstance(join.this, exp.Unnest) or join.args.get("using"):
             continue
         on = join.args.get("on")
@@ -140,7 +140,7 @@ def _cross_join(statement: Statement) -> Violations:
 
 def _tenant(statement: Statement) -> Violations:
     lines = statement.sql.splitlines()
-    for join in statement.tree.find_all(exp.Join):
+    for join in statement.found(exp.Join):
         on = join.args.get("on")
         if on is None or isinstance(on, exp.Boolean) or isinstance(join.this, exp.Unnest):
             continue
@@ -158,8 +158,8 @@ def _tenant(statement: Statement) -> Violations:
 def _tables(statement: Statement) -> Violations:
     beside = statement.severity or statement.history
     readable = READABLE_BESIDE if beside else READABLE
-    defined = {cte.alias for cte in statement.tree.find_all(exp.CTE)}
-    for table in statement.tree.find_all(exp.Table):
+    defined = {cte.alias for cte in statement.found(exp.CTE)}
+    for table in statement.found(exp.Table):
         if not table.db and table.name not in defined:
             yield line_of(table), f"Table {table.name} has no schema: write schema.{table.name}."
         elif table.catalog:
@@ -184,7 +184,7 @@ def _near_source(statement: Statement) -> bool:
 
 def _parameters(statement: Statement) -> Violations:
     declared = HISTORY_PARAMETERS if statement.history else PARAMETERS
-    for parameter in statement.tree.find_all(exp.Parameter, exp.Placeholder):
+    for parameter in statement.found(exp.Parameter, exp.Placeholder):
         if parameter.name not in declared:
             yield (
                 line_of(parameter),

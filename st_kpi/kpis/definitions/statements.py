@@ -8,13 +8,15 @@ from enum import StrEnum
 from functools import cached_property, lru_cache
 from importlib.resources import files
 from pathlib import Path
+from typing import TypeVar
 
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import ParseError, SqlglotError, TokenError
 
 from st_kpi.errors import SqlError
-from st_kpi.warehouse.duckdb.dialect import parameters_of
+
+Node = TypeVar("Node", bound=exp.Expr)
 
 CONTRIBUTIONS = "st_kpi.contributions"
 
@@ -93,14 +95,22 @@ class Statement:
                 sentences.append(line.removeprefix("--").strip())
         return " ".join(sentences)
 
+    def found(self, *kinds: type[Node]) -> list[Node]:
+        """The nodes of these kinds in the SELECT, those further out first; the tree is walked once for all that ask."""
+        return [node for node in self._nodes if isinstance(node, kinds)]
+
+    @cached_property
+    def _nodes(self) -> tuple[exp.Expr, ...]:
+        return tuple(self.tree.walk())
+
     @cached_property
     def reads(self) -> frozenset[str]:
         """Tables the SELECT reads, as ``schema.name``; names defined by WITH are not tables."""
-        return frozenset(qualified(t) for t in self.tree.find_all(exp.Table) if t.db)
+        return frozenset(qualified(t) for t in self.found(exp.Table) if t.db)
 
     @cached_property
     def parameters(self) -> frozenset[str]:
-        return parameters_of(self.tree)
+        return frozenset(p.name for p in self.found(exp.Parameter))
 
 
 def default_root() -> Path:

@@ -44,13 +44,24 @@ END
 """
 
 
-@lru_cache(maxsize=1024)
 def to_duckdb(sql: str) -> str:
     """The same statement in DuckDB's dialect; parameters ``@name`` become ``$name``.
 
     Raises ``sqlglot.errors.SqlglotError`` for text that is not one statement.
     """
+    return _translated(sql)[0]
+
+
+def parameters(sql: str) -> frozenset[str]:
+    """Names of the parameters a BigQuery statement uses: only these may be bound to it."""
+    return _translated(sql)[1]
+
+
+@lru_cache(maxsize=1024)
+def _translated(sql: str) -> tuple[str, frozenset[str]]:
+    """A statement in DuckDB's dialect, and the names of its parameters."""
     tree = sqlglot.parse_one(sql, read="bigquery")
+    names = frozenset(p.name for p in tree.find_all(exp.Parameter))
     for node in reversed(
         list(tree.walk(bfs=True))
     ):  # leaves first: a rule finds its operands already put right
@@ -60,18 +71,7 @@ def to_duckdb(sql: str) -> str:
                 tree = fixed
             else:
                 node.replace(fixed)
-    return tree.sql(dialect="duckdb", pretty=True)
-
-
-@lru_cache(maxsize=1024)
-def parameters(sql: str) -> frozenset[str]:
-    """Names of the parameters a BigQuery statement uses: only these may be bound to it."""
-    return parameters_of(sqlglot.parse_one(sql, read="bigquery"))
-
-
-def parameters_of(tree: exp.Expr) -> frozenset[str]:
-    """Names of the parameters in a parsed statement."""
-    return frozenset(p.name for p in tree.find_all(exp.Parameter))
+    return tree.sql(dialect="duckdb", pretty=True, copy=False), names
 
 
 def literal(value: str) -> str:
