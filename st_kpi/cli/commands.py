@@ -3,14 +3,12 @@
 What a command needs is imported when it runs: reading a number must not wait for Prefect.
 """
 
-import asyncio
 import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from enum import StrEnum
-from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,11 +16,11 @@ import typer
 from typer.core import TyperCommand
 
 from st_kpi.errors import ConfigurationError
-from st_kpi.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from st_kpi.ingest.manifest import Completeness
     from st_kpi.ingest.session import Session
+    from st_kpi.settings import Settings
     from st_kpi.warehouse import Warehouse
 
 app = typer.Typer(
@@ -51,7 +49,9 @@ class Format(StrEnum):
 
 def _print_version(requested: bool) -> None:
     if requested:
-        print(f"st-kpi {installed_version('st-kpi')}")
+        from importlib.metadata import version
+
+        print(f"st-kpi {version('st-kpi')}")
         raise typer.Exit
 
 
@@ -131,13 +131,20 @@ def sandbox_serve(
     serve(port=port, scale=scale, seed=seed, faults=faults)
 
 
+def _settings() -> "Settings":
+    """The settings of this process; what reads them comes with them."""
+    from st_kpi.settings import load_settings
+
+    return load_settings()
+
+
 def _source_settings(
     entities: list[str] | None, start: date | None = None, end: date | None = None
-) -> Settings:
+) -> "Settings":
     """The settings, once everything is checked that would stop the run before it reads anything."""
     from st_kpi.ingest.plan import check_days, wanted_entities
 
-    settings = load_settings()
+    settings = _settings()
     settings.require_credentials()
     wanted_entities(entities)
     check_days(settings, start, end)
@@ -238,7 +245,7 @@ def build(
     from st_kpi.cli.flow_run import run_build
     from st_kpi.cli.progress import say
 
-    settings = load_settings()
+    settings = _settings()
     day = _day(as_of)
 
     async def work() -> None:
@@ -269,7 +276,7 @@ def show(
 
     if alternatives and as_reported:
         raise ConfigurationError("Alternatives are current values: leave --as-reported out.")
-    settings = load_settings()
+    settings = _settings()
     writers: dict[Format, Callable[[published.Published], str]] = {
         Format.table: render.weekly_table,
         Format.csv: render.as_csv,
@@ -311,7 +318,7 @@ def explain(
     week_of = _day(week) or on_date
     if week_of is None:
         raise ConfigurationError("Name the week with --week, or a day with --day.")
-    settings = load_settings()
+    settings = _settings()
     writers: dict[Format, Callable[[explaining.Explained], str]] = {
         Format.table: render.explained_table,
         Format.csv: render.explained_csv,
@@ -339,7 +346,7 @@ def diff(
     from st_kpi.cli import render
     from st_kpi.reporting import diff as comparing
 
-    settings = load_settings()
+    settings = _settings()
     writers: dict[Format, Callable[[comparing.Diff], str]] = {
         Format.table: render.diff_table,
         Format.csv: render.diff_csv,
@@ -360,7 +367,7 @@ def status(
     from st_kpi.cli import render
     from st_kpi.ingest import status
 
-    settings = load_settings()
+    settings = _settings()
     with _reading(settings) as warehouse:
         health = status.read(warehouse, settings)
     sys.stdout.write(
@@ -384,7 +391,7 @@ def copy(
 
     if from_ == to:
         raise ConfigurationError(f"--from and --to are both {to}: name an empty warehouse.")
-    options = bigquery_options(load_settings())
+    options = bigquery_options(_settings())
     with (
         open_warehouse(from_, read_only=True, bigquery=options) as source,
         open_warehouse(to, bigquery=options) as target,
@@ -412,9 +419,11 @@ def bootstrap(
     from st_kpi.cli.flow_run import require_lasting_api, using_prefect
     from st_kpi.cli.progress import say
 
-    settings = load_settings()
+    settings = _settings()
     require_lasting_api("bootstrap")
     with using_prefect():
+        import asyncio
+
         from tasks.bootstrap import bootstrap as apply
 
         for sentence in asyncio.run(apply(settings, pool)):
@@ -431,7 +440,7 @@ def webhooks_serve(
     from st_kpi.local.private_server import prefect_api
     from st_kpi.servicetitan.webhooks import required_settings, serve
 
-    tenant_id, secret = required_settings(load_settings())
+    tenant_id, secret = required_settings(_settings())
     require_lasting_api("webhooks serve")
     with prefect_api():
         from tasks.events import webhook_received
@@ -453,7 +462,7 @@ def lint() -> None:
 
 
 @contextmanager
-def _reading(settings: Settings) -> Iterator["Warehouse"]:
+def _reading(settings: "Settings") -> Iterator["Warehouse"]:
     """The warehouse of the settings, for a command that only reads it."""
     from st_kpi.warehouse import bigquery_options, open_warehouse
 

@@ -8,16 +8,19 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from st_kpi.ingest.manifest import Completeness
-from st_kpi.ingest.status import Status
-from st_kpi.reporting.diff import Diff
-from st_kpi.reporting.explain import Explained
 from st_kpi.reporting.published import ALL, NOTHING, UNASSIGNED, Kpi, Published, rounded
+
+if TYPE_CHECKING:  # each of them stands on much that the others do without
+    from st_kpi.ingest.manifest import Completeness
+    from st_kpi.ingest.status import Status
+    from st_kpi.reporting.diff import Diff
+    from st_kpi.reporting.explain import Explained
 
 #: More than any table needs: a number is never cut to fit, and a narrow terminal folds the line.
 _TABLE_WIDTH = 400
@@ -110,7 +113,7 @@ def _records(published: Published) -> Iterator[dict[str, str | None]]:
                 }
 
 
-def explained_table(explained: Explained) -> str:
+def explained_table(explained: "Explained") -> str:
     """A line per row behind the number, and their sums."""
     table = _plain_table(
         ("Date", "Part", "Job", "Business unit"), ("Amount",), ("Reason", "Source")
@@ -140,12 +143,12 @@ def explained_table(explained: Explained) -> str:
     )
 
 
-def explained_csv(explained: Explained) -> str:
+def explained_csv(explained: "Explained") -> str:
     """One line per row, amounts exact."""
     return _csv_text(_EXPLAINED, (record.values() for record in _explained_records(explained)))
 
 
-def explained_json(explained: Explained) -> str:
+def explained_json(explained: "Explained") -> str:
     """The number with its rows; amounts are text, so that no digit is lost."""
     watermark = explained.input_watermark
     document = {
@@ -177,13 +180,13 @@ _EXPLAINED = (
 )
 
 
-def _explained_records(explained: Explained) -> Iterator[dict[str, str | int | None]]:
+def _explained_records(explained: "Explained") -> Iterator[dict[str, str | int | None]]:
     for row in explained.rows:
         record: dict[str, str | int | None] = {name: getattr(row, name) for name in _EXPLAINED}
         yield record | {"on_date": row.on_date.isoformat(), "amount": _exact(row.amount)}
 
 
-def diff_table(diff: Diff) -> str:
+def diff_table(diff: "Diff") -> str:
     """A line per changed value and cause; the causes of a value add up to its change."""
     if not diff.changes:
         return f"No weekly value changed between build {diff.start} and build {diff.to}.\n"
@@ -211,12 +214,12 @@ def diff_table(diff: Diff) -> str:
     )
 
 
-def diff_csv(diff: Diff) -> str:
+def diff_csv(diff: "Diff") -> str:
     """One line per changed value and cause, amounts exact."""
     return _csv_text(_DIFF, (record.values() for record in _diff_records(diff)))
 
 
-def diff_json(diff: Diff) -> str:
+def diff_json(diff: "Diff") -> str:
     """Both builds, and the lines of the CSV; amounts are text, so that no digit is lost."""
     both = {
         name: {"build": b.number, "run_id": b.run_id, "as_of": b.as_of.isoformat()}
@@ -239,7 +242,7 @@ _DIFF = (
 )
 
 
-def _diff_records(diff: Diff) -> Iterator[dict[str, str | int | None]]:
+def _diff_records(diff: "Diff") -> Iterator[dict[str, str | int | None]]:
     for change in diff.changes:
         for cause in change.causes:
             yield {
@@ -256,7 +259,7 @@ def _diff_records(diff: Diff) -> Iterator[dict[str, str | int | None]]:
             }
 
 
-def status_table(status: Status) -> str:
+def status_table(status: "Status") -> str:
     """A line per entity, and the last run."""
     table = _plain_table(
         ("Entity",),
@@ -281,7 +284,7 @@ def status_table(status: Status) -> str:
     return f"{_printed(table)}Times are UTC. {last.rstrip()}\n"
 
 
-def changes_table(rows: Iterable[Completeness]) -> str:
+def changes_table(rows: Iterable["Completeness"]) -> str:
     """A line per entity of what a sync read and did."""
     columns = {"Read": "fetched", "Changed": "changed", "Vanished": "vanished", "Missed": "missed"}
     table = _plain_table(("Entity",), list(columns), ())
