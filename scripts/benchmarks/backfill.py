@@ -46,16 +46,21 @@ def main() -> None:
         stack.enter_context(prefect_api())
         tenant = stack.enter_context(sandbox(options.scale, options.seed))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        os.environ |= {
-            "ST_KPI_TENANT_ID": str(SandboxCredentials.TENANT_ID),
-            "ST_KPI_CLIENT_ID": SandboxCredentials.CLIENT_ID,
-            "ST_KPI_CLIENT_SECRET": SandboxCredentials.CLIENT_SECRET,
-            "ST_KPI_APP_KEY": SandboxCredentials.APP_KEY,
-            "ST_KPI_API_URL": tenant.url,
-            "ST_KPI_AUTH_URL": tenant.url,
-            "ST_KPI_TIMEZONE": "America/Phoenix",
-        }
+        use(tenant.url)
         measure(folder, str(tenant.today))
+
+
+def use(url: str) -> None:
+    """From now on commands read the made-up tenant at this address."""
+    os.environ |= {
+        "ST_KPI_TENANT_ID": str(SandboxCredentials.TENANT_ID),
+        "ST_KPI_CLIENT_ID": SandboxCredentials.CLIENT_ID,
+        "ST_KPI_CLIENT_SECRET": SandboxCredentials.CLIENT_SECRET,
+        "ST_KPI_APP_KEY": SandboxCredentials.APP_KEY,
+        "ST_KPI_API_URL": url,
+        "ST_KPI_AUTH_URL": url,
+        "ST_KPI_TIMEZONE": "America/Phoenix",
+    }
 
 
 def measure(folder: Path, today: str) -> None:

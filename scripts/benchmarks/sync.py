@@ -24,13 +24,12 @@ from statistics import median
 from typing import Any
 
 import httpx
-from backfill import run
+from backfill import run, use
 
 from st_kpi.cli.demo import sandbox
 from st_kpi.ingest.session import credentials
 from st_kpi.local.private_server import prefect_api
 from st_kpi.local.process import start_process
-from st_kpi.sandbox.company import SandboxCredentials
 from st_kpi.servicetitan.client import ServiceTitan
 from st_kpi.servicetitan.registry import REGISTRY
 from st_kpi.settings import load_settings
@@ -52,13 +51,6 @@ def main() -> None:
     with ExitStack() as stack:
         stack.enter_context(prefect_api())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        os.environ |= {
-            "ST_KPI_TENANT_ID": str(SandboxCredentials.TENANT_ID),
-            "ST_KPI_CLIENT_ID": SandboxCredentials.CLIENT_ID,
-            "ST_KPI_CLIENT_SECRET": SandboxCredentials.CLIENT_SECRET,
-            "ST_KPI_APP_KEY": SandboxCredentials.APP_KEY,
-            "ST_KPI_TIMEZONE": "America/Phoenix",
-        }
         with sandbox(options.scale, options.seed) as tenant:
             serve(tenant.url, folder / "all.duckdb")
             measure(tenant.url)
@@ -70,7 +62,7 @@ def main() -> None:
 
 def serve(url: str, file: Path) -> None:
     """From now on the commands read this tenant into this file."""
-    os.environ |= {"ST_KPI_API_URL": url, "ST_KPI_AUTH_URL": url}
+    use(url)
     os.environ["ST_KPI_WAREHOUSE"] = f"duckdb:///{file}"
 
 

@@ -14,6 +14,7 @@ from st_kpi.cli.lifecycle import give_up
 from st_kpi.cli.progress import say
 from st_kpi.errors import ConfigurationError, RunFailed
 from st_kpi.ingest.session import Progress, Session, no_progress, open_for_build, open_session
+from st_kpi.kpis.definitions.lint import inspect
 from st_kpi.local.private_server import RESUME_HINT, configured_api, prefect_api, watched
 from st_kpi.local.process import collecting_later
 from st_kpi.settings import Settings
@@ -40,17 +41,8 @@ def run_flow(
 
 def run_build(settings: Settings, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """As ``run_flow`` for what reads no source: the warehouse alone is open."""
-    with open_for_build(settings), using_prefect():
+    with open_for_build(settings), using_prefect(_prepare_build):
         return asyncio.run(work())
-
-
-@contextmanager
-def using_prefect() -> Iterator[None]:
-    """The configured Prefect API, or a private server for this command; a run that loses it is given up."""
-    if configured_api() is None:
-        say("Starting a private Prefect server (set PREFECT_API_URL to use yours)...")
-    with prefect_api(import_flows) as url, watched(url, give_up), api_failures_in_a_sentence(url):
-        yield
 
 
 def import_flows() -> None:
@@ -60,6 +52,24 @@ def import_flows() -> None:
         import flows.daily_sync
         import flows.refresh_kpis
         import flows.repair_gap  # noqa: F401
+
+
+def _prepare_build() -> None:
+    """Read and check the SQL too, which is remembered."""
+    import_flows()
+    inspect()
+
+
+@contextmanager
+def using_prefect(meanwhile: Callable[[], object] = import_flows) -> Iterator[None]:
+    """The configured Prefect API, or a private server for this command; a run that loses it is given up.
+
+    While a private server starts, ``meanwhile`` is done.
+    """
+    if configured_api() is None:
+        say("Starting a private Prefect server (set PREFECT_API_URL to use yours)...")
+    with prefect_api(meanwhile) as url, watched(url, give_up), api_failures_in_a_sentence(url):
+        yield
 
 
 @contextmanager
