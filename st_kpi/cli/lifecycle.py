@@ -3,7 +3,6 @@
 Exit codes: 0 all good, 1 a run or check failed, 2 wrong usage or settings, 130 and 143 stopped by Ctrl-C and SIGTERM.
 """
 
-import gc
 import os
 import signal
 import sys
@@ -16,16 +15,12 @@ from typing import NoReturn
 
 from st_kpi.errors import StKpiError
 
-#: How many objects more there have to be before garbage is looked for. Nearly all that a command makes, modules and trees of
-#: SQL above all, stays for long: at Python's own 700 the search takes a quarter of the time of a build, and finds nothing.
-_COLLECTS_AFTER = 50_000
 _STOPS_WITHIN = 3.0
 _INTERRUPTED = 130
 
 
 def run(command: Callable[[], object]) -> NoReturn:
     """Run a command and end the process; every error a user can cause is one sentence on stderr, never a traceback."""
-    gc.set_threshold(_COLLECTS_AFTER)
     stop = _Stop()
     stop.listen()
     try:

@@ -22,6 +22,7 @@ from st_kpi.kpis.history import record, restatements
 from st_kpi.kpis.history.record import BuildUnderWay
 from st_kpi.kpis.incremental import compare, keys
 from st_kpi.kpis.incremental.plan import Plan, StatementRun
+from st_kpi.local.process import collecting_rarely
 from st_kpi.parameters import BuildSettings, parameters
 from st_kpi.servicetitan.registry import REGISTRY
 from st_kpi.warehouse.base import Warehouse
@@ -82,6 +83,7 @@ class BuildResult:
         return "\n".join(lines)
 
 
+@collecting_rarely()
 def build(
     warehouse: Warehouse,
     *,

@@ -28,6 +28,7 @@ from st_kpi.kpis.definitions.statements import (
     read_file,
     sql_files,
 )
+from st_kpi.local.process import collecting_rarely
 from st_kpi.parameters import PARAMETERS
 
 _KPI_NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -71,6 +72,7 @@ def inspect(root: Path | None = None) -> Project:
 
 
 @lru_cache(maxsize=8)
+@collecting_rarely()
 def _inspect(root: Path, _state: tuple[tuple[Path, int, int], ...]) -> Project:
     everything, findings = _read(root)
     complete = not findings
