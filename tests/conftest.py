@@ -21,6 +21,10 @@ from st_kpi.warehouse.duckdb.engine import DuckDBWarehouse
 
 mute_at_exit()  # the first that is registered is the last to be called
 
+# Each client of Prefect, one for every slot of a limit, reads all certificates that there are: 15 ms. Servers of tests
+# speak plain HTTP. Prefect looks here as it is imported, later than this.
+os.environ["PREFECT_API_SSL_CERT_FILE"] = str(Path(__file__).parent / "support" / "nobody.pem")
+
 #: Fixtures of tests that write their raw rows out.
 pytest_plugins = ["tests.support.raw_rows"]
 
