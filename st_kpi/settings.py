@@ -113,7 +113,8 @@ class Settings(BaseSettings):
     """A regular expression, in any case, that the names of test customers match; applied when a record is
     loaded, so a change takes effect with the next backfill, which loads the customers again."""
     close_week_after_days: Annotated[int, Field(ge=0, le=60)] = 2
-    """The number of days after its Sunday when a week closes and its values are kept as reported."""
+    """The number of days after its Sunday when a week closes and its values are kept as reported, if the data reach
+    its end by then."""
     keep_builds: Annotated[int, Field(ge=2)] = 400
     """The number of builds whose changes are kept, which is how far `st-kpi diff` can look back."""
 

@@ -26,7 +26,7 @@ mute_at_exit()  # the first that is registered is the last to be called
 os.environ["PREFECT_API_SSL_CERT_FILE"] = str(Path(__file__).parent / "support" / "nobody.pem")
 
 #: Fixtures of tests that write their raw rows out.
-pytest_plugins = ["tests.support.raw_rows"]
+pytest_plugins = ["tests.support.raw_rows", "tests.support.field"]
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
--- Every entity the numbers are made of was read as lately as the others, within its limit of hours.
+-- Every entity the numbers are made of was read as lately as the others and as the as-of day, within its limit of hours.
 -- check: warn
 WITH limits AS (
   -- Small lists that hardly change may be older than what happens every day.
@@ -36,11 +36,13 @@ SELECT
   limits.entity,
   limits.hours AS limit_in_hours,
   read_last.server_time AS read_at,
-  newest.server_time AS newest_at
+  newest.server_time AS newest_at,
+  @as_of AS as_of
 FROM newest
 CROSS JOIN limits -- cross join: fifteen entities for each company
 LEFT JOIN read_last
   ON read_last.tenant_id = newest.tenant_id AND read_last.entity = limits.entity
 WHERE read_last.server_time IS NULL
   OR TIMESTAMP_DIFF(newest.server_time, read_last.server_time, HOUR) > limits.hours
+  OR 24 * DATE_DIFF(@as_of, DATE(read_last.server_time, @timezone), DAY) > limits.hours
 ORDER BY newest.tenant_id, limits.entity

@@ -1,6 +1,6 @@
--- One row per week and rollup, a column per KPI: what a BI tool connects to. Sums without rows are zero; a ratio
--- without a denominator is NULL, and so is a snapshot in a week without one. To total ratios over rows, add up their
--- numerators and denominators and divide those.
+-- One row per week and rollup, a column per KPI: what a BI tool connects to. Sums without rows are zero, but NULL in a
+-- week that the data do not reach; a ratio without a denominator is NULL, and so is a snapshot in a week without one.
+-- To total ratios over rows, add up their numerators and denominators and divide those.
 -- table: st_kpi.kpi_weekly_wide
 WITH rollups AS (
   SELECT tenant_id, `rollup`
@@ -21,14 +21,15 @@ first_weeks AS (
 ),
 
 weeks AS (
-  SELECT first_week.tenant_id, week.week_start
+  SELECT first_week.tenant_id, week.week_start, TRUE AS is_known
   FROM first_weeks AS first_week
   JOIN st_ref.dim_weeks AS week -- no tenant: the calendar is everyone's
-    ON week.week_start BETWEEN first_week.week_start AND @as_of
+    ON week.week_start BETWEEN first_week.week_start
+      AND LEAST(@as_of, COALESCE(DATE(CAST(@input_watermark AS TIMESTAMP), @timezone), @as_of))
   UNION ALL
-  SELECT tenant_id, week_start
+  SELECT tenant_id, week_start, FALSE AS is_known
   FROM data_weeks
-  WHERE week_start > @as_of
+  WHERE week_start > LEAST(@as_of, COALESCE(DATE(CAST(@input_watermark AS TIMESTAMP), @timezone), @as_of))
 ),
 
 measured AS (
@@ -76,17 +77,17 @@ SELECT
   rollups.tenant_id,
   weeks.week_start,
   rollups.`rollup`,
-  COALESCE(spread.leads, CAST(0 AS NUMERIC)) AS leads,
-  COALESCE(spread.total_booked, CAST(0 AS NUMERIC)) AS total_booked,
-  COALESCE(spread.produced, CAST(0 AS NUMERIC)) AS produced,
+  COALESCE(spread.leads, IF(weeks.is_known, CAST(0 AS NUMERIC), NULL)) AS leads,
+  COALESCE(spread.total_booked, IF(weeks.is_known, CAST(0 AS NUMERIC), NULL)) AS total_booked,
+  COALESCE(spread.produced, IF(weeks.is_known, CAST(0 AS NUMERIC), NULL)) AS produced,
   SAFE_DIVIDE(spread.gpm_numerator, spread.gpm_denominator) AS gpm,
-  COALESCE(spread.collected, CAST(0 AS NUMERIC)) AS collected,
-  COALESCE(spread.estimates, CAST(0 AS NUMERIC)) AS estimates,
+  COALESCE(spread.collected, IF(weeks.is_known, CAST(0 AS NUMERIC), NULL)) AS collected,
+  COALESCE(spread.estimates, IF(weeks.is_known, CAST(0 AS NUMERIC), NULL)) AS estimates,
   SAFE_DIVIDE(spread.success_rate_numerator, spread.success_rate_denominator) AS success_rate,
   IF(measured_weeks.has_future_bookings, COALESCE(spread.future_bookings, CAST(0 AS NUMERIC)), NULL) AS future_bookings,
   SAFE_DIVIDE(spread.warranty_pct_numerator, spread.warranty_pct_denominator) AS warranty_pct,
   IF(measured_weeks.has_outstanding_ar, COALESCE(spread.outstanding_ar, CAST(0 AS NUMERIC)), NULL) AS outstanding_ar,
-  COALESCE(spread.estimates_scheduled, CAST(0 AS NUMERIC)) AS estimates_scheduled,
+  COALESCE(spread.estimates_scheduled, IF(weeks.is_known, CAST(0 AS NUMERIC), NULL)) AS estimates_scheduled,
   SAFE_DIVIDE(spread.closed_average_sale_numerator, spread.closed_average_sale_denominator) AS closed_average_sale,
   COALESCE(spread.gpm_numerator, CAST(0 AS NUMERIC)) AS gpm_numerator,
   COALESCE(spread.gpm_denominator, CAST(0 AS NUMERIC)) AS gpm_denominator,

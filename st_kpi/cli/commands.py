@@ -11,6 +11,7 @@ from datetime import date
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from zoneinfo import ZoneInfo
 
 import typer
 from typer.core import TyperCommand
@@ -291,6 +292,7 @@ def show(
             rollup=rollup,
             weeks=weeks,
             as_reported=as_reported,
+            zone=ZoneInfo(settings.timezone) if settings.timezone else None,
         )
         if alternatives:
             from st_kpi.kpis.definitions.lint import inspect

@@ -66,6 +66,10 @@ def _footer(published: Published) -> str:
     if published.frozen is not None:
         return "As reported when each week closed; a dash where a week is still open.\n"
     lines = [f"As of {published.as_of}{until}. The week of {last} may still be running."]
+    if published.known_until is not None and last > published.known_until:
+        lines = [
+            f"As of {published.as_of}{until}: a dash in the weeks after that. Run `st-kpi sync`."
+        ]
     unassigned = sum(
         cell.numerator
         for cell in published.cells.values()

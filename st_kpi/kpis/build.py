@@ -20,6 +20,7 @@ from st_kpi.kpis.definitions.statements import Statement
 from st_kpi.kpis.descriptions import describe
 from st_kpi.kpis.history import record, restatements
 from st_kpi.kpis.history.record import BuildUnderWay
+from st_kpi.kpis.history.restatements import OLDEST_DATA
 from st_kpi.kpis.incremental import compare, keys
 from st_kpi.kpis.incremental.plan import Plan, StatementRun
 from st_kpi.local.process import collecting_rarely
@@ -68,10 +69,15 @@ class BuildResult:
     def summary(self) -> str:
         """What the build did, in a sentence, and each warning of a check."""
         lines = [self.sentence()]
+        if self.input_watermark and self.input_watermark.date() < self.as_of - OLDEST_DATA:
+            lines.append(
+                f"The data end on {self.input_watermark:%Y-%m-%d %H:%M} UTC: later weeks have no numbers, and none of"
+                " them is closed. Run `st-kpi sync`."
+            )
         if not self.measured:
             lines.append(
                 f"The snapshots of {self.as_of} were left as they are: a later day was measured already,"
-                " or the rows are newer than that day."
+                " or the rows are newer than that day, or end before the day before it."
             )
         if self.bytes:
             most = sorted(self.bytes.items(), key=lambda item: (-item[1], item[0]))[:5]
@@ -177,11 +183,19 @@ class _Run:
         if not statement.table:
             checks.append(run_check(self.warehouse, statement, self.params))
         elif self._measures(statement) and not self.under_way.build.measured:
-            self.plan.skip(statement)
+            self._leave(statement)
         else:
             with labels(kpi=statement.kpi or statement.name):
                 self._run(statement)
         self.seconds[statement.name] = time.perf_counter() - started
+
+    def _leave(self, statement: Statement) -> None:
+        """Leave the rows as they are; of a table that no build made yet, none."""
+        assert statement.table is not None
+        if not self.warehouse.table_exists(statement.table):
+            none = f"SELECT * FROM ({statement.sql}\n) AS unmeasured WHERE FALSE"
+            self.warehouse.replace_table(statement.table, none, self.params)
+        self.plan.skip(statement)
 
     def result(self, rows: Mapping[str, int], checks: Iterable[CheckResult]) -> BuildResult:
         """What the build left behind."""

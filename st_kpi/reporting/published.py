@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from zoneinfo import ZoneInfo
 
 from st_kpi.errors import ConfigurationError, NothingLoaded
 from st_kpi.warehouse.base import Warehouse
@@ -59,13 +60,17 @@ class Published:
     tenant_id: int
     #: Set for values as first reported: which weeks of which KPIs are closed. The others have none.
     frozen: frozenset[tuple[str, date]] | None = None
+    #: The tenant's day that the data reach: of later weeks nothing is known. None where that is not known either.
+    known_until: date | None = None
 
     def value(self, kpi: Kpi, week: date, rollup: str) -> Decimal | None:
-        """The number to show: a sum without rows is zero, a ratio or snapshot without rows is nothing."""
+        """The number to show: a sum without rows is zero as far as the data reach; all else without rows is nothing."""
         cell = self.cells.get((kpi.name, week, rollup))
         if cell is not None:
             return cell.value
         if self.frozen is not None and (kpi.name, week) not in self.frozen:
+            return None
+        if self.known_until is not None and week > self.known_until:
             return None
         return Decimal(0) if kpi.kind == "sum" else None
 
@@ -79,9 +84,11 @@ def read(
     rollup: str | None = None,
     weeks: int = 8,
     as_reported: bool = False,
+    zone: ZoneInfo | None = None,
 ) -> Published:
     """The numbers of the last ``weeks`` weeks up to the build's, or of one ``week``, for all or one KPI and rollup.
 
+    ``zone`` is the tenant's, by which the end of the data lies in one week or the next; without it, UTC.
     With ``as_reported`` those frozen when each week closed, and nothing for weeks that are still open.
     Raises ``NothingLoaded`` before the first build, ``ConfigurationError`` for a KPI, week or rollup that is not there.
     """
@@ -111,7 +118,8 @@ def read(
     ]
     cells = {(c.kpi, c.week_start, c.rollup): c for c in [*of_rollups, *totals(of_rollups)]}
     frozen = _frozen(warehouse, params) if as_reported else None
-    return Published(kpis, chosen, rollups, cells, as_of, watermark, tenant, frozen)
+    known_until = watermark.astimezone(zone or UTC).date() if watermark else None
+    return Published(kpis, chosen, rollups, cells, as_of, watermark, tenant, frozen, known_until)
 
 
 def require_build(warehouse: Warehouse) -> None:

@@ -306,8 +306,7 @@ def test_a_new_kpi_is_a_folder(loaded: Any, tmp_path: Path) -> None:
     wide = root / "rollup/kpi_weekly_wide.sql"
     wide.write_text(
         wide.read_text().replace(
-            "COALESCE(spread.leads, CAST(0 AS NUMERIC)) AS leads",
-            "COALESCE(spread.leads, CAST(0 AS NUMERIC)) AS leads, spread.leads AS canceled_leads",
+            " AS leads,\n  COALESCE(", " AS leads,\n  spread.leads AS canceled_leads,\n  COALESCE("
         )
     )
     loaded.sql_root = root

@@ -16,6 +16,7 @@ from st_kpi.servicetitan.registry import REGISTRY
 from st_kpi.servicetitan.tables import raw_tables
 
 TUESDAY = dt.date(2025, 1, 14)
+PARAMETERS = {"as_of": TUESDAY, "timezone": "America/Phoenix"}
 PROJECT = inspect()
 CHECKS = {s.name: s for s in PROJECT.statements if s.severity}
 #: What two checks read instead of the rows of the source.
@@ -136,7 +137,7 @@ TOLD = {
 def failed_rows(tenant: Any, name: str) -> int:
     if MISSING_WORDS.table in CHECKS[name].reads:
         tenant.warehouse.replace_table(MISSING_WORDS.table, MISSING_WORDS.sql)
-    return run_check(tenant.warehouse, CHECKS[name], {"as_of": TUESDAY}).failed_rows
+    return run_check(tenant.warehouse, CHECKS[name], PARAMETERS).failed_rows
 
 
 @pytest.mark.parametrize("name", CHECKS)

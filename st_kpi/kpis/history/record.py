@@ -88,7 +88,12 @@ def end(
         build=build.number,
         run_id=build.run_id,
         as_of=build.as_of,
-        close_after_days=settings.close_week_after_days,
+        closed_until=restatements.closed_until(
+            build.as_of,
+            settings.close_week_after_days,
+            build.input_watermark,
+            ZoneInfo(settings.timezone or "UTC"),
+        ),
     )
     attribution.remember_rows(warehouse, loaded)
     attribution.forget(warehouse, build.number - settings.keep_builds + 1)

@@ -1,4 +1,4 @@
-/* Every entity the numbers are made of was read as lately as the others, within its limit of hours. */
+/* Every entity the numbers are made of was read as lately as the others and as the as-of day, within its limit of hours. */
 /* check: warn */
 WITH limits AS (
   /* Small lists that hardly change may be older than what happens every day. */
@@ -83,7 +83,8 @@ SELECT
   limits.entity,
   limits.hours AS limit_in_hours,
   read_last.server_time AS read_at,
-  newest.server_time AS newest_at
+  newest.server_time AS newest_at,
+  $as_of AS as_of
 FROM newest
 CROSS JOIN limits /* cross join: fifteen entities for each company */
 LEFT JOIN read_last
@@ -91,6 +92,7 @@ LEFT JOIN read_last
 WHERE
   read_last.server_time IS NULL
   OR DATE_SUB('hour', read_last.server_time, newest.server_time) > limits.hours
+  OR 24 * DATE_DIFF('DAY', CAST(read_last.server_time AT TIME ZONE $timezone AS DATE), $as_of) > limits.hours
 ORDER BY
   newest.tenant_id NULLS FIRST,
   limits.entity NULLS FIRST

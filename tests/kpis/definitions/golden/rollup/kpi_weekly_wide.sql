@@ -1,6 +1,6 @@
-/* One row per week and rollup, a column per KPI: what a BI tool connects to. Sums without rows are zero; a ratio */
-/* without a denominator is NULL, and so is a snapshot in a week without one. To total ratios over rows, add up their */
-/* numerators and denominators and divide those. */
+/* One row per week and rollup, a column per KPI: what a BI tool connects to. Sums without rows are zero, but NULL in a */
+/* week that the data do not reach; a ratio without a denominator is NULL, and so is a snapshot in a week without one. */
+/* To total ratios over rows, add up their numerators and denominators and divide those. */
 /* table: st_kpi.kpi_weekly_wide */
 WITH rollups AS (
   SELECT
@@ -28,17 +28,35 @@ WITH rollups AS (
 ), weeks AS (
   SELECT
     first_week.tenant_id,
-    week.week_start
+    week.week_start,
+    TRUE AS is_known
   FROM first_weeks AS first_week
   JOIN st_ref.dim_weeks AS week /* no tenant: the calendar is everyone's */
-    ON week.week_start BETWEEN first_week.week_start AND $as_of
+    ON week.week_start BETWEEN first_week.week_start AND CASE
+      WHEN $as_of IS NULL
+      OR COALESCE(CAST(CAST($input_watermark AS TIMESTAMPTZ) AT TIME ZONE $timezone AS DATE), $as_of) IS NULL
+      THEN NULL
+      ELSE LEAST(
+        $as_of,
+        COALESCE(CAST(CAST($input_watermark AS TIMESTAMPTZ) AT TIME ZONE $timezone AS DATE), $as_of)
+      )
+    END
   UNION ALL
   SELECT
     tenant_id,
-    week_start
+    week_start,
+    FALSE AS is_known
   FROM data_weeks
   WHERE
-    week_start > $as_of
+    week_start > CASE
+      WHEN $as_of IS NULL
+      OR COALESCE(CAST(CAST($input_watermark AS TIMESTAMPTZ) AT TIME ZONE $timezone AS DATE), $as_of) IS NULL
+      THEN NULL
+      ELSE LEAST(
+        $as_of,
+        COALESCE(CAST(CAST($input_watermark AS TIMESTAMPTZ) AT TIME ZONE $timezone AS DATE), $as_of)
+      )
+    END
 ), measured AS (
   SELECT
     tenant_id,
@@ -90,9 +108,18 @@ SELECT
   rollups.tenant_id,
   weeks.week_start,
   rollups."rollup",
-  COALESCE(spread.leads, CAST(0 AS DECIMAL(38, 9))) AS leads,
-  COALESCE(spread.total_booked, CAST(0 AS DECIMAL(38, 9))) AS total_booked,
-  COALESCE(spread.produced, CAST(0 AS DECIMAL(38, 9))) AS produced,
+  COALESCE(
+    spread.leads,
+    CASE WHEN weeks.is_known THEN CAST(0 AS DECIMAL(38, 9)) ELSE NULL END
+  ) AS leads,
+  COALESCE(
+    spread.total_booked,
+    CASE WHEN weeks.is_known THEN CAST(0 AS DECIMAL(38, 9)) ELSE NULL END
+  ) AS total_booked,
+  COALESCE(
+    spread.produced,
+    CASE WHEN weeks.is_known THEN CAST(0 AS DECIMAL(38, 9)) ELSE NULL END
+  ) AS produced,
   (
     CASE
       WHEN CAST(spread.gpm_denominator AS DECIMAL(38, 9)) = 0
@@ -106,8 +133,14 @@ SELECT
       ) AS DECIMAL(29, 0))
     END
   ) AS gpm,
-  COALESCE(spread.collected, CAST(0 AS DECIMAL(38, 9))) AS collected,
-  COALESCE(spread.estimates, CAST(0 AS DECIMAL(38, 9))) AS estimates,
+  COALESCE(
+    spread.collected,
+    CASE WHEN weeks.is_known THEN CAST(0 AS DECIMAL(38, 9)) ELSE NULL END
+  ) AS collected,
+  COALESCE(
+    spread.estimates,
+    CASE WHEN weeks.is_known THEN CAST(0 AS DECIMAL(38, 9)) ELSE NULL END
+  ) AS estimates,
   (
     CASE
       WHEN CAST(spread.success_rate_denominator AS DECIMAL(38, 9)) = 0
@@ -144,7 +177,10 @@ SELECT
     THEN COALESCE(spread.outstanding_ar, CAST(0 AS DECIMAL(38, 9)))
     ELSE NULL
   END AS outstanding_ar,
-  COALESCE(spread.estimates_scheduled, CAST(0 AS DECIMAL(38, 9))) AS estimates_scheduled,
+  COALESCE(
+    spread.estimates_scheduled,
+    CASE WHEN weeks.is_known THEN CAST(0 AS DECIMAL(38, 9)) ELSE NULL END
+  ) AS estimates_scheduled,
   (
     CASE
       WHEN CAST(spread.closed_average_sale_denominator AS DECIMAL(38, 9)) = 0

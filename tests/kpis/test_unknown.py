@@ -1,0 +1,83 @@
+"""Unknown is not zero: what the data do not reach, lack or cannot date is no number, and is said."""
+
+import datetime as dt
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from st_kpi.cli import render
+from st_kpi.kpis.history.restatements import closed_until
+from st_kpi.reporting import published
+from tests.support.field import MONDAY, WEEK, read_until
+from tests.support.raw_rows import Tenant
+
+PHOENIX = ZoneInfo("America/Phoenix")
+LATER = dt.date(2025, 2, 28)
+
+
+def reported_weeks(tenant: Tenant, kpi: str) -> set[dt.date]:
+    rows = tenant.query("SELECT kpi, week_start FROM st_ops.reported_weeks")
+    return {row["week_start"] for row in rows if row["kpi"] == kpi}
+
+
+def test_the_small_tenant_is_what_its_cases_start_from(small: Tenant) -> None:
+    small.build(MONDAY)
+    assert small.weekly("produced")[WEEK, "East"]["value"] == 1000
+    assert small.weekly("gpm")[WEEK, "East"]["numerator"] == 800
+    assert small.weekly("total_booked")[WEEK, "East"]["value"] == 5000
+    assert small.weekly("collected")[WEEK, "East"]["value"] == 600
+    assert small.weekly("outstanding_ar")[MONDAY, "East"]["value"] == 400
+
+
+def test_weeks_after_the_data_have_no_numbers_and_do_not_close(small: Tenant) -> None:
+    result = small.build(LATER)  # the data end on January 20
+    shown = published.read(small.warehouse, zone=PHOENIX)
+    produced = next(k for k in shown.kpis if k.name == "produced")
+    values = {week: shown.value(produced, week, "East") for week in shown.weeks}
+    assert values[WEEK] == 1000
+    assert values[MONDAY] == 0
+    assert {v for week, v in values.items() if week > MONDAY} == {None}
+    assert "a dash in the weeks after that" in render.weekly_table(shown)
+    assert reported_weeks(small, "produced") == {WEEK, WEEK + dt.timedelta(7)}
+    wide = small.query("SELECT week_start FROM st_kpi.kpi_weekly_wide ORDER BY week_start")
+    assert wide[-1]["week_start"] == MONDAY
+    assert "The data end on 2025-01-20 20:00 UTC" in result.summary()
+
+
+def test_a_snapshot_is_not_measured_from_data_of_a_month_ago(small: Tenant) -> None:
+    assert not small.build(LATER).measured
+    assert not small.weekly("outstanding_ar")
+
+
+def test_a_sum_of_a_future_week_is_null_where_another_kpi_has_rows(small: Tenant) -> None:
+    small.add({"appointments": [{"id": 2, "job_id": 201, "start": "2025-03-05 18:00"}]})
+    small.build(MONDAY)
+    (row,) = small.query("SELECT * FROM st_kpi.kpi_weekly_wide WHERE week_start = '2025-03-03'")
+    assert (row["estimates_scheduled"], row["leads"], row["produced"]) == (1, None, None)
+
+
+def test_freshness_is_judged_by_the_as_of_day(small: Tenant) -> None:
+    (fresh,) = (c for c in small.build(MONDAY).checks if c.name == "freshness")
+    assert fresh.passed
+    (stale,) = (c for c in small.build(LATER).checks if c.name == "freshness")
+    assert stale.failed_rows == 15
+    read_until(
+        small, dt.datetime.combine(LATER, dt.time(5), dt.UTC)
+    )  # the evening before, in Phoenix
+    (fresh,) = (c for c in small.build(LATER).checks if c.name == "freshness")
+    assert fresh.passed
+
+
+@pytest.mark.parametrize(
+    ("until", "closed"),
+    [
+        (None, dt.date(2025, 1, 12)),
+        ("2025-01-20 07:00", dt.date(2025, 1, 12)),
+        ("2025-01-13 07:00", dt.date(2025, 1, 6)),
+        ("2025-01-13 06:59", dt.date(2025, 1, 5)),
+    ],
+    ids=["not known", "long enough", "to the end of Sunday", "a minute less"],
+)
+def test_a_week_closes_when_the_data_reach_its_end(until: str | None, closed: dt.date) -> None:
+    known = dt.datetime.fromisoformat(until).replace(tzinfo=dt.UTC) if until else None
+    assert closed_until(MONDAY, 2, known, PHOENIX) == closed
