@@ -19,7 +19,11 @@ PARAMETERS: dict[str, str] = {
     "produced_excludes": "ARRAY<STRING>",
     "future_bookings_excludes": "ARRAY<STRING>",
     "input_watermark": "TIMESTAMP",
+    "entities_read": "ARRAY<STRING>",
 }
+
+#: Those of them that nobody sets: the day, and how the load went.
+NO_SETTINGS = frozenset({"as_of", "input_watermark", "entities_read"})
 
 #: Those of a build's history (``kpi_sql/history``) besides, each set by ``st_kpi.kpis.history``.
 HISTORY_PARAMETERS: dict[str, str] = {
@@ -68,9 +72,15 @@ class BuildSettings(Protocol):
 
 
 def parameters(
-    settings: BuildSettings, as_of: dt.date, watermark: dt.datetime | None
+    settings: BuildSettings,
+    as_of: dt.date,
+    watermark: dt.datetime | None,
+    entities_read: Sequence[str] = (),
 ) -> dict[str, object]:
-    """Values of the declared parameters; raises ``ConfigurationError`` for a setting no number can be built with."""
+    """Values of the declared parameters; raises ``ConfigurationError`` for a setting no number can be built with.
+
+    ``watermark`` says until when the raw rows are known, ``entities_read`` of which entities they were read at all.
+    """
     if settings.timezone is None:
         raise ConfigurationError(
             "The tenant's time zone is not set: every day and week depends on it."
@@ -96,4 +106,5 @@ def parameters(
         "produced_excludes": list(settings.produced_excludes),
         "future_bookings_excludes": list(settings.future_bookings_excludes),
         "input_watermark": watermark,
+        "entities_read": list(entities_read),
     }

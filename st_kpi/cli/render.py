@@ -64,7 +64,8 @@ def _footer(published: Published) -> str:
     until = _until(published.input_watermark)
     last = max(published.weeks)
     if published.frozen is not None:
-        return "As reported when each week closed; a dash where a week is still open.\n"
+        lines = ["As reported when each week closed; a dash where a week is still open."]
+        return "\n".join([*lines, *_without(published)]) + "\n"
     lines = [f"As of {published.as_of}{until}. The week of {last} may still be running."]
     if published.known_until is not None and last > published.known_until:
         lines = [
@@ -82,7 +83,20 @@ def _footer(published: Published) -> str:
             f"Not in any rollup: {rounded(Decimal(unassigned), 2):,} collected in these weeks and not"
             " applied to an invoice of a known unit."
         )
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_without(published)]) + "\n"
+
+
+def _without(published: Published) -> list[str]:
+    """A sentence for each KPI that lacks an input."""
+    sentences = []
+    for kpi in published.kpis:
+        absent = [entity for name, entity in published.missing_inputs if name == kpi.name]
+        if absent:
+            sentences.append(
+                f"{kpi.title} is NOT complete: {', '.join(absent)} were never read. Run `st-kpi backfill`, or give the app"
+                " the right to read them."
+            )
+    return sentences
 
 
 def as_csv(published: Published) -> str:
@@ -97,6 +111,7 @@ def as_json(published: Published) -> str:
     document = {
         "as_of": published.as_of.isoformat(),
         "input_watermark": watermark.isoformat() if watermark else None,
+        "missing_inputs": [{"kpi": k, "entity": entity} for k, entity in published.missing_inputs],
         "values": list(_records(published)),
     }
     return json.dumps(document, indent=2) + "\n"

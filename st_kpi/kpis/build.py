@@ -128,7 +128,7 @@ def _build(
     if lacks_component or not warehouse.table_exists(restatements.REPORTED):
         warehouse.ensure(())  # a warehouse of an older version
     watermark = _watermark(warehouse, project.statements)
-    params = parameters(settings, as_of, watermark)
+    params = parameters(settings, as_of, watermark, _entities_read(warehouse))
     mappings = reference.mappings_in(settings.mappings or project.root / "mappings", warehouse)
     checks: list[CheckResult] = []
     try:
@@ -302,6 +302,12 @@ def _watermark(warehouse: Warehouse, statements: Iterable[Statement]) -> dt.date
         {"entities": entities},
     )[0]["oldest"]
     return oldest
+
+
+def _entities_read(warehouse: Warehouse) -> list[str]:
+    """The entities that were read, by the log of the loads; without one, as in a copy, all that there are."""
+    rows = warehouse.query("SELECT DISTINCT entity FROM st_ops.chunks ORDER BY entity")
+    return [str(row["entity"]) for row in rows] or sorted(REGISTRY)
 
 
 def _counts(warehouse: Warehouse, statements: Iterable[Statement]) -> dict[str, int]:

@@ -17,12 +17,11 @@ from sqlglot import exp
 from st_kpi.errors import ConfigurationError, NothingLoaded
 from st_kpi.kpis.definitions.cards import Card
 from st_kpi.kpis.definitions.statements import Statement
+from st_kpi.parameters import NO_SETTINGS
 from st_kpi.warehouse.base import Warehouse
 
 BUILDS = "st_ops.builds"
 
-#: Which day it is and how fresh the rows are belong to a build, not to a definition.
-_NOT_DEFINITION = frozenset({"as_of", "input_watermark"})
 _SHOWN = 10
 
 
@@ -160,7 +159,8 @@ def _collect(
 ) -> None:
     if statement.name in parts:
         return
-    used = sorted(statement.parameters - _NOT_DEFINITION)
+    # Which day it is and how fresh the rows are belong to a build, not to a definition.
+    used = sorted(statement.parameters - NO_SETTINGS)
     values = [(name, str(params.get(name))) for name in used]
     parts[statement.name] = f"{_plain(statement.sql)} {values}"
     for table in statement.reads:

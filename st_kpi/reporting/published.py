@@ -62,6 +62,8 @@ class Published:
     frozen: frozenset[tuple[str, date]] | None = None
     #: The tenant's day that the data reach: of later weeks nothing is known. None where that is not known either.
     known_until: date | None = None
+    #: KPI and entity, where a number is without an input because the entity was never read.
+    missing_inputs: tuple[tuple[str, str], ...] = ()
 
     def value(self, kpi: Kpi, week: date, rollup: str) -> Decimal | None:
         """The number to show: a sum without rows is zero as far as the data reach; all else without rows is nothing."""
@@ -119,7 +121,23 @@ def read(
     cells = {(c.kpi, c.week_start, c.rollup): c for c in [*of_rollups, *totals(of_rollups)]}
     frozen = _frozen(warehouse, params) if as_reported else None
     known_until = watermark.astimezone(zone or UTC).date() if watermark else None
-    return Published(kpis, chosen, rollups, cells, as_of, watermark, tenant, frozen, known_until)
+    missing = missing_inputs(warehouse, tenant, kpis)
+    return Published(
+        kpis, chosen, rollups, cells, as_of, watermark, tenant, frozen, known_until, missing
+    )
+
+
+def missing_inputs(
+    warehouse: Warehouse, tenant: int, kpis: Sequence[Kpi]
+) -> tuple[tuple[str, str], ...]:
+    """KPI and entity, where a number is without an input because the entity was never read."""
+    if not warehouse.table_exists("st_kpi.missing_inputs"):
+        return ()  # built by an older version
+    rows = warehouse.query(
+        "SELECT kpi, entity FROM st_kpi.missing_inputs WHERE tenant_id = @tenant_id ORDER BY entity",
+        {"tenant_id": tenant},
+    )
+    return tuple((k.name, r["entity"]) for k in kpis for r in rows if r["kpi"] == k.name)
 
 
 def require_build(warehouse: Warehouse) -> None:

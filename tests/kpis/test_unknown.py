@@ -4,14 +4,19 @@ import datetime as dt
 from zoneinfo import ZoneInfo
 
 import pytest
+from sqlglot import exp
 
 from st_kpi.cli import render
+from st_kpi.kpis.definitions.lint import inspect
+from st_kpi.kpis.definitions.statements import Statement
 from st_kpi.kpis.history.restatements import closed_until
 from st_kpi.reporting import published
+from st_kpi.servicetitan.registry import REGISTRY
 from tests.support.field import MONDAY, WEEK, read_until
 from tests.support.raw_rows import Tenant
 
 PHOENIX = ZoneInfo("America/Phoenix")
+PROJECT = inspect()
 LATER = dt.date(2025, 2, 28)
 
 
@@ -81,3 +86,54 @@ def test_freshness_is_judged_by_the_as_of_day(small: Tenant) -> None:
 def test_a_week_closes_when_the_data_reach_its_end(until: str | None, closed: dt.date) -> None:
     known = dt.datetime.fromisoformat(until).replace(tzinfo=dt.UTC) if until else None
     assert closed_until(MONDAY, 2, known, PHOENIX) == closed
+
+
+def test_a_number_without_one_of_its_inputs_says_so(small: Tenant) -> None:
+    """Pay lines forbidden to the app and declared optional: a margin without labour."""
+    del small.rows["gross_pay_items"]
+    read_until(
+        small, dt.datetime.combine(MONDAY, dt.time(20), dt.UTC), "gross_pay_items", "receipts"
+    )
+    (told,) = (c for c in small.build(MONDAY).checks if c.name == "inputs_read")
+    assert told.detail == (
+        "tenant_id 1, kpi gpm, entity gross_pay_items; tenant_id 1, kpi warranty_pct, entity gross_pay_items"
+    )
+    shown = published.read(small.warehouse, zone=PHOENIX)
+    assert "G.P.M is NOT complete: gross_pay_items were never read." in render.weekly_table(shown)
+    assert "entity" in render.as_json(shown).split('"values"')[0]
+    alone = published.read(small.warehouse, kpi="produced", zone=PHOENIX)
+    assert "NOT complete" not in render.weekly_table(alone)
+
+
+def test_only_the_purchases_that_a_setting_takes_are_inputs(small: Tenant) -> None:
+    read_until(small, dt.datetime.combine(MONDAY, dt.time(20), dt.UTC), "receipts")
+    small.build(MONDAY)
+    assert small.query("SELECT * FROM st_kpi.missing_inputs") == []
+    small.build(MONDAY, cost_source="receipts")
+    missing = small.query("SELECT kpi, entity FROM st_kpi.missing_inputs ORDER BY kpi")
+    assert [tuple(row.values()) for row in missing] == [
+        ("gpm", "receipts"),
+        ("warranty_pct", "receipts"),
+    ]
+
+
+def test_each_input_of_a_kpi_is_one_that_its_sql_reads() -> None:
+    filled = {s.table: s for s in PROJECT.statements if s.table and not s.kpi}
+    lines = {e.lines: e.name for e in REGISTRY.values() if e.lines}
+
+    def inputs(statement: Statement) -> set[str]:
+        below = {name for t in statement.reads if t in filled for name in inputs(filled[t])}
+        names = {t.removeprefix("st_raw.") for t in statement.reads if t.startswith("st_raw.")}
+        return below | {lines.get(name, name) for name in names}
+
+    read_by = {s.kpi: inputs(s) for s in PROJECT.statements if s.kpi}
+    needed = filled["st_kpi.missing_inputs"].tree.find(exp.CTE)
+    assert needed is not None
+    listed = needed.find_all(exp.Select)
+    pairs = [[word.this for word in select.find_all(exp.Literal)] for select in listed]
+    named = {kpi: {e for k, e in pairs if k == kpi} for kpi in read_by}
+    always = {"jobs", "business_units", "job_types"}
+    assert {k for k in read_by if not named[k] <= read_by[k]} == set()
+    # What no number of theirs depends on comes by way of the table of jobs.
+    by_jobs = inputs(filled["st_dim.dim_jobs"])
+    assert {k for k in read_by if read_by[k] - named[k] - always - by_jobs} == set()

@@ -13,6 +13,7 @@ from st_kpi.kpis.definitions.fingerprint import changed
 from st_kpi.kpis.definitions.inline import upstream
 from st_kpi.kpis.definitions.lint import Project, inspect
 from st_kpi.kpis.definitions.statements import Statement
+from st_kpi.parameters import NO_SETTINGS
 
 DOCUMENT = Path("docs/kpis.md")
 
@@ -60,7 +61,7 @@ def _section(project: Project, kpi: str, card: Card) -> Iterator[str]:
     statement = next(s for s in project.statements if s.kpi == kpi)
     read = [statement, *upstream(statement, project.statements)]
     raw = sorted({t for s in read for t in s.reads if t.startswith("st_raw.")})
-    settings = sorted({p for s in read for p in s.parameters} - {"as_of", "input_watermark"})
+    settings = sorted({p for s in read for p in s.parameters} - NO_SETTINGS)
     yield f"- **Made of** {_code(raw)}."
     yield f"- **Settings that change it** {_code(settings)}."
     yield f"- **Owner** {card.owner}."

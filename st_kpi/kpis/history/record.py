@@ -12,7 +12,7 @@ from st_kpi.kpis.definitions.cards import Aggregation
 from st_kpi.kpis.definitions.lint import Project
 from st_kpi.kpis.history import attribution, restatements
 from st_kpi.kpis.mappings import Mappings
-from st_kpi.parameters import BuildSettings
+from st_kpi.parameters import NO_SETTINGS, BuildSettings
 from st_kpi.warehouse.base import Warehouse
 
 
@@ -52,9 +52,7 @@ def begin(
         input_watermark=params["input_watermark"],
         measured=measured,
         definitions=build_log.definitions(project.statements, project.cards, params),
-        settings=build_log.digest(
-            (k, str(v)) for k, v in params.items() if k not in ("as_of", "input_watermark")
-        ),
+        settings=build_log.digest((k, str(v)) for k, v in params.items() if k not in NO_SETTINGS),
         mappings=build_log.digest([*mappings.units, *mappings.types]),
         pay_known_until=attribution.pay_known_until(warehouse),
     )
