@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 
 from prefect import flow
 from prefect.runtime import flow_run
@@ -17,12 +17,12 @@ from st_kpi.ingest.plan import Chunk, source_time, wanted_entities, wanted_windo
 from st_kpi.ingest.runs import failure_message, outcome, recorded
 from st_kpi.ingest.session import Session, shared_session
 from st_kpi.local.process import mute_at_exit
-from st_kpi.servicetitan.registry import Entity
+from st_kpi.servicetitan.registry import Entity, History
 from st_kpi.windows import Window
 from tasks import events
 from tasks.artifacts import ProgressBar, completeness_table
 from tasks.caps import release_limits
-from tasks.chunks import plan_chunks
+from tasks.chunks import count_outside, plan_chunks
 from tasks.fan_out import FanOut, hand_over, require_room_for
 from tasks.gcp_credentials import google_credentials
 from tasks.rate_limit import ensure_limits
@@ -63,7 +63,8 @@ async def backfill(
     async with shared_session(google=google_credentials) as session:
         selected = wanted_entities(entities)
         require_room_for(fan_out, session.settings)
-        span = wanted_window(session.settings, start, end, await source_time(session))
+        now = await source_time(session)
+        span = wanted_window(session.settings, start, end, now)
         run_id = str(flow_run.id)
         async with recorded(session, "backfill", run_id) as run:
             await ensure_limits()
@@ -72,6 +73,8 @@ async def backfill(
             chunks, promised, run.failures = await _plan(session, selected, span)
             run.failures += await _ingest(session, chunks, run_id, fan_out)
             run.failures += await _catch_up(session, selected, run_id)
+            outside, failed = await _outside(session, selected, now)
+            run.failures += failed
             rows, refused = await outcome(session, run_id, selected, HISTORY_MODES)
             run.failures += refused
             await save_watermarks(selected)
@@ -88,7 +91,8 @@ async def backfill(
             raise RunFailed(f"The backfill is incomplete. {run.detail}")
         stored = sum(row.stored for row in rows)
         return completed(
-            run_id, f"{stored:,} rows stored in {len(chunks)} chunks of {len(selected)} entities."
+            run_id,
+            f"{stored:,} rows stored in {len(chunks)} chunks of {len(selected)} entities.{outside}",
         )
 
 
@@ -156,3 +160,23 @@ async def _catch_up(session: Session, entities: Sequence[Entity], run_id: str) -
         message = failure_message(session, "catch-up", result)
         return [message] if message else []
     return []
+
+
+async def _outside(
+    session: Session, entities: Sequence[Entity], now: datetime
+) -> tuple[str, list[str]]:
+    """A sentence of what lies outside of the history, empty for nothing, and one for each entity that failed."""
+    dated = [entity for entity in entities if entity.history is History.CREATED]
+    counts = await asyncio.gather(
+        *(count_outside(entity, now) for entity in dated), return_exceptions=True
+    )
+    found, failures = [], []
+    for entity, count in zip(dated, counts, strict=True):
+        if isinstance(count, BaseException):
+            failures.append(failure_message(session, entity.name, count))
+        elif count.older or count.undated:
+            found.append(str(count))
+    sentence = (
+        f" Not loaded, for they lie outside of the history: {'; '.join(found)}." if found else ""
+    )
+    return sentence, [failure for failure in failures if failure]

@@ -14,6 +14,7 @@ from st_kpi.errors import IncompleteChunk
 from st_kpi.ingest import changes, chunk, plan
 from st_kpi.ingest.fetched import Fetched
 from st_kpi.ingest.manifest import ReadMode
+from st_kpi.ingest.outside import Outside, outside_history
 from st_kpi.ingest.plan import Chunk, Gap
 from st_kpi.ingest.session import shared_session
 from st_kpi.ingest.watermarks import Watermark
@@ -63,6 +64,13 @@ async def compare_history(entity: Entity, until: datetime) -> Gap | None:
     """The days in which the source holds another number of rows than what was loaded of it, if any."""
     async with shared_session() as session:
         return await plan.gap_in_history(session, entity, until)
+
+
+@_asks("count-outside", "outside of {entity.name}")
+async def count_outside(entity: Entity, now: datetime) -> Outside:
+    """What the source has of an entity before the first day loaded, or without a ``createdOn``."""
+    async with shared_session() as session:
+        return await outside_history(session, entity, now)
 
 
 @_asks("find-new-windows", "new {entity.name}")

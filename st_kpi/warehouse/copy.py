@@ -69,6 +69,8 @@ def _copy_table(
             target.load(table, columns, source.export(table, columns, folder))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+    elif not target.table_exists(table):
+        target.write_table(table, columns, ())
     after = _count(target, table)
     if before != after:
         raise WarehouseError(

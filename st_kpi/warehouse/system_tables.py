@@ -60,6 +60,14 @@ OPERATIONS: dict[str, tuple[tuple[str, T], ...]] = {
         ("run_id", T.STRING),
         ("saved_at", T.TIMESTAMP),
     ),
+    "st_ops.outside_history": (
+        ("tenant_id", T.INT64),
+        ("entity", T.STRING),
+        ("older", T.INT64),
+        ("undated", T.INT64),
+        ("first_loaded", T.TIMESTAMP),
+        ("counted_at", T.TIMESTAMP),
+    ),
     "st_ops.rejects": (
         ("tenant_id", T.INT64),
         ("entity", T.STRING),

@@ -65,6 +65,10 @@ BROKEN_BY: dict[str, tuple[str, ...]] = {
         "INSERT INTO st_ops.chunks (tenant_id, entity, server_time) VALUES (1, 'jobs', TIMESTAMP '2025-01-14 00:00:00+00')",
         "INSERT INTO st_ops.chunks (tenant_id, entity, server_time) VALUES (1, 'invoices', TIMESTAMP '2025-01-12 00:00:00+00')",
     ),
+    "checks/history_holds_all": (
+        "INSERT INTO st_ops.outside_history (tenant_id, entity, older, undated, counted_at)"
+        " VALUES (1, 'invoices', 2, 0, TIMESTAMP '2025-01-14 00:00:00+00')",
+    ),
     "checks/inputs_read": ("INSERT INTO st_kpi.missing_inputs (tenant_id, kpi, entity) VALUES (1, 'gpm', 'returns')",),
     "checks/jobs_once": ("INSERT INTO st_dim.dim_jobs SELECT * FROM st_dim.dim_jobs WHERE job_id = 1",),
     "checks/literals_in_use": ("UPDATE st_raw.purchase_orders SET status = 'Cancelled' WHERE status = 'Canceled'",),

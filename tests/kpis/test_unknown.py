@@ -127,7 +127,7 @@ def test_each_input_of_a_kpi_is_one_that_its_sql_reads() -> None:
         return below | {lines.get(name, name) for name in names}
 
     read_by = {s.kpi: inputs(s) for s in PROJECT.statements if s.kpi}
-    needed = filled["st_kpi.missing_inputs"].tree.find(exp.CTE)
+    needed = filled["st_kpi.kpi_inputs"].tree.find(exp.CTE)
     assert needed is not None
     listed = needed.find_all(exp.Select)
     pairs = [[word.this for word in select.find_all(exp.Literal)] for select in listed]
@@ -137,3 +137,16 @@ def test_each_input_of_a_kpi_is_one_that_its_sql_reads() -> None:
     # What no number of theirs depends on comes by way of the table of jobs.
     by_jobs = inputs(filled["st_dim.dim_jobs"])
     assert {k for k in read_by if read_by[k] - named[k] - always - by_jobs} == set()
+
+
+def test_records_outside_of_the_history_are_said_with_the_numbers_they_touch(small: Tenant) -> None:
+    """An open invoice, and one of a job whose work was in the week, both created before the first day loaded."""
+    outside = {"tenant_id": 1, "entity": "invoices", "older": 2, "undated": 1}
+    first = dt.datetime(2025, 1, 1, 7, tzinfo=dt.UTC)
+    row = outside | {"first_loaded": first, "counted_at": first}
+    small.warehouse.insert("st_ops.outside_history", [row])
+    (told,) = (c for c in small.build(MONDAY).checks if c.name == "history_holds_all")
+    assert told.detail == (
+        "tenant_id 1, entity invoices, older 2, undated 1, first_loaded 2025-01-01,"
+        " numbers collected, future_bookings, gpm, outstanding_ar, produced, warranty_pct"
+    )

@@ -42,6 +42,7 @@ PARAMETER_SETS: dict[str, dict[str, Any]] = {
         "produced_excludes": [],
         "future_bookings_excludes": ["excluded"],
         "input_watermark": dt.datetime(2025, 1, 12, 9, 30, tzinfo=dt.UTC),
+        "entities_read": ["jobs", "invoices"],
     },
 }
 PARAMETER_SETS["other settings"] = PARAMETER_SETS["defaults"] | {
@@ -53,6 +54,7 @@ PARAMETER_SETS["other settings"] = PARAMETER_SETS["defaults"] | {
     "produced_excludes": ["excluded", "warranty"],
     "future_bookings_excludes": [],
     "input_watermark": None,
+    "entities_read": ["jobs", "payments"],
 }
 RUNS = [(1, "defaults"), (2, "other settings")]
 
