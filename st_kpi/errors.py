@@ -13,6 +13,7 @@
   - WarehouseError
     - WarehouseLocked
     - DiskFull
+  - RecordTooLarge
   - IncompleteChunk
   - SourceEmptied: an entity that had rows is said to have none
   - RunFailed
@@ -149,6 +150,19 @@ def room_needed(place: str | Path) -> Iterator[None]:
             f"The disk is full: {place} cannot be written. Make room there and run the same command"
             " again; what is complete stays and is not fetched again."
         ) from error
+
+
+class RecordTooLarge(StKpiError):
+    """One record does not fit into the memory that typing may use."""
+
+    def __init__(self, entity: str, size: int, memory: int) -> None:
+        self.entity = entity
+        self.size = size
+        self.memory = memory
+        super().__init__(
+            f"{entity}: one record of {size / 1e6:,.1f} MB cannot be typed in {memory / 1e6:,.0f} MB, a fifth of this"
+            " machine's memory; run this on a machine with more."
+        )
 
 
 class IncompleteChunk(StKpiError):

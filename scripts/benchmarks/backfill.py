@@ -121,7 +121,7 @@ async def download(names: tuple[str, ...]) -> None:
     async with source:
         for name in names:
             entity = REGISTRY[name]
-            async for page in source.pages(entity, None, entity.page_size):
+            async for page in source.pages(entity):
                 rows += page.rows
                 size += sum(len(memoryview(record)) for record in page.records)
     print(rows, size // 2**20)

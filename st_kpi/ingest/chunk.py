@@ -6,6 +6,7 @@ promises nothing, and goes on from where its last stored row was.
 """
 
 import asyncio
+import logging
 import shutil
 from collections.abc import AsyncGenerator
 from contextlib import ExitStack, aclosing
@@ -17,7 +18,8 @@ from uuid import uuid4
 from st_kpi.errors import IncompleteChunk, SourceEmptied, room_needed
 from st_kpi.ingest.fetched import Fetched
 from st_kpi.ingest.manifest import ChunkRecord, ReadMode
-from st_kpi.ingest.normalize import NormalizedPage, Stamp
+from st_kpi.ingest.normalize_sql import EMPTY_DATE
+from st_kpi.ingest.normalized import Normalized, Stamp
 from st_kpi.ingest.session import Session
 from st_kpi.ingest.watermarks import Watermark, advanced
 from st_kpi.servicetitan.client import Page
@@ -26,6 +28,8 @@ from st_kpi.servicetitan.registry import Changes, Entity
 from st_kpi.warehouse.base import Merged, Reading, TypedFiles
 from st_kpi.warehouse.labels import labels
 from st_kpi.windows import Window
+
+_log = logging.getLogger(__name__)
 
 
 async def fetch(
@@ -73,7 +77,7 @@ async def fetch_feed(session: Session, entity: Entity, since: str | date, run_id
         mode=ReadMode.FEED,
         window=None,
         folder=folder,
-        pages=normalized,
+        slices=normalized,
         promised=None,
         server_time=answers[0].server_time,
         started_at=started,
@@ -127,7 +131,7 @@ async def _fetch_list(
     run_id: str,
 ) -> Fetched:
     started = datetime.now(UTC)
-    pages = session.source.pages(entity, filters, entity.page_size)
+    pages = session.source.pages(entity, filters)
     folder, normalized, answers = await _spool(session, entity, pages, run_id)
     with ExitStack() as cleanup:
         cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -138,7 +142,7 @@ async def _fetch_list(
             mode=mode,
             window=window,
             folder=folder,
-            pages=normalized,
+            slices=normalized,
             promised=promised,
             server_time=answers[0].server_time,
             started_at=started,
@@ -165,15 +169,15 @@ async def _stretch(feed: AsyncGenerator[Page, None], limit: int) -> AsyncGenerat
 
 async def _spool(
     session: Session, entity: Entity, pages: AsyncGenerator[Page, None], run_id: str
-) -> tuple[Path, tuple[NormalizedPage, ...], list[Page]]:
-    """Normalize every page as it comes; returns the folder, these pages and the answers without their records.
+) -> tuple[Path, tuple[Normalized, ...], list[Page]]:
+    """Normalize every page as it comes; returns the folder, what they became and the answers without their records.
 
-    The answers are in the order of their numbers.
+    The answers are in the order of their rows.
     """
     folder = session.spool / f"{entity.name}-{uuid4().hex}"
     with room_needed(session.spool):
         folder.mkdir()
-    pending: list[asyncio.Task[NormalizedPage]] = []
+    pending: list[asyncio.Task[list[Normalized]]] = []
     answers: list[Page] = []
     with ExitStack() as cleanup:
         cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -190,8 +194,8 @@ async def _spool(
         except BaseExceptionGroup as group_error:
             raise group_error.exceptions[0] from None
         cleanup.pop_all()
-    answers.sort(key=lambda page: page.number)
-    return folder, tuple(task.result() for task in pending), answers
+    answers.sort(key=lambda page: page.start)
+    return folder, tuple(part for task in pending for part in task.result()), answers
 
 
 def _stamp(session: Session, run_id: str) -> Stamp:
@@ -219,7 +223,7 @@ def _merge(session: Session, fetched: Fetched, run_id: str) -> Merged:
         raise ValueError(f"{entity.name} has no key: a part of it would replace the whole")
     # A row that was refused is not in the files, and has not vanished for that.
     all_rows = (by_creation or fetched.mode is ReadMode.WHOLE) and not fetched.rejected
-    line_files = tuple(page.lines for page in fetched.pages if page.lines)
+    line_files = tuple(part.lines for part in fetched.slices if part.lines)
     merged = session.warehouse.merge(
         TypedFiles(tables.records, tuple(fetched.files)),
         TypedFiles(tables.lines, line_files) if tables.lines else None,
@@ -265,9 +269,13 @@ def _record(
     )
     session.manifest.record(chunk, merged)
     _resolve_rejects(session, fetched)
-    rejects = [reject for page in fetched.pages for reject in page.rejects]
+    rejects = [reject for part in fetched.slices for reject in part.rejects]
     session.rejects.record(entity, run_id, rejects)
-    drift = {field for page in fetched.pages for field in page.drift}
+    if empty := sum(part.empty_dates for part in fetched.slices):
+        _log.warning(
+            "%s: %d dates %s stand for none and are stored so", entity.name, empty, EMPTY_DATE
+        )
+    drift = {field for part in fetched.slices for field in part.drift}
     session.rejects.record_drift(entity, run_id, drift)
 
 
@@ -291,32 +299,25 @@ def _resolve_rejects(session: Session, fetched: Fetched) -> None:
 
 def _distinct(session: Session, fetched: Fetched) -> int:
     """Different records among the fetched ones; without a key every row is one of its own."""
-    if fetched.entity.key is None or not fetched.pages:
+    if fetched.entity.key is None or not fetched.slices:
         return fetched.rows
     return session.normalizer.distinct(fetched.files, fetched.entity.key) + fetched.rejected
 
 
 async def _normalize(
     session: Session, entity: Entity, stamp: Stamp, page: Page, folder: Path
-) -> NormalizedPage:
-    raw = folder / f"{page.number:05}.ndjson"
+) -> list[Normalized]:
+    def normalize() -> list[Normalized]:
+        target = folder / f"{page.start:09}.parquet"
+        with room_needed(session.spool):
+            return session.normalizer.normalize(
+                entity, session.tables[entity.name], stamp, page.records, target
+            )
 
-    def spool_and_normalize() -> NormalizedPage:
-        target = raw.with_suffix(".parquet")
-        longest = max(len(memoryview(record)) for record in page.records)
-        try:
-            with room_needed(session.spool):
-                raw.write_bytes(page.ndjson())
-                return session.normalizer.normalize(
-                    entity, session.tables[entity.name], stamp, raw, target, longest
-                )
-        finally:
-            raw.unlink(missing_ok=True)
-
-    return await asyncio.to_thread(spool_and_normalize)
+    return await asyncio.to_thread(normalize)
 
 
-async def _let_normalizing_keep_up(pending: list[asyncio.Task[NormalizedPage]]) -> None:
+async def _let_normalizing_keep_up(pending: list[asyncio.Task[list[Normalized]]]) -> None:
     """Hold the download back while pages wait for their turn, so that memory stays flat."""
     while sum(not task.done() for task in pending) > _PAGES_WAITING:
         await asyncio.wait(

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from st_kpi.ingest.manifest import ReadMode
-from st_kpi.ingest.normalize import NormalizedPage
+from st_kpi.ingest.normalized import Normalized
 from st_kpi.servicetitan.registry import Entity
 from st_kpi.windows import Window
 
@@ -22,7 +22,7 @@ class Fetched:
     mode: ReadMode
     window: Window | None
     folder: Path
-    pages: tuple[NormalizedPage, ...]
+    slices: tuple[Normalized, ...]
     promised: int | None
     server_time: datetime | None
     started_at: datetime
@@ -31,20 +31,20 @@ class Fetched:
 
     @property
     def rejected(self) -> int:
-        return sum(page.rejected for page in self.pages)
+        return sum(part.rejected for part in self.slices)
 
     @property
     def rows(self) -> int:
-        return sum(page.rows for page in self.pages) + self.rejected
+        return sum(part.rows for part in self.slices) + self.rejected
 
     @property
     def files(self) -> list[Path]:
         """The files of the records."""
-        return [page.records for page in self.pages]
+        return [part.records for part in self.slices]
 
     @property
     def max_modified_on(self) -> datetime | None:
-        return max((p.max_modified_on for p in self.pages if p.max_modified_on), default=None)
+        return max((p.max_modified_on for p in self.slices if p.max_modified_on), default=None)
 
     def discard(self) -> None:
         """Remove the files; safe to call twice."""

@@ -1,19 +1,18 @@
-"""SQL that casts raw JSON into typed columns and says what does not fit: text in, text out.
+"""SQL that casts records read as text into typed columns and says what does not fit: text in, text out.
 
-A source here is a table with ``json`` (the raw object) and ``r`` (the object as a struct of text fields). Every trap of
-reading JSON into columns is closed in this module: a fraction is not an integer, ``true`` is not a number, a key in
-another case is an unknown field and not a NULL, a timestamp without an offset is UTC.
+Every trap of reading JSON into columns is closed in this module and in ``shape``: a fraction is not an integer, ``true`` is
+not a number, a key in another case is an unknown field and not a NULL, a timestamp without an offset is UTC.
 """
 
-import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache, cached_property
 from typing import Any
 
 from st_kpi.columns import Column, ColumnType
+from st_kpi.ingest.shape import EXTRA, FieldPath
 from st_kpi.servicetitan.models.base import Nested
 from st_kpi.servicetitan.schema import columns, known_fields, lines
-from st_kpi.warehouse.duckdb.dialect import literal
+from st_kpi.warehouse.duckdb.dialect import TYPES, literal
 
 _CASTS: dict[ColumnType, str] = {
     ColumnType.INT64: (
@@ -28,130 +27,138 @@ _CASTS: dict[ColumnType, str] = {
     ColumnType.DATE: "CASE WHEN {0}[1] BETWEEN '0' AND '9' THEN TRY_CAST({0} AS DATE) END",
     ColumnType.JSON: "{0}",
 }
+#: What DuckDB's plain casts take and ``_CASTS`` does not, looked for in all texts of a type at once: what stands between
+#: them, and what they then match. A text that only looks wrong here is found to be right by ``Texts.misfit``.
+_PLAIN: tuple[tuple[tuple[ColumnType, ...], str, str], ...] = (
+    ((ColumnType.INT64,), "", "[-0-9]*"),
+    ((ColumnType.BOOL,), "", "(true|false)*"),
+    ((ColumnType.TIMESTAMP, ColumnType.DATE), " ", "([0-9][^ ]*( |$))*"),
+)
 #: Types that any text fits.
 NEVER_WRONG = (ColumnType.STRING, ColumnType.JSON)
-
-Path = tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Shape:
-    """Where a page's records differ from the model: fields it does not know, objects that are no objects."""
-
-    unknown: frozenset[Path]
-    misshapen: frozenset[Path]
+#: The day that .NET writes where there is none.
+EMPTY_DATE = "0001-01-01"
+#: The text of the error that ends a statement at a value that does not fit.
+MISFIT = "misfit"
 
 
-def structure(model: type[Nested]) -> str:
-    """The argument of ``json_transform`` that reads every known field as text, as a SQL literal."""
-    json_paths = {column.path for column in _json_columns(model)}
+class Texts:
+    """A record or line as a row of texts, one column for each field that the model knows."""
 
-    def walk(fields: dict[str, Any], prefix: Path) -> dict[str, Any]:
-        return {
-            name: walk(inner, (*prefix, name))
-            if inner is not None
-            else ("JSON" if (*prefix, name) in json_paths else "VARCHAR")
-            for name, inner in fields.items()
-        }
+    def __init__(self, model: type[Nested]) -> None:
+        self.model = model
+        nested = lines(model)
+        self.list = nested.path if nested else None
 
-    return literal(json.dumps(walk(known_fields(model), ())))
+    @cached_property
+    def names(self) -> dict[FieldPath, str]:
+        """The name of each text by the path of its field; short ones, for they are written often."""
+        leaves = (path for path in _leaves(known_fields(self.model), ()) if path != (self.list,))
+        return {path: f"t{n}" for n, path in enumerate((*leaves, (EXTRA,)))}
 
+    def select(self) -> str:
+        """The texts of the struct ``r``: an empty one is none where no text is wanted, and so is .NET's empty date.
 
-def signatures(model: type[Nested], source: str) -> str:
-    """A query for the distinct shapes in ``source``: per object of the model, its JSON type and its keys."""
-    paths = ", ".join(literal(pointer(path)) for path, _ in objects(model))
-    nested = lines(model)
-    listed = f", json_type(json, {literal(pointer((nested.path,)))})" if nested else ", NULL"
-    return f"SELECT DISTINCT json_type(json, [{paths}]), json_keys(json, [{paths}]){listed} FROM {source}"
+        A list that has only live rows does not say ``active``, its feed does: both are the same row.
+        """
+        kinds = {c.path: c.type for c in columns(self.model, personal=True) if not c.derived}
 
+        def text(path: FieldPath) -> str:
+            raw = ".".join(("r", *(f'"{part}"' for part in path)))
+            kind = kinds.get(path, ColumnType.JSON)
+            if kind in NEVER_WRONG:
+                return raw
+            if kind in (ColumnType.TIMESTAMP, ColumnType.DATE):
+                return (
+                    f"CASE WHEN NOT starts_with({raw}, '{EMPTY_DATE}') THEN NULLIF({raw}, '') END"
+                )
+            present = f"NULLIF({raw}, '')"
+            return f"COALESCE({present}, 'true')" if path == _ACTIVE else present
 
-def shape(model: type[Nested], rows: Iterable[tuple[Any, ...]]) -> Shape:
-    """What the rows of ``signatures`` say about the page."""
-    unknown: set[Path] = set()
-    misshapen: set[Path] = set()
-    nested = lines(model)
-    for types, keys, list_type in rows:
-        for (path, fields), json_type, present in zip(objects(model), types, keys, strict=True):
-            unknown |= {(*path, key) for key in present or () if key not in fields}
-            if json_type not in ("OBJECT", "NULL", None) or (json_type != "OBJECT" and not path):
-                misshapen.add(path)
-        if nested and list_type not in ("ARRAY", "NULL", None):
-            misshapen.add((nested.path,))
-    return Shape(frozenset(unknown), frozenset(misshapen))
+        return ", ".join(f"{text(path)} AS {name}" for path, name in self.names.items())
 
+    def text(self, column: Column) -> str:
+        """The name of the column's text."""
+        return self.names[column.path]
 
-def objects(model: type[Nested]) -> list[tuple[Path, dict[str, Any]]]:
-    """The model's object and each object nested in it, with the fields it may have."""
-    pairs: list[tuple[Path, dict[str, Any]]] = []
+    def cast(self, column: Column) -> str:
+        """The column's typed value, NULL where the text does not fit."""
+        return _CASTS[column.type].format(self.text(column))
 
-    def walk(path: Path, fields: dict[str, Any]) -> None:
-        pairs.append((path, fields))
-        for name, inner in fields.items():
-            if inner is not None:
-                walk((*path, name), inner)
+    def plain(self, column: Column) -> str:
+        """The same, cheaper, and an error where the text does not fit; what ``plainly`` tells of has to be left out."""
+        text = self.text(column)
+        return text if column.type in NEVER_WRONG else f"CAST({text} AS {TYPES[column.type]})"
 
-    walk((), known_fields(model))
-    return pairs
+    def plainly(self, own: Iterable[Column]) -> str:
+        """A condition that is true, or an error that says ``MISFIT`` where a plain cast may take what does not fit."""
+        conditions = ["TRUE"]
+        for types, between, pattern in _PLAIN:
+            texts = ", ".join(self.text(column) for column in own if column.type in types)
+            if texts:
+                conditions.append(
+                    f"regexp_full_match(concat_ws('{between}', {texts}), '{pattern}')"
+                )
+        return f"CASE WHEN {' AND '.join(conditions)} THEN TRUE ELSE error('{MISFIT}') END"
 
+    def misfit(self, column: Column) -> str:
+        """A condition that is true where the value is there and does not fit."""
+        return f"({self.text(column)} IS NOT NULL AND ({self.cast(column)}) IS NULL)"
 
-def cast(column: Column, struct: str = "r") -> str:
-    """The column's typed value, NULL where the text does not fit; an empty text is no number or date."""
-    return _CASTS[column.type].format(text(column, struct))
-
-
-def wrong(column: Column) -> str | None:
-    """A condition that is true where the value is there and does not fit; None where anything does."""
-    if column.type is ColumnType.JSON or not column.path or column.derived:
-        return None
-    raw = text(column)
-    if column.type is ColumnType.STRING:
-        # Looking closer costs a parse, so only at what begins like an object or a list.
-        nested = f"json_type(json, {literal(pointer(column.path))}) IN ('OBJECT', 'ARRAY')"
-        return f"(CASE WHEN {raw}[1] IN ('{{', '[') THEN {nested} ELSE FALSE END)"
-    return f"({raw} IS NOT NULL AND ({cast(column)}) IS NULL)"
-
-
-def text(column: Column, struct: str = "r") -> str:
-    """The field of the struct ``struct`` as it came, as text."""
-    raw = f"{struct}." + ".".join(f'"{part}"' for part in column.path)
-    return raw if column.type in NEVER_WRONG else f"NULLIF({raw}, '')"
+    def content(self, fingerprint: str) -> str:
+        """The hash of all that a record says, lines included, and of how it is typed; the order of its fields says nothing."""
+        lists = [f'to_json(r."{self.list}")'] if self.list else []
+        # A text that is missing is not the empty one; no text of a record is a lone NUL.
+        parts = ", ".join(
+            f"COALESCE(CAST({text} AS VARCHAR), chr(0))" for text in (*self.names.values(), *lists)
+        )
+        return f"md5(concat_ws(chr(31), {literal(fingerprint)}, {parts}))"
 
 
-def not_a(path: Path, json_type: str) -> str:
-    """A condition that is true where the value at ``path`` is neither a ``json_type`` nor null."""
+#: A way to write the value of a column.
+Cast = Callable[[Texts, Column], str]
+
+
+@cache
+def texts_of(model: type[Nested]) -> Texts:
+    """The texts of a model, named once."""
+    return Texts(model)
+
+
+def read_columns(model: type[Nested]) -> str:
+    """The argument ``columns`` of ``read_json`` that reads every known field as text, and ``EXTRA`` as JSON."""
     return (
-        f"COALESCE(json_type(json, {literal(pointer(path))}), 'NULL')"
-        f" NOT IN ('{json_type}', 'NULL')"
+        "{" + ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in _types(model)) + "}"
     )
 
 
-def extra(unknown: Iterable[Path]) -> str:
-    """A JSON object of the unknown fields by their dotted path, NULL where the record has none of them."""
-    pairs = ", ".join(
-        f"{literal('.'.join(path))}, json_extract(json, {literal(pointer(path))})"
-        for path in sorted(unknown)
-    )
-    if not pairs:
-        return "NULL"
-    # Merging into an empty object drops the fields that this record does not have.
-    return f"NULLIF(json_merge_patch('{{}}'::JSON, json_object({pairs})), '{{}}'::JSON)"
+def _types(model: type[Nested]) -> Iterator[tuple[str, str]]:
+    """Name and type of each field that a record or a line is read with."""
+    json_paths = {c.path for c in columns(model, personal=True) if c.type is ColumnType.JSON}
+    nested = lines(model)
+
+    def kind(path: FieldPath, inner: dict[str, Any] | None) -> str:
+        if nested and path == (nested.path,):
+            return f"{_struct(_types(nested.model))}[]"
+        if inner is None:
+            return "JSON" if path in json_paths else "VARCHAR"
+        return _struct((name, kind((*path, name), deeper)) for name, deeper in inner.items())
+
+    for name, inner in known_fields(model).items():
+        yield name, kind((name,), inner)
+    yield EXTRA, "JSON"
 
 
-def personal_in_disguise(model: type[Nested], unknown: Iterable[Path]) -> frozenset[Path]:
-    """The unknown fields that are known personal ones, or hold them, but for upper and lower case."""
-    personal = {
-        tuple(part.lower() for part in column.path[: depth + 1])
-        for column in columns(model, personal=True)
-        if column.personal
-        for depth in range(len(column.path))
-    }
-    return frozenset(path for path in unknown if tuple(part.lower() for part in path) in personal)
+def _struct(fields: Iterable[tuple[str, str]]) -> str:
+    return "STRUCT(" + ", ".join(f'"{name}" {kind}' for name, kind in fields) + ")"
 
 
-def pointer(path: Path) -> str:
-    """A JSON pointer (RFC 6901): safe for any field name, which a dotted path is not."""
-    return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
+def _leaves(fields: dict[str, Any], path: FieldPath) -> Iterator[FieldPath]:
+    for name, inner in fields.items():
+        if inner is None:
+            yield (*path, name)
+        else:
+            yield from _leaves(inner, (*path, name))
 
 
-def _json_columns(model: type[Nested]) -> list[Column]:
-    return [c for c in columns(model, personal=True) if c.type is ColumnType.JSON]
+_ACTIVE = ("active",)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from st_kpi.ingest.manifest import Completeness, of_tenant
-from st_kpi.ingest.normalize import Reject
+from st_kpi.ingest.normalized import Reject
 from st_kpi.servicetitan.registry import Entity
 from st_kpi.warehouse.base import Warehouse
 

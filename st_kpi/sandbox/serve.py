@@ -42,7 +42,7 @@ def serve(
 
     Example: `serve(port=8099, scale=0.02, faults=Faults.parse(["bad-gateway"]))`.
     """
-    listener = _listen(host, port)
+    listener = listen(host, port)
     tenant = company if company is not None else generate_company(seed, scale)
     gc.collect()
     gc.set_threshold(100_000, 20, 20)  # a page is many dicts and no garbage
@@ -64,8 +64,8 @@ def serve(
     _AnnouncingServer(config, f"sandbox tenant {tenant.tenant_id} on {where}").run([listener])
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    """Bind before generating, so that a taken port fails at once."""
+def listen(host: str, port: int) -> socket.socket:
+    """Bind; before generating, so that a taken port fails at once."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # Named as TCP, or asyncio leaves Nagle's algorithm on and each answer takes 40 ms more.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)

@@ -2,7 +2,7 @@
 
 async with ServiceTitan(credentials, api_url=..., auth_url=...) as source:
     async for page in source.pages(REGISTRY["jobs"], Created(start, end)):
-        spool.write(page.ndjson())
+        spool.write(ndjson(page.records))
 """
 
 import asyncio
@@ -21,10 +21,11 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
-from st_kpi.errors import MalformedResponse
+from st_kpi.errors import MalformedResponse, SourceError
 from st_kpi.servicetitan.auth import ClientCredentials, Credentials
 from st_kpi.servicetitan.failure import brief, to_source_error
 from st_kpi.servicetitan.pages import Envelope, Page, parse
+from st_kpi.servicetitan.paging import AnswerTooLarge, ListReader, PageSizes, Span
 from st_kpi.servicetitan.query import (
     Created,
     Filter,
@@ -35,14 +36,16 @@ from st_kpi.servicetitan.query import (
 )
 from st_kpi.servicetitan.rate import Limiter, RollingWindow
 from st_kpi.servicetitan.registry import Entity
-from st_kpi.servicetitan.retry import Failure, RetryPolicy
+from st_kpi.servicetitan.retry import Failure, RetryPolicy, too_large, too_slow
 
 __all__ = ["Count", "Created", "Credentials", "Modified", "Page", "ServiceTitan"]
 
 _log = logging.getLogger(__name__)
 
-#: A list page without rows that promises more is odd but not the end; so many in a row are a loop.
-_EMPTY_PAGES = 20
+#: How often a span that smaller ones can replace is asked for, where it comes too slowly, or where a larger one failed.
+_TRIES_BEFORE_PARTS = 2
+#: Waits, in seconds, before a feed that says there is more without moving on is asked again.
+_FEED_WAITS = (1.0, 2.0, 5.0, 10.0, 20.0)
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,24 @@ class Count:
 
     total: int
     server_time: datetime | None
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What the source answered, how many bytes it was and its own time."""
+
+    url: str
+    envelope: Envelope
+    bytes: int
+    server_time: datetime | None
+
+
+@dataclass(frozen=True)
+class _GivenUp:
+    """How the last attempt failed, and that as an error for a person."""
+
+    failure: Failure
+    error: SourceError
 
 
 class _Metered(httpx.AsyncBaseTransport):
@@ -102,6 +123,7 @@ class ServiceTitan:
         self._retry = retry or RetryPolicy()
         self._sleep = sleep
         self._rng = rng or random.Random()
+        self._sizes = PageSizes()
         self._in_flight = asyncio.Semaphore(max_concurrency)
         auth = ClientCredentials(credentials, auth_url)
         inner = transport or _network(api_url, max_concurrency)
@@ -152,103 +174,65 @@ class ServiceTitan:
     ) -> Page:
         """One page of a list, in the order that the registry pins; pages count from 1."""
         address = self._list_url(entity, window, number, size, include_total)
-        envelope, server_time = await self._get(entity, address)
-        return Page(
-            number=number,
-            records=envelope.data,
-            has_more=envelope.has_more,
-            total=envelope.total_count,
-            server_time=server_time,
-        )
+        return _page(await self._get(entity, address), (number - 1) * size)
 
     async def pages(
         self, entity: Entity, window: Filter | None = None, page_size: int = 5000
     ) -> AsyncGenerator[Page, None]:
         """Every page of a list: the first, with the total, then the others as they arrive.
 
-        At most ``max_concurrency`` pages are on their way or waiting to be
-        taken, so a slow taker does not fill the memory. An entity whose order cannot be pinned is
-        read page after page.
+        At most ``max_concurrency`` pages are on their way or waiting to be taken, fewer of heavy ones, so a slow taker
+        does not fill the memory. An entity whose order cannot be pinned is read page after page. Of an entity whose pages
+        turn out heavy, or too large for the source, smaller ones are asked for from then on.
         """
-        first = await self.page(entity, window, 1, page_size, include_total=True)
-        yield first
-        last = first
-        if first.has_more and first.total is not None and entity.sort:
-            numbers = iter(range(2, -(-first.total // page_size) + 1))
-            others = self._side_by_side(entity, window, page_size, numbers)
-            async with aclosing(others):  # so that leaving early stops the requests at once
-                async for page in others:
-                    last = max(last, page, key=lambda p: p.number)
-                    yield page
-        # The total may be wrong or have grown: only hasMore ends a list.
-        empty = 0
-        while last.has_more:
-            last = await self.page(entity, window, last.number + 1, page_size)
-            empty = 0 if last.rows else empty + 1
-            if empty == _EMPTY_PAGES:
-                raise MalformedResponse(
-                    f"{empty} pages in a row were empty and promised more",
-                    entity=entity.name,
-                    url=self._list_url(entity, window, last.number, page_size, False),
-                )
-            yield last
+
+        async def ask(span: Span) -> Page:
+            address = self._list_url(entity, window, span.number, span.size, span.start == 0)
+            return _page(await self._get_or_less(entity, address, span), span.start)
+
+        reader = ListReader(entity, ask, self._sizes, self._ahead)
+        async with aclosing(reader.pages(page_size)) as pages:
+            async for page in pages:
+                yield page
 
     async def export(self, entity: Entity, since: str | date) -> AsyncGenerator[Page, None]:
         """Every page of the export feed from a token, a day or an instant on.
 
         A page's ``continue_from`` is where to go on once its rows are durable, which is the old
-        place when the source names none. Raises ``MalformedResponse`` when the feed promises more
-        but does not advance.
+        place when the source names none. A feed that gives nothing and says there is more, at a place where it has been
+        already, is asked again a few times with a pause. Raises ``MalformedResponse`` when it still does, and when it
+        gives rows and leads back.
         """
         if entity.export is None:
             raise ValueError(f"{entity.name} has no export feed")
         token = export_query(since)["from"]
-        for number in itertools.count(1):
+        asked, rows, waits = {token}, 0, iter(_FEED_WAITS)
+        while True:
             query = export_query(token)
             address = url(self._api_url, entity.module, self._tenant_id, entity.export, query)
-            envelope, server_time = await self._get(entity, address)
-            following = envelope.continue_from or token
-            if envelope.has_more and following == token:
-                raise MalformedResponse(
-                    "The feed promises more but does not say where", entity=entity.name, url=address
-                )
-            token = following
-            yield Page(
-                number=number,
-                records=envelope.data,
-                has_more=envelope.has_more,
-                continue_from=token,
-                server_time=server_time,
-            )
-            if not envelope.has_more:
+            answer = await self._get(entity, address)
+            token = answer.envelope.continue_from or token
+            page = _page(answer, rows, token)
+            if page.has_more and token in asked:
+                await self._wait_for_feed(entity, page, waits)
+                continue
+            asked.add(token)
+            rows += page.rows
+            yield page
+            if not page.has_more:
                 return
 
-    async def _side_by_side(
-        self,
-        entity: Entity,
-        window: Filter | None,
-        size: int,
-        numbers: Iterator[int],
-    ) -> AsyncGenerator[Page, None]:
-        running: set[asyncio.Task[Page]] = set()
-
-        def top_up() -> None:
-            for number in itertools.islice(numbers, self._ahead - len(running)):
-                running.add(asyncio.create_task(self.page(entity, window, number, size)))
-
-        top_up()
-        try:
-            while running:
-                done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                task = done.pop()
-                running.discard(task)
-                page = task.result()
-                top_up()
-                yield page
-        finally:
-            for task in running:
-                task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
+    async def _wait_for_feed(self, entity: Entity, page: Page, waits: Iterator[float]) -> None:
+        """Wait before a feed is asked again that has not moved on, or raise ``MalformedResponse``."""
+        wait = None if page.rows else next(waits, None)
+        if wait is None:
+            raise MalformedResponse(
+                "The feed promises more but does not say where: it leads back to where it was",
+                entity=entity.name,
+                url=page.url,
+            )
+        _log.warning("%s: the feed is empty and promises more; again in %.0f s", entity.name, wait)
+        await self._sleep(wait)
 
     def _list_url(
         self, entity: Entity, window: Filter | None, number: int, size: int, include_total: bool
@@ -256,21 +240,47 @@ class ServiceTitan:
         query = list_query(entity, window, number, size, include_total)
         return url(self._api_url, entity.module, self._tenant_id, entity.path, query)
 
-    async def _get(self, entity: Entity, address: str) -> tuple[Envelope, datetime | None]:
-        """One answer, tried as often as the policy says, each time with a token still good."""
+    async def _get(self, entity: Entity, address: str) -> _Answer:
+        """One answer, tried as often as the policy says."""
+        outcome = await self._try(entity, address, lambda failure: self._retry.attempts)
+        if isinstance(outcome, _Answer):
+            return outcome
+        raise outcome.error
+
+    async def _get_or_less(self, entity: Entity, address: str, span: Span) -> _Answer:
+        """The same of a span that smaller ones can replace; raises ``AnswerTooLarge`` where they may do better."""
+
+        def tries(failure: Failure) -> int:
+            soon = span.refusal is not None or (span.size > 1 and too_slow(failure))
+            return _TRIES_BEFORE_PARTS if soon else self._retry.attempts
+
+        outcome = await self._try(entity, address, tries)
+        if isinstance(outcome, _Answer):
+            return outcome
+        if too_large(outcome.failure):
+            _log.warning(
+                "%s: %d records at once: %s", entity.name, span.size, brief(outcome.failure)
+            )
+            raise AnswerTooLarge(outcome.error)
+        raise outcome.error
+
+    async def _try(
+        self, entity: Entity, address: str, tries: Callable[[Failure], int]
+    ) -> "_Answer | _GivenUp":
+        """One answer, or how the last attempt failed; each attempt with a token still good."""
         for attempt in itertools.count(1):
             failure: Failure
             try:
                 response = await self._send(address)
                 if response.status_code == 200:
                     envelope = parse(response.content, entity=entity.name, url=address)
-                    return envelope, _server_time(response)
+                    return _Answer(address, envelope, len(response.content), _server_time(response))
                 failure = response
             except (httpx.HTTPError, MalformedResponse, TimeoutError) as error:
                 failure = error
             wait = self._retry.delay(attempt, failure, self._rng)
-            if wait is None:
-                raise to_source_error(failure, entity, address, attempt)
+            if wait is None or attempt >= tries(failure):
+                return _GivenUp(failure, to_source_error(failure, entity, address, attempt))
             _log.warning(
                 "%s: attempt %d failed with %s; again in %.1f s",
                 entity.name,
@@ -292,6 +302,20 @@ class ServiceTitan:
             finally:
                 await response.aclose()
             return response
+
+
+def _page(answer: _Answer, start: int, continue_from: str | None = None) -> Page:
+    envelope = answer.envelope
+    return Page(
+        start=start,
+        records=envelope.data,
+        has_more=envelope.has_more,
+        url=answer.url,
+        bytes=answer.bytes,
+        total=envelope.total_count,
+        continue_from=continue_from,
+        server_time=answer.server_time,
+    )
 
 
 def _network(api_url: str, connections: int) -> httpx.AsyncHTTPTransport:

@@ -14,6 +14,9 @@ import msgspec
 
 from st_kpi.errors import MalformedResponse
 
+#: One JSON value as it came.
+Raw = bytes | msgspec.Raw
+
 
 class Envelope(msgspec.Struct, frozen=True, rename="camel"):
     """What a list or an export wraps its records in; other members are ignored."""
@@ -36,13 +39,17 @@ class Problem(msgspec.Struct, frozen=True, rename="camel"):
 class Page:
     """One page of records.
 
-    ``total`` is None unless it was asked for. ``continue_from`` is the token to go on from, of an
-    export only. ``server_time`` is the source's own clock, in UTC, when it answered.
+    ``start`` is how many rows of the list, or of the stretch of a feed, come before it. ``url`` is where
+    it came from and ``bytes`` what its body weighed. ``total`` is None unless it was asked for.
+    ``continue_from`` is the token to go on from, of an export only. ``server_time`` is the source's own
+    clock, in UTC, when it answered.
     """
 
-    number: int
+    start: int
     records: Sequence[msgspec.Raw]
     has_more: bool
+    url: str
+    bytes: int
     total: int | None = None
     continue_from: str | None = None
     server_time: datetime | None = None
@@ -51,10 +58,6 @@ class Page:
     def rows(self) -> int:
         """How many records the page holds."""
         return len(self.records)
-
-    def ndjson(self) -> bytes:
-        """The records one to a line, each line ended."""
-        return ndjson(self.records)
 
 
 _ENVELOPE = msgspec.json.Decoder(Envelope)
@@ -89,7 +92,7 @@ def parse(body: bytes, *, entity: str, url: str) -> Envelope:
     return envelope
 
 
-def ndjson(records: Sequence[msgspec.Raw]) -> bytes:
+def ndjson(records: Sequence[Raw]) -> bytes:
     """Records of a parsed page one to a line.
 
     JSON allows no raw line break inside a string and ``parse`` has seen to that, so one within a

@@ -55,9 +55,7 @@ class Entity:
 
     ``key`` is None where the source has no reliable id: rows are then replaced window by window.
     ``all_rows`` is the parameter that asks for inactive rows too; ``sort`` pins the order of pages
-    where the endpoint can. ``lines`` names the table of the rows nested in a record. ``page_size``
-    is smaller where records are big, because pages in flight are what a run's memory holds; the API
-    allows 5000. ``changes`` is how a sync finds what is new.
+    where the endpoint can. ``lines`` names the table of the rows nested in a record. ``changes`` is how a sync finds what is new.
     """
 
     name: str
@@ -73,7 +71,6 @@ class Entity:
     key: str | None = "id"
     lines: str | None = None
     parent_key: str | None = None
-    page_size: int = 5000
 
 
 _ACTIVE_STATE = ("activeState", "All")
@@ -165,7 +162,6 @@ _ENTITIES = (
         export="export/estimates",
         lines="estimate_items",
         parent_key="estimate_id",
-        page_size=2500,
     ),
     Entity(
         "invoices",
@@ -177,7 +173,6 @@ _ENTITIES = (
         all_rows=_ACTIVE_STATE,
         lines="invoice_items",
         parent_key="invoice_id",
-        page_size=2500,
     ),
     Entity(
         "payments",

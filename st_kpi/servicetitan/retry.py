@@ -63,6 +63,22 @@ class RetryPolicy:
         return float(rng.uniform(0, min(self.cap, self.base * 2 ** (attempt - 1))))
 
 
+def too_slow(failure: Failure) -> bool:
+    """True where an answer was not finished in time, which asking again alone seldom mends."""
+    if isinstance(failure, httpx.Response):
+        return failure.status_code == 504
+    return isinstance(failure, httpx.ReadTimeout | TimeoutError)
+
+
+def too_large(failure: Failure) -> bool:
+    """True where less might be had: the answer was refused for its size, failed on the way, or came too slowly."""
+    if isinstance(failure, httpx.Response):
+        return failure.status_code == 413 or failure.status_code in _TRANSIENT_STATUSES
+    if isinstance(failure, httpx.ConnectError | httpx.ConnectTimeout | httpx.HTTPStatusError):
+        return False
+    return isinstance(failure, _TRANSIENT_ERRORS) and not isinstance(failure, _OURS)
+
+
 def _retry_after(response: httpx.Response) -> float | None:
     """The header in seconds; a date counts from the server's ``Date``, never from our clock."""
     value = response.headers.get("Retry-After", "").strip()

@@ -71,6 +71,16 @@ def lines(model: type[Nested]) -> Lines | None:
     return None
 
 
+def personal_paths(model: type[Nested]) -> frozenset[str]:
+    """The personal fields and what holds them, by dotted path in lower case: another case does not make them public."""
+    return frozenset(
+        ".".join(column.path[: depth + 1]).lower()
+        for column in columns(model, personal=True)
+        if column.personal
+        for depth in range(len(column.path))
+    )
+
+
 def _walk(model: type[Nested], prefix: str, path: tuple[str, ...]) -> Iterator[Column]:
     for name, field in model.model_fields.items():
         where = (*path, field.alias or name)

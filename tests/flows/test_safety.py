@@ -18,7 +18,8 @@ import pytest
 from flows.backfill import backfill
 from st_kpi.columns import Column, ColumnType
 from st_kpi.errors import ConfigurationError
-from st_kpi.ingest.normalize import Normalizer, Stamp
+from st_kpi.ingest.normalize import Normalizer
+from st_kpi.ingest.normalized import Stamp
 from st_kpi.ingest.session import Session, credentials, open_session
 from st_kpi.kpis.mappings import UNIT_COLUMNS, UNIT_TABLE, SourceRecord, read_units
 from st_kpi.sandbox import SandboxCredentials, generate_company
@@ -382,11 +383,10 @@ async def test_unknown_fields_may_have_any_name(session: Session) -> None:
     entity = REGISTRY["estimates"]
     odd = {name: f"value {n}" for n, name in enumerate(ODD_FIELDS)}
     record = {"id": 1, **odd, "items": [{"id": 2, **odd}], "status": {"name": "Open", **odd}}
-    page = session.spool / "page.ndjson"
-    page.write_text(json.dumps(record) + "\n" + json.dumps({"id": 3}) + "\n", encoding="utf-8")
+    records = [json.dumps(record).encode() for record in (record, {"id": 3})]
     stamp = Stamp(77, "it's a 'run'", datetime(2025, 10, 21, 12, tzinfo=UTC))
-    typed = session.normalizer.normalize(
-        entity, session.tables["estimates"], stamp, page, session.spool / "it's.parquet", 10_000
+    (typed,) = session.normalizer.normalize(
+        entity, session.tables["estimates"], stamp, records, session.spool / "it's.parquet"
     )
     assert (typed.rows, typed.rejects) == (2, ())
     expected = {f"{prefix}{name}" for prefix in ("", "items[].", "status.") for name in ODD_FIELDS}
@@ -440,14 +440,15 @@ def test_a_test_customer_pattern_may_have_quotes(
         settings = load_settings(test_customer_pattern=pattern)
     except ConfigurationError:
         return  # not a regular expression: nothing is ever asked with it
-    page = tmp_path / "page.ndjson"
-    records = [{"id": n, "name": name} for n, name in enumerate([*names, "Fern Sample"])]
-    page.write_text("".join(json.dumps(record) + "\n" for record in records))
+    records = [
+        json.dumps({"id": n, "name": name}).encode()
+        for n, name in enumerate([*names, "Fern Sample"])
+    ]
     normalizer = Normalizer()
     stamp = Stamp(77, "run", datetime(2025, 10, 21, tzinfo=UTC), settings.test_customer_pattern)
     customers = REGISTRY["customers"]
-    typed = normalizer.normalize(
-        customers, entity_tables(customers), stamp, page, tmp_path / "page.parquet", 10_000
+    (typed,) = normalizer.normalize(
+        customers, entity_tables(customers), stamp, records, tmp_path / "page.parquet"
     )
     normalizer.close()
     with duckdb.connect() as connection:

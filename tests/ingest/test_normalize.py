@@ -1,6 +1,7 @@
 """The hot path: every trap of reading JSON into typed columns, on real DuckDB."""
 
 import json
+from contextlib import closing
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from st_kpi.ingest.normalize import NormalizedPage, Normalizer, Stamp
+from st_kpi.ingest.normalize import Normalizer
+from st_kpi.ingest.normalized import Normalized, Stamp
 from st_kpi.servicetitan.registry import REGISTRY
 from st_kpi.servicetitan.tables import entity_tables
 
@@ -18,21 +20,19 @@ LOADED_AT = datetime(2025, 10, 21, 12, tzinfo=UTC)
 
 def type_rows(
     tmp_path: Path, entity: str, rows: list[dict[str, Any] | str], personal: bool = False
-) -> NormalizedPage:
+) -> Normalized:
     """Type records given as objects, or as JSON text where the text matters."""
-    texts = [row if isinstance(row, str) else json.dumps(row) for row in rows]
-    page = tmp_path / "page.ndjson"
-    page.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
+    records = [(row if isinstance(row, str) else json.dumps(row)).encode() for row in rows]
     tables = entity_tables(REGISTRY[entity], frozenset({entity} if personal else ()))
-    stamp = Stamp(77, "run-1", LOADED_AT)
-    normalizer = Normalizer()
-    longest = max(len(text.encode()) for text in texts)
-    try:
-        return normalizer.normalize(
-            REGISTRY[entity], tables, stamp, page, tmp_path / "page.parquet", longest
+    with closing(Normalizer()) as normalizer:
+        (typed,) = normalizer.normalize(
+            REGISTRY[entity],
+            tables,
+            Stamp(77, "run-1", LOADED_AT),
+            records,
+            tmp_path / "page.parquet",
         )
-    finally:
-        normalizer.close()
+    return typed
 
 
 def read(file: Path | None) -> list[dict[str, Any]]:
@@ -237,6 +237,19 @@ def test_rows_are_stamped(tmp_path: Path) -> None:
     assert (row["tenant_id"], row["_run_id"], row["_loaded_at"]) == (77, "run-1", LOADED_AT)
     assert len(row["_content_hash"]) == 32
     assert row["active"] is True  # a list that shows live rows only does not say so
+
+
+def test_the_empty_date_of_dotnet_is_none_and_counted(tmp_path: Path) -> None:
+    rows: list[dict[str, Any] | str] = [
+        {"id": 1, "soldOn": "0001-01-01T00:00:00Z", "name": "from 0001-01-01"},
+        {"id": 2, "soldOn": "0001-01-01T00:00:00"},
+        {"id": 3, "soldOn": None},
+    ]
+    page = type_rows(tmp_path, "estimates", rows)
+    found = read(page.records)
+    assert [row["sold_on"] for row in found] == [None] * 3
+    assert (page.rejected, page.empty_dates) == (0, 2)
+    assert found[0]["name"] == "from 0001-01-01"
 
 
 def test_dates_without_time_stay_dates(tmp_path: Path) -> None:

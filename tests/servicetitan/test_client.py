@@ -112,7 +112,7 @@ def table(rows: int, *, total: int | None = -1) -> Callable[[httpx.Request], htt
 
 
 async def ids(pages: AsyncIterator[Page]) -> list[int]:
-    return [json.loads(line)["id"] async for page in pages for line in page.ndjson().splitlines()]
+    return [json.loads(bytes(r))["id"] async for page in pages for r in page.records]
 
 
 # Requests
@@ -310,7 +310,7 @@ async def test_leaving_early_leaves_nothing_running() -> None:
     async with client(Server(table(1000))) as source:
         async with aclosing(source.pages(JOBS, page_size=10)) as pages:
             async for page in pages:
-                if page.number == 3:
+                if page.start == 20:
                     break
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
@@ -358,10 +358,10 @@ async def test_an_empty_export_page_is_not_the_end() -> None:
     server = Server(feed((2, True, "b"), (0, True, "c"), (1, False, "d")))
     async with client(server) as source:
         pages = [page async for page in source.export(JOBS, "a")]
-    assert [(p.number, p.rows, p.continue_from) for p in pages] == [
-        (1, 2, "b"),
+    assert [(p.start, p.rows, p.continue_from) for p in pages] == [
+        (0, 2, "b"),
         (2, 0, "c"),
-        (3, 1, "d"),
+        (2, 1, "d"),
     ]
     assert [r.url.params["from"] for r in server.requests] == ["a", "b", "c"]
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from st_kpi.ingest.normalize import NormalizedPage, Normalizer, Stamp
+from st_kpi.ingest.normalize import Normalizer
+from st_kpi.ingest.normalized import Normalized, Stamp
 from st_kpi.servicetitan.registry import REGISTRY
 from st_kpi.servicetitan.tables import entity_tables
 from st_kpi.warehouse.base import Merged, Reading, TypedFiles, Warehouse
@@ -24,15 +25,13 @@ class Loader:
         self.pages = 0
         self.read_at = datetime(2025, 10, 21, tzinfo=UTC)
 
-    def page(self, entity: str, rows: list[dict[str, Any]]) -> NormalizedPage:
+    def page(self, entity: str, rows: list[dict[str, Any]]) -> list[Normalized]:
         self.pages += 1
-        raw = self.folder / f"{self.pages}.ndjson"
-        raw.write_text("".join(json.dumps(row) + "\n" for row in rows))
         stamp = Stamp(77, f"{self.run}-{self.pages}", self.read_at)
         tables = entity_tables(REGISTRY[entity])
-        return self.normalizer.normalize(
-            REGISTRY[entity], tables, stamp, raw, raw.with_suffix(".parquet"), 10_000
-        )
+        records = [json.dumps(row).encode() for row in rows]
+        target = self.folder / f"{self.pages}.parquet"
+        return self.normalizer.normalize(REGISTRY[entity], tables, stamp, records, target)
 
     def load(
         self,
@@ -41,7 +40,7 @@ class Loader:
         window: Window | None = None,
         everything: Reading | None = None,
     ) -> Merged:
-        typed = [self.page(entity, rows) for rows in pages if rows]
+        typed = [part for rows in pages if rows for part in self.page(entity, rows)]
         tables = entity_tables(REGISTRY[entity])
         records = TypedFiles(tables.records, tuple(p.records for p in typed))
         lines = tuple(p.lines for p in typed if p.lines)

@@ -4,6 +4,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from random import Random
 from typing import Any
 
 import pytest
@@ -297,7 +298,10 @@ def test_a_table_may_get_other_columns(loader: Loader) -> None:
 def test_threads_load_side_by_side(loader: Loader) -> None:
     entities = ["invoices", "jobs", "payments"]
     pages = [
-        TypedFiles(record_table(REGISTRY[name]), (loader.page(name, [{"id": 1}]).records,))
+        TypedFiles(
+            record_table(REGISTRY[name]),
+            tuple(part.records for part in loader.page(name, [{"id": 1}])),
+        )
         for name in entities
     ]
 
@@ -322,3 +326,24 @@ def test_the_columns_of_a_table_are_known_inside_a_transaction_too(loader: Loade
     with warehouse.transaction():
         warehouse.replace_table("st_kpi.made", "SELECT 1 AS b, 'x' AS a, 2 AS c")
         assert warehouse.column_names("st_kpi.made") == ("b", "a", "c")
+
+
+@pytest.mark.parametrize(("rows", "kilobytes"), [(5000, 6), (5000, 25), (1, 30_000)])
+def test_records_of_any_length(loader: Loader, rows: int, kilobytes: int) -> None:
+    """As many lines as real invoices have, with words that do not compress to nothing."""
+    words = Random(rows)
+    prose = " ".join(str(words.random()) for _ in range(60 * kilobytes))
+    size = kilobytes * 100
+
+    def long(number: int) -> dict[str, Any]:
+        record = invoice(number, 5, "100", *["7.25"] * 10)
+        for item in record["items"]:
+            start = words.randrange(len(prose) - size + 1)
+            item["description"] = prose[start : start + size]
+        return record
+
+    assert loader.load("invoices", [long(n) for n in range(rows)]) == Merged(rows, rows, rows)
+    assert loader.rows("SELECT SUM(sub_total) FROM st_raw.invoices") == [(100 * rows,)]
+    assert loader.rows(
+        "SELECT SUM(total_cost), MIN(LENGTH(description)), COUNT(*) FROM st_raw.invoice_items"
+    ) == [(Decimal("72.5") * rows, size, 10 * rows)]

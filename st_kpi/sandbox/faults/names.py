@@ -16,6 +16,7 @@ class Detail(Enum):
     PAGE = "page"
     FIELD = "field"
     MEGABYTES = "megabytes"
+    KILOBYTES = "kilobytes"
     SCRIPT = "script"
 
 
@@ -73,6 +74,12 @@ CATALOGUE: dict[str, Kind] = {
     "odd-timestamps": Kind(1.0, "records write the same instants with 0 to 7 digits and offsets"),
     "huge-ids": Kind(1.0, "ids and references beyond 2^53; the share is one of ids"),
     "huge-record": Kind(0.1, "a long text in the first record", Detail.MEGABYTES, "6"),
+    "long-records": Kind(
+        1.0,
+        "records as long as real ones, so many on average: prose, up to 40 lines",
+        Detail.KILOBYTES,
+        "8",
+    ),
     "odd-names": Kind(0.1, f"records with odd names: {', '.join(SCRIPTS)}", Detail.SCRIPT),
 }
 
@@ -140,7 +147,9 @@ def _detail(text: str, kind: Detail, detail: str) -> str:
         raise ValueError(f"The fault in {text!r} takes nothing after #.")
     if kind is Detail.SCRIPT and detail and detail not in SCRIPTS:
         raise ValueError(f"The script in {text!r} is none of: {', '.join(SCRIPTS)}.")
-    if kind in (Detail.SECONDS, Detail.STATUS, Detail.PAGE, Detail.MEGABYTES):
+    if kind in (
+        Detail.SECONDS, Detail.STATUS, Detail.PAGE, Detail.MEGABYTES, Detail.KILOBYTES
+    ):  # fmt: skip
         whole = detail.isascii() and detail.isdigit()
         if not whole or (kind is Detail.STATUS and not 400 <= int(detail) <= 599):
             raise ValueError(f"What follows # in {text!r} is not a number of {kind.value}.")

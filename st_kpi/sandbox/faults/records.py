@@ -6,9 +6,12 @@ is read, in whatever order.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
+from functools import cache
 from hashlib import blake2b
+from random import Random
 from typing import Any
 
 from st_kpi.sandbox.clock import MINUTE, SECOND, iso, ticks
@@ -21,6 +24,7 @@ _MONEY = re.compile(r"-?\d+\.\d+")
 _OFFSETS = (("Z", 0), ("+00:00", 0), ("-07:00", -420), ("+05:30", 330))
 _NAMES = ("name", "customerName", "locationName")
 _TEXTS = ("summary", "memo", "description", "specialInstructions")
+_MOST_LINES = 40
 _ODD = dict(
     zip(
         SCRIPTS,
@@ -148,6 +152,59 @@ def with_long_text(record: Record, megabytes: int) -> Record:
     return {**record, name: "Two coats of paint. " * (megabytes * 50_000)}
 
 
+def _long_record(record: Record, fault: Fault) -> Record:
+    """Prose of a length with a long tail, and lines of text alone, which cost and bring nothing."""
+    key = identity(record)
+    length = int(int(fault.detail) * -1000 * math.log(1 - chance("length", key)))
+    items = record.get("items")
+    if not items:
+        field = next((name for name in _TEXTS if name in record), None)
+        return record if field is None else {**record, field: _prose(key, length)}
+    count = min(_MOST_LINES, int((1 - chance("lines", key)) ** -0.7))
+    lines = [*items, *([_text_line(items[-1])] * (count - len(items)))]
+    share = length // len(lines)
+    return {
+        **record,
+        "items": [{**line, "description": _prose((key, n), share)} for n, line in enumerate(lines)],
+    }
+
+
+def _text_line(line: Record) -> Record:
+    """A line like another whose numbers are all nothing."""
+
+    def nothing(name: str, value: Any) -> Any:
+        if name in ("id", "order") or name.endswith("Id") or not _number(value):
+            return value
+        return "0.00" if isinstance(value, str) else 0
+
+    empty: Record = _rewritten(line, nothing)
+    return empty
+
+
+@cache
+def _words() -> str:
+    """A text that does not compress to nothing."""
+    words = (
+        "coat",
+        "primer",
+        "trim",
+        "north side",
+        "siding",
+        "two",
+        "sanded",
+        "and",
+        "then",
+        "door",
+    )
+    rng = Random(7)
+    return " ".join(f"{rng.choice(words)} {rng.randrange(100)}" for _ in range(20_000))
+
+
+def _prose(key: object, length: int) -> str:
+    start = int(chance("prose", key) * 100_000)
+    return (_words() * (1 + (start + length) // len(_words())))[start : start + length]
+
+
 def _rewritten(value: Any, rewrite: Callable[[str, Any], Any], name: str = "") -> Any:
     """The value with each leaf rewritten, given the name of the field it is in."""
     if isinstance(value, dict):
@@ -164,5 +221,6 @@ RECORD_FAULTS: dict[str, Callable[[Record, Fault], Record]] = {
     "object-as-string": _object_as_string,
     "null-in-required": _null_in_required,
     "odd-timestamps": _odd_timestamps,
+    "long-records": _long_record,
     "odd-names": _odd_names,
 }

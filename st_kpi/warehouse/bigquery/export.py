@@ -1,7 +1,6 @@
 """Rows out of BigQuery into typed Parquet files, over REST: for a copy of a whole warehouse, not for anything in a hurry."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,9 @@ from st_kpi.warehouse.bigquery.client import Jobs
 from st_kpi.warehouse.bigquery.values import each_row
 from st_kpi.warehouse.duckdb.dialect import TYPES, literal
 
-#: Rows of one file, so that memory stays flat.
+#: Text of one file, in bytes, so that memory stays flat.
+_BYTES = 32_000_000
+#: Rows of an answer, which BigQuery bounds in bytes too.
 _ROWS = 50_000
 
 
@@ -32,21 +33,28 @@ def export(jobs: Jobs, table: str, columns: Columns, folder: Path) -> tuple[Path
 
 
 def _files(rows: Iterator[dict[str, Any]], columns: Columns, folder: Path) -> Iterator[Path]:
-    number = 0
-    while batch := list(islice(rows, _ROWS)):
+    lines = (orjson.dumps({name: _text(row[name]) for name, _ in columns}) + b"\n" for row in rows)
+    for number, batch in enumerate(_batches(lines)):
         yield _file(batch, columns, folder, f"{number:05}")
-        number += 1
 
 
-def _file(rows: Iterable[Mapping[str, Any]], columns: Columns, folder: Path, name: str) -> Path:
+def _batches(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """The lines in runs that are bounded in bytes; a longer line is alone."""
+    batch, size = list[bytes](), 0
+    for line in lines:
+        if batch and size + len(line) > _BYTES:
+            yield batch
+            batch, size = [], 0
+        batch.append(line)
+        size += len(line)
+    if batch:
+        yield batch
+
+
+def _file(lines: Sequence[bytes], columns: Columns, folder: Path, name: str) -> Path:
     """The rows as text, of which every value is cast to the type of its column."""
     text, target = folder / f"{name}.ndjson", folder / f"{name}.parquet"
-    text.write_bytes(
-        b"".join(
-            orjson.dumps({column: _text(row[column]) for column, _ in columns}) + b"\n"
-            for row in rows
-        )
-    )
+    text.write_bytes(b"".join(lines))
     shape = ", ".join(f"'{column}': 'VARCHAR'" for column, _ in columns)
     casts = ", ".join(
         f'CAST("{column}" AS {TYPES[kind]}) AS "{column}"' for column, kind in columns
@@ -54,7 +62,8 @@ def _file(rows: Iterable[Mapping[str, Any]], columns: Columns, folder: Path, nam
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute(
-            f"COPY (SELECT {casts} FROM read_json($file, format = 'newline_delimited', columns = {{{shape}}}))"
+            f"COPY (SELECT {casts} FROM read_json($file, format = 'newline_delimited', columns = {{{shape}}},"
+            f" maximum_object_size = {max(map(len, lines)) + 1}))"
             f" TO {literal(str(target))} (FORMAT parquet, COMPRESSION zstd)",
             {"file": str(text)},
         )

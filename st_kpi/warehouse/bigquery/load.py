@@ -23,6 +23,7 @@ from st_kpi.warehouse.bigquery.values import parsed, query_parameters, quoted, s
 from st_kpi.windows import Window
 
 _MEMORY_LIMIT = "350MB"
+_ROW_GROUP = "32MB"
 #: Files that are sent at the same time.
 _AT_ONCE = 4
 
@@ -141,13 +142,15 @@ def combine(
         for name, kind in columns
     )
     combined = []
-    with duckdb.connect(config={"memory_limit": _MEMORY_LIMIT}) as connection:
+    # One thread keeps the order; a row group is held in memory, whatever its rows weigh.
+    with duckdb.connect(config={"memory_limit": _MEMORY_LIMIT, "threads": 1}) as connection:
+        connection.execute("SET preserve_insertion_order = false")
         connection.execute("SET TimeZone = 'UTC'")
         for number, group in enumerate(_groups(files, limit)):
             target = folder / f"{name}-{number}.parquet"
             connection.execute(
                 f"COPY (SELECT {listed} FROM read_parquet($files)) TO '{target}'"
-                " (FORMAT parquet, COMPRESSION zstd)",
+                f" (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE_BYTES '{_ROW_GROUP}')",
                 {"files": [str(file) for file in group]},
             )
             combined.append(target)

@@ -30,9 +30,7 @@ def merge(
     """Bring the files in; see ``Warehouse.merge``."""
     if records.table.key is None:
         return _replace_window(connection, records, tenant_id, window)
-    merged = _merge_newest(connection, records)
-    if nested is not None and nested.files:
-        _replace_lines(connection, nested)
+    merged = _merge_newest(connection, records, nested)
     if everything is not None:
         vanished = _mark_vanished(connection, records.table, tenant_id, window, everything)
         merged = replace(merged, vanished=vanished)
@@ -44,54 +42,83 @@ def parquet(files: Sequence[Path]) -> str:
     return f"read_parquet([{', '.join(literal(str(file)) for file in files)}])"
 
 
-def _merge_newest(connection: DuckDBPyConnection, records: TypedFiles) -> Merged:
-    """Keep one version per key of the files, then take those that are newer.
+def _merge_newest(
+    connection: DuckDBPyConnection, records: TypedFiles, nested: TypedFiles | None
+) -> Merged:
+    """Keep one version per key of the files, then take those that are newer, with their lines.
 
     Of two that differ at equal age, which the source cannot order, the one read later is the source's last word.
     """
     table, key = records.table.qualified, records.table.key
-    names = quoted(records.table.column_names)
+    # What decides is a few columns; the rest is read once, on its way into the table.
     connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE incoming AS SELECT {names} FROM {_rows(records)} AS f"
+        f"CREATE OR REPLACE TEMP TABLE incoming AS SELECT tenant_id, {key}, _loaded_at, _content_hash,"
+        f" {_VERSION.format('f')} AS version, filename, file_row_number FROM {_rows(records)} AS f"
         f" QUALIFY ROW_NUMBER() OVER (PARTITION BY tenant_id, {key}"
-        f" ORDER BY {_VERSION.format('f')} DESC, _loaded_at DESC, _content_hash DESC) = 1"
+        " ORDER BY version DESC, _loaded_at DESC, _content_hash DESC) = 1"
     )
     connection.execute(
-        "CREATE OR REPLACE TEMP TABLE accepted AS SELECT i.* FROM incoming AS i"
-        f" LEFT JOIN {table} AS t ON t.tenant_id = i.tenant_id AND t.{key} = i.{key}"
-        f" WHERE t.{key} IS NULL OR {_VERSION.format('i')} > {_VERSION.format('t')}"
-        f" OR ({_VERSION.format('i')} = {_VERSION.format('t')}"
+        f"CREATE OR REPLACE TEMP TABLE accepted AS SELECT i.*, t.{key} IS NOT NULL AS known"
+        f" FROM incoming AS i LEFT JOIN {table} AS t ON t.tenant_id = i.tenant_id AND t.{key} = i.{key}"
+        f" WHERE t.{key} IS NULL OR version > {_VERSION.format('t')}"
+        f" OR (version = {_VERSION.format('t')}"
         " AND i._content_hash <> t._content_hash AND i._loaded_at >= t._loaded_at)"
     )
-    updates = ", ".join(f'"{name}" = i."{name}"' for name in records.table.column_names)
-    values = ", ".join(f'i."{name}"' for name in records.table.column_names)
-    connection.execute(
-        f"MERGE INTO {table} AS t USING accepted AS i"
-        f" ON t.tenant_id = i.tenant_id AND t.{key} = i.{key}"
-        f" WHEN MATCHED THEN UPDATE SET {updates}"
-        f" WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({values})"
-    )
+    known = _count(connection, "accepted WHERE known")
+    accepted = _count(connection, "accepted")
+    everything = not known and accepted == _count(connection, _rows(records))
+    _write_records(connection, records, known > 0, everything)
+    if nested is not None and nested.files:
+        _replace_lines(connection, nested, known > 0, everything)
     stored = _count(
         connection,
         f"incoming AS i SEMI JOIN {table} AS t ON t.tenant_id = i.tenant_id AND t.{key} = i.{key}",
     )
-    return Merged(_count(connection, "incoming"), stored, _count(connection, "accepted"))
+    return Merged(_count(connection, "incoming"), stored, accepted)
 
 
-def _replace_lines(connection: DuckDBPyConnection, nested: TypedFiles) -> None:
+def _write_records(
+    connection: DuckDBPyConnection, records: TypedFiles, known: bool, everything: bool
+) -> None:
+    """Write the accepted rows; ``known`` where some of them are in the table, ``everything`` where all rows are new."""
+    table, key = records.table.qualified, records.table.key
+    names = quoted(records.table.column_names)
+    rows = f"SELECT {names} FROM {_rows(records)} AS f" + (
+        "" if everything else " SEMI JOIN accepted AS a USING (filename, file_row_number)"
+    )
+    if not known:
+        connection.execute(f"INSERT INTO {table} ({names}) {rows}")
+        return
+    updates = ", ".join(f'"{name}" = i."{name}"' for name in records.table.column_names)
+    values = ", ".join(f'i."{name}"' for name in records.table.column_names)
+    connection.execute(
+        f"MERGE INTO {table} AS t USING ({rows}) AS i"
+        f" ON t.tenant_id = i.tenant_id AND t.{key} = i.{key}"
+        f" WHEN MATCHED THEN UPDATE SET {updates}"
+        f" WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({values})"
+    )
+
+
+def _replace_lines(
+    connection: DuckDBPyConnection, nested: TypedFiles, known: bool, everything: bool
+) -> None:
     """Lines belong to one version of their record and come and go with it."""
     table, parent = nested.table.qualified, nested.table.key
     names = quoted(nested.table.column_names)
-    connection.execute(
-        f"DELETE FROM {table} AS t USING accepted AS a"
-        f" WHERE t.tenant_id = a.tenant_id AND t.{parent} = a.id"
-    )
+    if known:
+        connection.execute(
+            f"DELETE FROM {table} AS t USING accepted AS a"
+            f" WHERE t.tenant_id = a.tenant_id AND t.{parent} = a.id"
+        )
     # One record may stand in the files twice, so the lines of the chosen version are taken once.
-    connection.execute(
-        f"INSERT INTO {table} ({names}) SELECT {names} FROM {parquet(nested.files)} AS l"
+    chosen = (
         " SEMI JOIN accepted AS a ON l.tenant_id = a.tenant_id"
         f" AND l.{parent} = a.id AND l._content_hash = a._content_hash"
         f" QUALIFY ROW_NUMBER() OVER (PARTITION BY l.tenant_id, l.{parent}, l.line) = 1"
+    )
+    connection.execute(
+        f"INSERT INTO {table} ({names}) SELECT {names} FROM {parquet(nested.files)} AS l"
+        + ("" if everything else chosen)
     )
 
 
@@ -161,5 +188,10 @@ def _within(tenant_id: int, window: Window | None) -> tuple[str, dict[str, objec
 
 
 def _rows(typed: TypedFiles) -> str:
-    """The rows of the files; where there are none, no rows of the table's shape."""
-    return parquet(typed.files) if typed.files else f"(FROM {typed.table.qualified} LIMIT 0)"
+    """The rows of the files, with the place of each; where there are none, no rows of the table's shape."""
+    if typed.files:
+        return parquet(typed.files)
+    return (
+        "(SELECT *, NULL::VARCHAR AS filename, NULL::BIGINT AS file_row_number"
+        f" FROM {typed.table.qualified} LIMIT 0)"
+    )

@@ -125,7 +125,7 @@ def test_reading_before_the_first_load_says_what_to_do(url: str) -> None:
 
 def test_asked_twice_a_merge_is_done_once(loader: Loader, jobs: Jobs) -> None:
     page = loader.page("invoices", [invoice(1, 5, "100")])
-    files = TypedFiles(record_table(REGISTRY["invoices"]), (page.records,))
+    files = TypedFiles(record_table(REGISTRY["invoices"]), tuple(part.records for part in page))
 
     def merge() -> Merged:
         return loader.warehouse.merge(files, None, tenant_id=77, window=None)
@@ -168,7 +168,9 @@ def test_json_is_never_loaded_from_parquet() -> None:
 def test_files_are_combined_up_to_a_size(tmp_path: Path) -> None:
     loader = Loader(tmp_path, None)  # type: ignore[arg-type]
     pages = [loader.page("invoices", [invoice(n, 5, "1")]) for n in range(6)]
-    files = TypedFiles(record_table(REGISTRY["invoices"]), tuple(page.records for page in pages))
+    files = TypedFiles(
+        record_table(REGISTRY["invoices"]), tuple(part.records for page in pages for part in page)
+    )
     limit = 2 * max(file.stat().st_size for file in files.files)
     columns = [(column.name, column.type) for column in files.table.columns]
     combined = []

@@ -1,0 +1,203 @@
+"""Reading a list to its end: side by side where its order is pinned, in pages that source and memory can bear.
+
+What is asked for is a span of rows. Every span's size divides the place where it starts, so that a list begun in large pages
+can go on in smaller ones: ``pageSize`` changes, and ``page`` with it.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+
+from st_kpi.errors import MalformedResponse, SourceError
+from st_kpi.servicetitan.pages import Page
+from st_kpi.servicetitan.registry import Entity
+
+#: A page that weighs more is followed by smaller ones; in bytes.
+PAGE_BYTES = 10_000_000
+#: What pages of one list may weigh that are on their way or wait to be taken, in bytes.
+_LIST_BYTES = 40_000_000
+#: A page without rows that promises more is odd but not the end; so many in a row are a loop.
+_EMPTY_PAGES = 20
+
+
+class AnswerTooLarge(Exception):
+    """An answer that was refused, cut off or not finished in time, maybe for its size; ``error`` says how."""
+
+    def __init__(self, error: SourceError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class PageSizes:
+    """How many records of each entity are asked for at once, as far as its pages have taught."""
+
+    def __init__(self) -> None:
+        self._largest: dict[str, int] = {}
+
+    def part(self, entity: Entity, size: int) -> int:
+        """The largest part of ``size`` records that divides it and is not too large."""
+        return _divisor(size, self._largest.get(entity.name, size))
+
+    def weigh(self, entity: Entity, size: int, page: Page) -> None:
+        """Note what a page of at most ``size`` records weighs."""
+        if page.bytes > PAGE_BYTES:
+            self._limit(entity, _divisor(size, page.rows * PAGE_BYTES // page.bytes))
+
+    def refused(self, entity: Entity, size: int) -> None:
+        """Note that ``size`` records were too many for the source."""
+        self._limit(entity, _divisor(size, size // 2))
+
+    def _limit(self, entity: Entity, size: int) -> None:
+        self._largest[entity.name] = min(size, self._largest.get(entity.name, size))
+
+
+@dataclass
+class _Refusal:
+    """The answer that a span was a part of, and how it failed; ``learned`` once a part of it has come."""
+
+    size: int
+    error: SourceError
+    learned: bool = False
+
+
+@dataclass(frozen=True)
+class Span:
+    """``size`` rows of a list from ``start`` on, which counts from 0 and is a multiple of the size."""
+
+    start: int
+    size: int
+    refusal: _Refusal | None = field(default=None, repr=False)
+
+    @property
+    def number(self) -> int:
+        """Which page this is in pages of its size, from 1."""
+        return self.start // self.size + 1
+
+    @property
+    def end(self) -> int:
+        return self.start + self.size
+
+    def parts(self, size: int) -> "list[Span]":
+        """The span in spans of a size that divides its own."""
+        return [
+            replace(self, start=start, size=size) for start in range(self.start, self.end, size)
+        ]
+
+
+#: Asks for a span; raises ``AnswerTooLarge`` where a smaller one may do better.
+Ask = Callable[[Span], Awaitable[Page]]
+
+
+class ListReader:
+    """Reads one list of an entity once."""
+
+    def __init__(self, entity: Entity, ask: Ask, sizes: PageSizes, ahead: int) -> None:
+        self._entity = entity
+        self._ask = ask
+        self._sizes = sizes
+        self._ahead = ahead
+        self._last: tuple[Span, Page] | None = None
+        self._total: int | None = None
+        self._heaviest = 1
+
+    async def pages(self, size: int) -> AsyncGenerator[Page, None]:
+        """Every page, the first one first, the others as they arrive, at most ``size`` rows each.
+
+        Leaving early stops the requests at once.
+        """
+        first = Span(0, self._sizes.part(self._entity, size))
+        async with aclosing(self._read([first], 1)) as pages:
+            async for page in pages:
+                yield page
+        if self._more() and self._total is not None and self._entity.sort:
+            part = self._sizes.part(self._entity, first.size)
+            spans = [Span(start, part) for start in range(first.end, self._total, part)]
+            async with aclosing(self._read(spans, self._ahead)) as pages:
+                async for page in pages:
+                    yield page
+        # The total may be wrong or have grown: only hasMore ends a list.
+        empty = 0
+        while self._more():
+            async with aclosing(self._read([self._following()], 1)) as pages:
+                async for page in pages:
+                    yield page
+                    empty = 0 if page.rows else empty + 1
+            if empty >= _EMPTY_PAGES:
+                raise self._endless(empty)
+
+    def _endless(self, empty: int) -> MalformedResponse:
+        assert self._last is not None
+        return MalformedResponse(
+            f"{empty} pages in a row were empty and promised more",
+            entity=self._entity.name,
+            url=self._last[1].url,
+        )
+
+    def _more(self) -> bool:
+        return self._last is not None and self._last[1].has_more
+
+    def _following(self) -> Span:
+        assert self._last is not None
+        last, _ = self._last
+        return Span(last.end, self._sizes.part(self._entity, last.size))
+
+    async def _read(self, spans: list[Span], ahead: int) -> AsyncGenerator[Page, None]:
+        """The pages of the spans as they arrive; what cannot be had whole comes in parts."""
+        todo = deque(spans)
+        running: dict[asyncio.Task[Page], Span] = {}
+
+        def top_up() -> None:
+            while todo and len(running) < min(ahead, max(1, _LIST_BYTES // self._heaviest)):
+                span = todo.popleft()
+                part, *others = span.parts(self._sizes.part(self._entity, span.size))
+                todo.extendleft(reversed(others))
+                running[asyncio.ensure_future(self._ask(part))] = part
+
+        top_up()
+        try:
+            while running:
+                done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                task = done.pop()
+                span = running.pop(task)
+                try:
+                    page = task.result()
+                except AnswerTooLarge as refused:
+                    todo.extendleft(reversed(self._halves(span, refused.error)))
+                    top_up()
+                    continue
+                self._note(span, page)
+                top_up()
+                yield page
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    def _halves(self, span: Span, error: SourceError) -> list[Span]:
+        """The parts to ask for instead; raises the error of the first whole where no part is smaller."""
+        refusal = span.refusal or _Refusal(span.size, error)
+        if span.size == 1:
+            raise refusal.error
+        return [
+            replace(part, refusal=refusal)
+            for part in span.parts(_divisor(span.size, span.size // 2))
+        ]
+
+    def _note(self, span: Span, page: Page) -> None:
+        """Remember what the page says of the list and of the size of pages."""
+        if span.start == 0:
+            self._total = page.total
+        if self._last is None or span.start > self._last[0].start:
+            self._last = (span, page)
+        self._heaviest = max(self._heaviest, page.bytes)
+        self._sizes.weigh(self._entity, span.size, page)
+        if span.refusal is not None and not span.refusal.learned:
+            span.refusal.learned = True
+            self._sizes.refused(self._entity, span.refusal.size)
+
+
+def _divisor(size: int, at_most: int) -> int:
+    """The largest divisor of ``size`` that is no larger than ``at_most``, and 1 at least."""
+    return next(part for part in range(max(1, min(size, at_most)), 0, -1) if size % part == 0)

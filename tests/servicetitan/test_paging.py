@@ -1,0 +1,147 @@
+"""Lists whose pages are too heavy for us or for the source, and feeds that stand still; no time passes."""
+
+import asyncio
+import itertools
+from collections import Counter
+
+import httpx
+import pytest
+
+from st_kpi.errors import MalformedResponse, SourceError
+from st_kpi.servicetitan import paging
+from st_kpi.servicetitan.paging import Span
+from tests.servicetitan.test_client import (
+    JOBS,
+    TECHNICIANS,
+    Server,
+    Waits,
+    body,
+    client,
+    feed,
+    ids,
+    in_turn,
+    ok,
+    table,
+)
+
+
+def asked(server: Server) -> list[tuple[int, int]]:
+    """The spans that were asked for: first row and size."""
+    pages = [(int(r.url.params["page"]), int(r.url.params["pageSize"])) for r in server.requests]
+    return [((number - 1) * size, size) for number, size in pages]
+
+
+@pytest.mark.parametrize("entity", [JOBS, TECHNICIANS], ids=["side by side", "one by one"])
+async def test_a_list_with_heavy_pages_goes_on_in_smaller_ones(
+    entity: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = Server(table(1000))
+    monkeypatch.setattr(paging, "PAGE_BYTES", len(body(25)) + 50)
+    async with client(server) as source:
+        assert sorted(await ids(source.pages(entity, page_size=100))) == list(range(1000))
+        first, *others = asked(server)
+        assert first == (0, 100)
+        assert {size for _, size in others} == {25}
+        assert sorted(start for start, _ in others) == list(range(100, 1000, 25))
+        # The next list of this entity begins with what the first has taught, another's does not.
+        assert len(await ids(source.pages(entity, page_size=100))) == 1000
+        assert asked(server)[len(others) + 1] == (0, 25)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "tries"),
+    [
+        pytest.param(httpx.Response(413), 1, id="too large"),
+        pytest.param(httpx.Response(504), 2, id="gateway timeout"),
+        pytest.param(httpx.ReadTimeout("slow"), 2, id="no byte in time"),
+        pytest.param(httpx.Response(500), 8, id="an error of the server"),
+        pytest.param(httpx.RemoteProtocolError("cut"), 8, id="cut off"),
+    ],
+)
+async def test_what_is_too_large_for_the_source_is_asked_for_in_parts(
+    refusal: httpx.Response | Exception, tries: int
+) -> None:
+    def app(request: httpx.Request) -> httpx.Response:
+        if int(request.url.params["pageSize"]) > 250:
+            if isinstance(refusal, Exception):
+                raise refusal
+            return refusal
+        return table(3000)(request)
+
+    server = Server(app)
+    async with client(server, max_concurrency=2) as source:
+        assert sorted(await ids(source.pages(JOBS, page_size=1000))) == list(range(3000))
+    spans = Counter(asked(server))
+    assert spans[(0, 1000)] == tries
+    assert spans[(0, 500)] == (1 if tries == 1 else 2)
+    assert all(count == 1 for (_, size), count in spans.items() if size <= 250)
+    # What was learned from the first page holds for the others: 500 was learned, 250 soon after.
+    assert sum(size > 250 for _, size in asked(server)) <= tries + 2 * tries + 4
+
+
+async def test_an_outage_is_told_by_the_first_error_after_a_bounded_number_of_requests() -> None:
+    server = Server(in_turn(httpx.Response(503)))
+    async with client(server) as source:
+        with pytest.raises(SourceError, match="after 8 attempts") as failed:
+            await ids(source.pages(JOBS))
+    assert "pageSize=5000" in failed.value.url
+    assert len(server.requests) < 40
+
+
+async def test_after_an_outage_pages_are_nearly_as_large_as_before() -> None:
+    answers = itertools.count()
+
+    def app(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(503) if next(answers) < 15 else table(20_000)(request)
+
+    server = Server(app)
+    async with client(server) as source:
+        assert sorted(await ids(source.pages(JOBS))) == list(range(20_000))
+    assert {size for start, size in asked(server) if start >= 5000} == {2500}
+
+
+@pytest.mark.parametrize("size", [5000, 1000, 10, 7, 1])
+def test_every_part_of_a_span_is_a_page_of_its_size(size: int) -> None:
+    span = Span(3 * size, size)
+    for part in range(1, size + 1):
+        if size % part == 0:
+            parts = span.parts(part)
+            assert [p.start for p in parts] == list(range(span.start, span.end, part))
+            assert all((p.number - 1) * p.size == p.start for p in parts)
+
+
+async def test_a_feed_that_waits_for_its_rows_is_asked_again() -> None:
+    server, waits = (
+        Server(feed((1, True, "b"), (0, True, "b"), (0, True, "b"), (2, False, "c"))),
+        Waits(),
+    )
+    async with client(server, waits) as source:
+        pages = [page async for page in source.export(JOBS, "a")]
+    assert [(page.rows, page.continue_from) for page in pages] == [(1, "b"), (2, "c")]
+    assert [r.url.params["from"] for r in server.requests] == ["a", "b", "b", "b"]
+    assert waits.seconds == [1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    "tokens", [["a"], ["b", "a"], ["b", "c", "a"], ["b", "c", "d", "b"]], ids="-".join
+)
+async def test_a_feed_that_leads_back_over_empty_pages_is_a_loop(tokens: list[str]) -> None:
+    turn = itertools.cycle(tokens)
+
+    def app(request: httpx.Request) -> httpx.Response:
+        return ok(f'{{"hasMore": true, "continueFrom": "{next(turn)}", "data": []}}'.encode())
+
+    server, waits = Server(app), Waits()
+    async with client(server, waits) as source:
+        with pytest.raises(MalformedResponse, match="leads back"):
+            await asyncio.wait_for(ids(source.export(JOBS, "a")), 10)
+    assert len(server.requests) < 30
+    assert sum(waits.seconds) < 60
+
+
+async def test_a_feed_with_rows_that_leads_back_is_a_loop() -> None:
+    server = Server(feed((1, True, "b"), (1, True, "a")))
+    async with client(server) as source:
+        with pytest.raises(MalformedResponse, match="leads back"):
+            await ids(source.export(JOBS, "a"))
+    assert len(server.requests) == 2
