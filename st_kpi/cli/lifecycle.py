@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from threading import Thread, Timer, main_thread
@@ -91,6 +92,8 @@ class _Stop:
         last = Timer(_STOPS_WITHIN, self._leave_now)
         last.daemon = True
         last.start()
+        # Whatever was about to connect is left so, and Python would say that on stderr.
+        warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
         raise KeyboardInterrupt
 
     def _leave_now(self) -> None:

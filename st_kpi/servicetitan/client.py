@@ -190,8 +190,8 @@ class ServiceTitan:
             address = self._list_url(entity, window, span.number, span.size, span.start == 0)
             return _page(await self._get_or_less(entity, address, span), span.start)
 
-        reader = ListReader(entity, ask, self._sizes, self._ahead)
-        async with aclosing(reader.pages(page_size)) as pages:
+        reader = ListReader(entity, ask, self._sizes, page_size, self._ahead)
+        async with aclosing(reader.pages()) as pages:
             async for page in pages:
                 yield page
 

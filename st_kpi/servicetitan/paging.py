@@ -1,7 +1,7 @@
 """Reading a list to its end: side by side where its order is pinned, in pages that source and memory can bear.
 
-What is asked for is a span of rows. Every span's size divides the place where it starts, so that a list begun in large pages
-can go on in smaller ones: ``pageSize`` changes, and ``page`` with it.
+What is asked for is a span of rows. Every span's size divides the place where it starts, so that a list can go on in smaller
+pages or in larger ones: ``pageSize`` changes, and ``page`` with it.
 """
 
 import asyncio
@@ -9,15 +9,18 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from math import gcd
 
 from st_kpi.errors import MalformedResponse, SourceError
 from st_kpi.servicetitan.pages import Page
 from st_kpi.servicetitan.registry import Entity
 
-#: A page that weighs more is followed by smaller ones; in bytes.
+#: What a page should weigh at most, in bytes.
 PAGE_BYTES = 10_000_000
 #: What pages of one list may weigh that are on their way or wait to be taken, in bytes.
 _LIST_BYTES = 40_000_000
+#: Records that are asked for at first where nobody knows yet what one weighs.
+_FIRST = 500
 #: A page without rows that promises more is odd but not the end; so many in a row are a loop.
 _EMPTY_PAGES = 20
 
@@ -31,26 +34,29 @@ class AnswerTooLarge(Exception):
 
 
 class PageSizes:
-    """How many records of each entity are asked for at once, as far as its pages have taught."""
+    """How many records of each entity are asked for at once, by what its pages have weighed and what was refused."""
 
     def __init__(self) -> None:
-        self._largest: dict[str, int] = {}
+        self._weights: dict[str, int] = {}
+        self._limits: dict[str, int] = {}
 
-    def part(self, entity: Entity, size: int) -> int:
-        """The largest part of ``size`` records that divides it and is not too large."""
-        return _divisor(size, self._largest.get(entity.name, size))
+    def at(self, entity: Entity, start: int, most: int) -> int:
+        """The size of the page that begins at ``start``: of the divisors of ``most`` and ``start`` the largest that is allowed."""
+        weight = self._weights.get(entity.name)
+        fitting = _FIRST if weight is None else PAGE_BYTES // weight
+        return _divisor(gcd(most, start), min(fitting, self._limits.get(entity.name, most)))
 
-    def weigh(self, entity: Entity, size: int, page: Page) -> None:
-        """Note what a page of at most ``size`` records weighs."""
-        if page.bytes > PAGE_BYTES:
-            self._limit(entity, _divisor(size, page.rows * PAGE_BYTES // page.bytes))
+    def weigh(self, entity: Entity, page: Page) -> None:
+        """Note what the page weighs; of several the heaviest counts."""
+        if page.rows:
+            weight = -(-page.bytes // page.rows)
+            self._weights[entity.name] = max(weight, self._weights.get(entity.name, 1))
 
     def refused(self, entity: Entity, size: int) -> None:
         """Note that ``size`` records were too many for the source."""
-        self._limit(entity, _divisor(size, size // 2))
-
-    def _limit(self, entity: Entity, size: int) -> None:
-        self._largest[entity.name] = min(size, self._largest.get(entity.name, size))
+        self._limits[entity.name] = min(
+            _divisor(size, size // 2), self._limits.get(entity.name, size)
+        )
 
 
 @dataclass
@@ -91,36 +97,32 @@ Ask = Callable[[Span], Awaitable[Page]]
 
 
 class ListReader:
-    """Reads one list of an entity once."""
+    """Reads one list of an entity once, in pages of at most ``most`` records."""
 
-    def __init__(self, entity: Entity, ask: Ask, sizes: PageSizes, ahead: int) -> None:
+    def __init__(self, entity: Entity, ask: Ask, sizes: PageSizes, most: int, ahead: int) -> None:
         self._entity = entity
         self._ask = ask
         self._sizes = sizes
+        self._most = most
         self._ahead = ahead
+        self._next = 0
         self._last: tuple[Span, Page] | None = None
         self._total: int | None = None
         self._heaviest = 1
 
-    async def pages(self, size: int) -> AsyncGenerator[Page, None]:
-        """Every page, the first one first, the others as they arrive, at most ``size`` rows each.
-
-        Leaving early stops the requests at once.
-        """
-        first = Span(0, self._sizes.part(self._entity, size))
-        async with aclosing(self._read([first], 1)) as pages:
+    async def pages(self) -> AsyncGenerator[Page, None]:
+        """Every page, the first one first, the others as they arrive; leaving early stops the requests at once."""
+        async with aclosing(self._read(1, 1)) as pages:
             async for page in pages:
                 yield page
         if self._more() and self._total is not None and self._entity.sort:
-            part = self._sizes.part(self._entity, first.size)
-            spans = [Span(start, part) for start in range(first.end, self._total, part)]
-            async with aclosing(self._read(spans, self._ahead)) as pages:
+            async with aclosing(self._read(self._total, self._ahead)) as pages:
                 async for page in pages:
                     yield page
         # The total may be wrong or have grown: only hasMore ends a list.
         empty = 0
         while self._more():
-            async with aclosing(self._read([self._following()], 1)) as pages:
+            async with aclosing(self._read(self._next + 1, 1)) as pages:
                 async for page in pages:
                     yield page
                     empty = 0 if page.rows else empty + 1
@@ -138,22 +140,17 @@ class ListReader:
     def _more(self) -> bool:
         return self._last is not None and self._last[1].has_more
 
-    def _following(self) -> Span:
-        assert self._last is not None
-        last, _ = self._last
-        return Span(last.end, self._sizes.part(self._entity, last.size))
-
-    async def _read(self, spans: list[Span], ahead: int) -> AsyncGenerator[Page, None]:
-        """The pages of the spans as they arrive; what cannot be had whole comes in parts."""
-        todo = deque(spans)
+    async def _read(self, end: int, ahead: int) -> AsyncGenerator[Page, None]:
+        """The pages up to row ``end`` as they arrive; what cannot be had whole comes in parts."""
+        parts = deque[Span]()
         running: dict[asyncio.Task[Page], Span] = {}
 
         def top_up() -> None:
-            while todo and len(running) < min(ahead, max(1, _LIST_BYTES // self._heaviest)):
-                span = todo.popleft()
-                part, *others = span.parts(self._sizes.part(self._entity, span.size))
-                todo.extendleft(reversed(others))
-                running[asyncio.ensure_future(self._ask(part))] = part
+            while len(running) < min(ahead, max(1, _LIST_BYTES // self._heaviest)):
+                if not parts and self._next >= end:
+                    return
+                span = parts.popleft() if parts else self._take()
+                running[asyncio.ensure_future(self._ask(span))] = span
 
         top_up()
         try:
@@ -164,7 +161,7 @@ class ListReader:
                 try:
                     page = task.result()
                 except AnswerTooLarge as refused:
-                    todo.extendleft(reversed(self._halves(span, refused.error)))
+                    parts.extendleft(reversed(self._halves(span, refused.error)))
                     top_up()
                     continue
                 self._note(span, page)
@@ -174,6 +171,12 @@ class ListReader:
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
+
+    def _take(self) -> Span:
+        """The span that follows those taken so far."""
+        span = Span(self._next, self._sizes.at(self._entity, self._next, self._most))
+        self._next = span.end
+        return span
 
     def _halves(self, span: Span, error: SourceError) -> list[Span]:
         """The parts to ask for instead; raises the error of the first whole where no part is smaller."""
@@ -192,7 +195,7 @@ class ListReader:
         if self._last is None or span.start > self._last[0].start:
             self._last = (span, page)
         self._heaviest = max(self._heaviest, page.bytes)
-        self._sizes.weigh(self._entity, span.size, page)
+        self._sizes.weigh(self._entity, page)
         if span.refusal is not None and not span.refusal.learned:
             span.refusal.learned = True
             self._sizes.refused(self._entity, span.refusal.size)

@@ -14,7 +14,7 @@ from tests.support.killing import STOPS, Ordeal
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with sandbox(0.004, 7) as tenant:
+    with sandbox(0.004, 7, "long-records#6") as tenant:
         yield tenant.url
 
 

@@ -74,6 +74,8 @@ def test_timestamps_are_instants(tmp_path: Path, text: str, instant: str) -> Non
         pytest.param("1234.56", "1234.56", id="number money"),
         pytest.param('"-0.10"', "-0.10", id="negative"),
         pytest.param("0.1", "0.1", id="no float tail"),
+        pytest.param("1.10", "1.10", id="a zero at the end"),
+        pytest.param("1e3", "1000", id="an exponent"),
         pytest.param(
             '"12345678901234567890.123456789"', "12345678901234567890.123456789", id="wide"
         ),
@@ -327,3 +329,67 @@ def test_the_days_of_what_changed_since(tmp_path: Path) -> None:
     found = normalizer.created_days([page.records], "America/Phoenix", since)
     normalizer.close()
     assert found == [date(2025, 1, 1), date(2025, 1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("item", "field"),
+    [
+        ("5", "items[]"),
+        ('"paint"', "items[]"),
+        ("[]", "items[]"),
+        ('{"itemGroup": 1}', "items[].itemGroup"),
+    ],
+)
+def test_a_line_that_is_no_object_keeps_its_record_out(
+    tmp_path: Path, item: str, field: str
+) -> None:
+    rows: list[dict[str, Any] | str] = [f'{{"id": 1, "items": [{{"id": 3}}, {item}]}}', {"id": 2}]
+    page = type_rows(tmp_path, "invoices", rows)
+    assert [(reject.source_id, reject.field) for reject in page.rejects] == [("1", field)]
+    assert [row["id"] for row in read(page.records)] == [2]
+
+
+def test_all_that_is_wrong_with_a_record_is_told_at_once(tmp_path: Path) -> None:
+    bad = '{"id": "x", "customer": 5, "subTotal": "a lot", "items": [{"id": 1}, {"id": 2, "total": true}]}'
+    page = type_rows(tmp_path, "invoices", [bad, {"id": 2, "new": 1}])
+    assert {(reject.field, reject.value) for reject in page.rejects} == {
+        ("id", "x"),
+        ("customer", None),
+        ("subTotal", "a lot"),
+        ("items[].total", "True"),
+    }
+    assert (page.rows, page.rejected, page.drift) == (1, 1, {"new"})
+
+
+def test_numbers_and_flags_where_text_belongs_are_that_text(tmp_path: Path) -> None:
+    record = '{"id": 1, "jobNumber": 12345678901234567890123, "jobStatus": true, "new": 1.5}'
+    row = one(tmp_path, "jobs", record)
+    assert (row["job_number"], row["job_status"]) == ("12345678901234567890123", "true")
+    assert row["_extra"] == '{"new":1.5}'
+
+
+def test_a_null_among_the_lines_is_a_line_without_values(tmp_path: Path) -> None:
+    page = type_rows(tmp_path, "invoices", ['{"id": 1, "items": [null, {"id": 7}]}'])
+    assert [(row["line"], row["id"]) for row in read(page.lines)] == [(1, None), (2, 7)]
+
+
+def test_a_line_without_a_flag_has_its_records(tmp_path: Path) -> None:
+    rows: list[dict[str, Any] | str] = [
+        {"id": 1, "active": False, "items": [{"id": 3}]},
+        {"id": 2, "items": [{"id": 4}]},
+    ]
+    page = type_rows(tmp_path, "invoices", rows)
+    assert [row["active"] for row in read(page.lines)] == [False, True]
+
+
+def test_a_misfit_does_not_change_what_the_others_become(tmp_path: Path) -> None:
+    good = {
+        "id": 2,
+        "subTotal": "1.10",
+        "invoiceDate": "2025-01-02T00:00:00Z",
+        "items": [{"id": 1}],
+    }
+    alone = one(tmp_path, "invoices", good)
+    page = type_rows(tmp_path, "invoices", [{"id": 1, "subTotal": "x"}, good, {"id": None}])
+    assert read(page.records) == [alone]
+    assert [reject.field for reject in page.rejects] == ["subTotal", "id"]

@@ -62,7 +62,7 @@ async def test_what_is_too_large_for_the_source_is_asked_for_in_parts(
     refusal: httpx.Response | Exception, tries: int
 ) -> None:
     def app(request: httpx.Request) -> httpx.Response:
-        if int(request.url.params["pageSize"]) > 250:
+        if int(request.url.params["pageSize"]) > 100:
             if isinstance(refusal, Exception):
                 raise refusal
             return refusal
@@ -70,13 +70,13 @@ async def test_what_is_too_large_for_the_source_is_asked_for_in_parts(
 
     server = Server(app)
     async with client(server, max_concurrency=2) as source:
-        assert sorted(await ids(source.pages(JOBS, page_size=1000))) == list(range(3000))
+        assert sorted(await ids(source.pages(JOBS, page_size=400))) == list(range(3000))
     spans = Counter(asked(server))
-    assert spans[(0, 1000)] == tries
-    assert spans[(0, 500)] == (1 if tries == 1 else 2)
-    assert all(count == 1 for (_, size), count in spans.items() if size <= 250)
-    # What was learned from the first page holds for the others: 500 was learned, 250 soon after.
-    assert sum(size > 250 for _, size in asked(server)) <= tries + 2 * tries + 4
+    assert spans[(0, 400)] == tries
+    assert spans[(0, 200)] == (1 if tries == 1 else 2)
+    assert all(count == 1 for (_, size), count in spans.items() if size <= 100)
+    # What the first page taught holds for the others: first 200, soon after 100.
+    assert sum(size > 100 for _, size in asked(server)) <= 3 * tries + 4
 
 
 async def test_an_outage_is_told_by_the_first_error_after_a_bounded_number_of_requests() -> None:
@@ -84,20 +84,30 @@ async def test_an_outage_is_told_by_the_first_error_after_a_bounded_number_of_re
     async with client(server) as source:
         with pytest.raises(SourceError, match="after 8 attempts") as failed:
             await ids(source.pages(JOBS))
-    assert "pageSize=5000" in failed.value.url
-    assert len(server.requests) < 40
+    assert "pageSize=500&" in failed.value.url
+    assert len(server.requests) < 30
 
 
-async def test_after_an_outage_pages_are_nearly_as_large_as_before() -> None:
+async def test_after_an_outage_pages_are_half_as_large() -> None:
     answers = itertools.count()
 
     def app(request: httpx.Request) -> httpx.Response:
-        return httpx.Response(503) if next(answers) < 15 else table(20_000)(request)
+        return httpx.Response(503) if 8 < next(answers) < 24 else table(60_000)(request)
 
     server = Server(app)
+    async with client(server, max_concurrency=1) as source:
+        assert sorted(await ids(source.pages(JOBS))) == list(range(60_000))
+    assert {size for start, size in asked(server) if start >= 40_000} == {2500}
+
+
+async def test_the_first_page_of_an_entity_is_small_and_the_others_grow() -> None:
+    server = Server(table(20_000))
     async with client(server) as source:
         assert sorted(await ids(source.pages(JOBS))) == list(range(20_000))
-    assert {size for start, size in asked(server) if start >= 5000} == {2500}
+        assert sorted(await ids(source.pages(JOBS))) == list(range(20_000))
+    first = [(0, 500), (500, 500), *((start, 1000) for start in range(1000, 5000, 1000))]
+    rest = [(start, 5000) for start in range(5000, 20_000, 5000)]
+    assert sorted(asked(server)) == sorted([*first, *rest, (0, 5000), *rest])
 
 
 @pytest.mark.parametrize("size", [5000, 1000, 10, 7, 1])

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from st_kpi.cli.demo import compare
 from st_kpi.ingest import changes
 from st_kpi.ingest.chunk import fetch, store
 from st_kpi.ingest.manifest import ReadMode
@@ -22,6 +24,9 @@ from st_kpi.kpis.build import BuildResult, build
 from st_kpi.reporting import published
 from st_kpi.reporting.explain import explain
 from st_kpi.sandbox import Company, create_app, generate_company
+from st_kpi.sandbox.books import Books
+from st_kpi.sandbox.faults.app import misbehave
+from st_kpi.sandbox.faults.names import Faults
 from st_kpi.sandbox.life.day import live
 from st_kpi.servicetitan.client import ServiceTitan
 from st_kpi.servicetitan.registry import REGISTRY, Changes
@@ -56,7 +61,8 @@ async def session_on(
 ) -> AsyncIterator[Session]:
     settings = tenant_settings()
     warehouse.ensure(raw_tables())
-    transport = httpx.ASGITransport(create_app(company, requests_per_second=100_000))
+    app = create_app(company, requests_per_second=100_000)
+    transport = httpx.ASGITransport(misbehave(app, Faults.parse(["long-records#3"])))
     api_url, auth_url = settings.hosts
     source = ServiceTitan(
         credentials(settings), api_url=api_url, auth_url=auth_url, transport=transport
@@ -152,6 +158,9 @@ async def test_both_engines_publish_the_same_numbers(tmp_path: Path, bigquery_ur
         assert not duckdb.bytes
         assert set(bigquery.bytes) > {"gpm", "leads"}  # an emulator says 0 of each
         assert_same_tables(sessions)
+        cells = Books(company).weekly(company.last_day).items()
+        books = {key: (cell.numerator, cell.denominator or Decimal(0)) for key, cell in cells}
+        assert "equal to the cent" in compare(sessions[0].warehouse, books)
 
 
 @pytest.mark.slow
