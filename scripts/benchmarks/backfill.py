@@ -1,17 +1,18 @@
-"""How long a backfill takes beside a bare download of the same pages, and how long a build takes.
+"""How long a backfill takes beside a bare program that loads the same pages, and how long a build takes.
 
-Everything runs on this machine: the sandbox tenant, a Prefect server, and in a process of its own each
+Everything runs on this machine: a made-up tenant that answers from memory (``tenant.py``), a Prefect server, and in a
+process of its own each
 
-1. the bare download: the same requests by httpx, eight at a time, bodies thrown away;
-2. `st-kpi backfill` into an empty DuckDB file, first the four big entities, then all of them;
-3. `st-kpi build`, twice.
+1. the bare program (``bare.py``): four entities downloaded and typed with DuckDB, nothing checked;
+2. `st-kpi backfill` of the same four into an empty DuckDB file, beside the server and without one;
+3. `st-kpi backfill` of everything, then `st-kpi build`, twice;
+4. the first two again with records as long as real ones.
 
-Times are whole processes, start-up included; the Prefect server runs already, as a lasting one would. Quote ratios:
-the machine's speed drifts, the two sides of a ratio drift together.
+Each that reads is run twice and the second time counts, for the tenant writes a page when it is asked for it first. Times
+are whole processes, start-up included. Quote ratios: the machine's speed drifts, the two sides of a ratio drift together.
 """
 
 import argparse
-import asyncio
 import os
 import re
 import resource
@@ -19,35 +20,51 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from st_kpi.cli.demo import sandbox
-from st_kpi.ingest.session import credentials
+import httpx
+
 from st_kpi.local.private_server import prefect_api
 from st_kpi.sandbox.company import SandboxCredentials
-from st_kpi.servicetitan.client import ServiceTitan
-from st_kpi.servicetitan.registry import REGISTRY
-from st_kpi.settings import load_settings
 
 BIG = ("jobs", "estimates", "invoices", "payments")
+HERE = Path(__file__).parent
+ST_KPI = [sys.executable, "-m", "st_kpi"]
+FOUR = [*ST_KPI, "backfill", *(f"--entity={name}" for name in BIG)]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--download", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--kilobytes", type=int, default=8, help="of a long record, on average")
     options = parser.parse_args()
-    if options.download:
-        asyncio.run(download(BIG))
-        return
     with ExitStack() as stack:
-        stack.enter_context(prefect_api())
-        tenant = stack.enter_context(sandbox(options.scale, options.seed))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        use(tenant.url)
-        measure(folder, str(tenant.today))
+        stack.enter_context(prefect_api())
+        with tenant(options.scale, options.seed) as url:
+            bare = four(folder, "short records")
+            without_server(folder, bare)
+            everything(folder, bare, httpx.get(f"{url}/sandbox").json()["today"])
+        long = f"long-records#{options.kilobytes}"
+        with tenant(options.scale / 4, options.seed, "--fault", long):
+            four(folder, f"{options.kilobytes} KB")
+
+
+@contextmanager
+def tenant(scale: float, seed: int, *arguments: str) -> Iterator[str]:
+    """A made-up tenant that commands read while the block runs."""
+    command = [sys.executable, str(HERE / "tenant.py"), f"--scale={scale}", f"--seed={seed}"]
+    with subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().rsplit(" ", 1)[1].strip()
+        use(url)
+        try:
+            yield url
+        finally:
+            process.terminate()
 
 
 def use(url: str) -> None:
@@ -63,34 +80,61 @@ def use(url: str) -> None:
     }
 
 
-def measure(folder: Path, today: str) -> None:
-    """Run every step in a process of its own and print a line for each."""
-    st_kpi = [sys.executable, "-m", "st_kpi"]
-    bare, _, printed = run([sys.executable, __file__, "--download"])
-    rows, mebibytes = (int(n) for n in re.findall(r"\d+", printed))
+def four(folder: Path, label: str) -> float:
+    """The bare program and the backfill beside it; returns the seconds of the bare program."""
+    for _ in range(2):
+        bare, peak, printed = run([sys.executable, str(HERE / "bare.py"), fresh(folder)])
+    rows = int(printed)
+    print(f"bare program, {label:<14} {rows:>9,} records {bare:6.1f} s   peak {peak:,.0f} MB")
+    for _ in range(2):
+        fill_new(folder)
+        took, peak, _ = run(FOUR)
     print(
-        f"bare download    {rows:>9,} records {bare:6.1f} s {rows / bare:>9,.0f} records/s   ({mebibytes} MiB)"
+        f"backfill, four, {label:<12} {rows:>9,} records {took:6.1f} s   {took / bare:.1f} x the bare program,"
+        f" peak {peak:,.0f} MB"
     )
-    os.environ["ST_KPI_WAREHOUSE"] = f"duckdb:///{folder}/four.duckdb"
-    took, peak, _ = run([*st_kpi, "backfill", *(f"--entity={name}" for name in BIG)])
+    return bare
+
+
+def without_server(folder: Path, bare: float) -> None:
+    """The same with a private Prefect server; its first one on a machine has been before."""
+    url = os.environ.pop("PREFECT_API_URL")
+    fill_new(folder)
+    took, _, _ = run(FOUR)
+    os.environ["PREFECT_API_URL"] = url
+    print(f"backfill, four, private server {took:26.1f} s   {took / bare:.1f} x the bare program")
+
+
+def everything(folder: Path, bare: float, today: str) -> None:
+    """All entities, and what follows."""
+    for _ in range(2):
+        fill_new(folder)
+        took, peak, _ = run([*ST_KPI, "backfill"])
+    _, _, printed = run([*ST_KPI, "status"])
+    rows = sum(int(n.replace(",", "")) for n in re.findall(r"^\w+ +([\d,]+) ", printed, re.M))
     print(
-        f"backfill, four   {rows:>9,} records {took:6.1f} s {rows / took:>9,.0f} records/s"
-        f"   {took / bare:.1f} x the download, peak {peak:,.0f} MB"
+        f"backfill, all                {rows:>11,} records {took:6.1f} s   {took / bare:.1f} x the bare program"
+        f" of four, peak {peak:,.0f} MB"
     )
-    os.environ["ST_KPI_WAREHOUSE"] = f"duckdb:///{folder}/all.duckdb"
-    took, peak, _ = run([*st_kpi, "backfill"])
-    _, _, printed = run([*st_kpi, "status"])
-    everything = sum(int(n.replace(",", "")) for n in re.findall(r"^\w+ +([\d,]+) ", printed, re.M))
-    print(
-        f"backfill, all    {everything:>9,} records {took:6.1f} s {everything / took:>9,.0f} records/s"
-        f"   peak {peak:,.0f} MB"
-    )
-    again, _, _ = run([*st_kpi, "backfill"])
-    print(f"backfill, again  nothing new       {again:6.1f} s")
+    again, _, _ = run([*ST_KPI, "backfill"])
+    print(f"backfill, nothing new {again:35.1f} s")
     for label in ("build, first", "build, again"):
-        took, peak, printed = run([*st_kpi, "build", "--as-of", today])
+        took, peak, printed = run([*ST_KPI, "build", "--as-of", today])
         inside = re.findall(r"in ([\d.]+) s", printed)[0]
-        print(f"{label:<34} {took:6.1f} s   of which SQL {inside} s, peak {peak:,.0f} MB")
+        print(f"{label:<22} {took:35.1f} s   of which SQL {inside} s, peak {peak:,.0f} MB")
+
+
+def fresh(folder: Path) -> str:
+    """The name of a file that is not there."""
+    file = folder / "warehouse.duckdb"
+    for old in folder.glob(f"{file.name}*"):
+        old.unlink()
+    return str(file)
+
+
+def fill_new(folder: Path) -> None:
+    """Commands fill a new warehouse from now on."""
+    os.environ["ST_KPI_WAREHOUSE"] = f"duckdb:///{fresh(folder)}"
 
 
 def run(command: list[str]) -> tuple[float, float, str]:
@@ -110,21 +154,6 @@ def run(command: list[str]) -> tuple[float, float, str]:
 def memory_mb(usage: resource.struct_rusage) -> float:
     """Linux counts in KiB, macOS in bytes."""
     return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
-
-
-async def download(names: tuple[str, ...]) -> None:
-    """Fetch every page of the entities as the backfill would, and throw the records away."""
-    settings = load_settings()
-    api_url, auth_url = settings.hosts
-    rows = size = 0
-    source = ServiceTitan(credentials(settings), api_url=api_url, auth_url=auth_url)
-    async with source:
-        for name in names:
-            entity = REGISTRY[name]
-            async for page in source.pages(entity):
-                rows += page.rows
-                size += sum(len(memoryview(record)) for record in page.records)
-    print(rows, size // 2**20)
 
 
 if __name__ == "__main__":
