@@ -347,3 +347,11 @@ def test_records_of_any_length(loader: Loader, rows: int, kilobytes: int) -> Non
     assert loader.rows(
         "SELECT SUM(total_cost), MIN(LENGTH(description)), COUNT(*) FROM st_raw.invoice_items"
     ) == [(Decimal("72.5") * rows, size, 10 * rows)]
+
+
+def test_lines_that_a_record_deleted_by_hand_has_left_do_not_come_twice(loader: Loader) -> None:
+    rows = [invoice(1, 5, "100", "7", "8"), invoice(2, 5, "200")]
+    loader.load("invoices", rows)
+    loader.warehouse.execute("DELETE FROM st_raw.invoices WHERE id = 1")
+    loader.load("invoices", rows)
+    assert loader.rows(ITEMS) == [(1, 1, Decimal(7)), (1, 2, Decimal(8))]

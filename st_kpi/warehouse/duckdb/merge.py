@@ -69,7 +69,7 @@ def _merge_newest(
     everything = not known and accepted == _count(connection, _rows(records))
     _write_records(connection, records, known > 0, everything)
     if nested is not None and nested.files:
-        _replace_lines(connection, nested, known > 0, everything)
+        _replace_lines(connection, nested, everything)
     stored = _count(
         connection,
         f"incoming AS i SEMI JOIN {table} AS t ON t.tenant_id = i.tenant_id AND t.{key} = i.{key}",
@@ -99,17 +99,15 @@ def _write_records(
     )
 
 
-def _replace_lines(
-    connection: DuckDBPyConnection, nested: TypedFiles, known: bool, everything: bool
-) -> None:
+def _replace_lines(connection: DuckDBPyConnection, nested: TypedFiles, everything: bool) -> None:
     """Lines belong to one version of their record and come and go with it."""
     table, parent = nested.table.qualified, nested.table.key
     names = quoted(nested.table.column_names)
-    if known:
-        connection.execute(
-            f"DELETE FROM {table} AS t USING accepted AS a"
-            f" WHERE t.tenant_id = a.tenant_id AND t.{parent} = a.id"
-        )
+    # Of a new record too: who deleted a record by hand has left its lines.
+    connection.execute(
+        f"DELETE FROM {table} AS t USING accepted AS a"
+        f" WHERE t.tenant_id = a.tenant_id AND t.{parent} = a.id"
+    )
     # One record may stand in the files twice, so the lines of the chosen version are taken once.
     chosen = (
         " SEMI JOIN accepted AS a ON l.tenant_id = a.tenant_id"
