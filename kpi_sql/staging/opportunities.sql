@@ -42,4 +42,4 @@ JOIN st_ref.dim_bu_rollup AS unit
   ON unit.tenant_id = dated.tenant_id
   AND unit.business_unit_id = dated.business_unit_id
   AND dated.on_date BETWEEN unit.valid_from AND unit.valid_to
-WHERE unit.role = 'SALES'
+WHERE unit.role IN ('SALES', 'BOTH')

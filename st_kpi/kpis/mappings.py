@@ -16,7 +16,8 @@ from st_kpi.columns import ColumnType
 from st_kpi.errors import MappingError
 from st_kpi.parameters import FAMILIES
 
-ROLES = ("SALES", "PRODUCTION")
+#: What a business unit does; one that is ``BOTH`` counts wherever either does.
+ROLES = ("SALES", "PRODUCTION", "BOTH")
 
 UNIT_TABLE = "st_staging.business_unit_mapping"
 UNIT_COLUMNS = (
@@ -37,7 +38,10 @@ TYPE_COLUMNS = (
 
 @dataclass(frozen=True)
 class SourceRecord:
-    """A business unit or job type of the source, by which rows of a mapping are recognised."""
+    """A business unit or job type of the source, by which rows of a mapping are recognised.
+
+    One that records name and the source does not list any more has an empty name.
+    """
 
     tenant_id: int
     id: int

@@ -61,6 +61,7 @@ BROKEN_BY: dict[str, tuple[str, ...]] = {
     "checks/contributions_complete": ("UPDATE st_kpi.contributions SET part = 'half' WHERE kpi = 'leads'",),
     "checks/contributions_outside_calendar": ("UPDATE st_kpi.contributions SET on_date = NULL WHERE kpi = 'leads'",),
     "checks/contributions_units": ("UPDATE st_kpi.contributions SET business_unit_id = 77 WHERE kpi = 'leads'",),
+    "checks/empty_dates": ("UPDATE st_raw.estimates SET sold_on = TIMESTAMP '0001-01-01 00:00:00+00' WHERE TRUE",),
     "checks/freshness": (
         "INSERT INTO st_ops.chunks (tenant_id, entity, server_time) VALUES (1, 'jobs', TIMESTAMP '2025-01-14 00:00:00+00')",
         "INSERT INTO st_ops.chunks (tenant_id, entity, server_time) VALUES (1, 'invoices', TIMESTAMP '2025-01-12 00:00:00+00')",

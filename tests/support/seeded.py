@@ -13,14 +13,14 @@ Rows = dict[str, list[Row]]
 TENANTS = (1, 2)
 AS_OF = dt.date(2025, 1, 12)
 
-#: Phoenix is seven hours behind: 07:00 UTC is its midnight. A bare UTC midnight is a calendar date.
+#: Phoenix is seven hours behind: 07:00 UTC is its midnight. A bare UTC midnight is a calendar date, and the year 1 none.
 INSTANTS = [
     dt.datetime.fromisoformat(f"{text}+00:00")
     for text in (
         "2024-12-30 06:59:59.999999", "2024-12-30 07:00:00", "2025-01-01 06:59:59", "2025-01-01 07:00:00",
         "2025-01-06 06:59:59", "2025-01-06 07:00:00", "2025-01-08 00:00:00", "2025-01-10 18:30:00",
         "2025-01-13 06:59:59", "2025-01-13 07:00:00", "2025-02-01 06:59:59", "2025-02-01 07:00:00",
-        "2026-01-12 07:00:00", "2026-01-13 07:00:00", "2024-02-29 12:00:00",
+        "2026-01-12 07:00:00", "2026-01-13 07:00:00", "2024-02-29 12:00:00", "0001-01-01 00:00:00",
     )
 ]  # fmt: skip
 AMOUNTS = [
@@ -34,6 +34,7 @@ MAPPED = [
     (3, "West", "SALES", None, dt.date(2025, 1, 8)),
     (3, "North", "SALES", dt.date(2025, 1, 9), None),
     (4, "West", "PRODUCTION", dt.date(2024, 12, 31), None),
+    (5, "North", "BOTH", dt.date(2025, 1, 8), None),
 ]
 TYPES = (
     (1, "Estimate RES", None),
@@ -95,7 +96,7 @@ def _company(chance: random.Random, size: int) -> Rows:
         "locations": some(6, lambda key: {"id": key, "customer_id": pick([1, 2, 3, 4])}),
         "jobs": some(size, lambda key: {
             "id": key, "job_number": str(key), "customer_id": key_of(4), "location_id": key_of(6),
-            "business_unit_id": pick([*UNITS, *UNITS, None]), "job_type_id": pick([1, 1, 1, 2, 2, 3, 4, None]),
+            "business_unit_id": pick([*UNITS, *UNITS, None, 0]), "job_type_id": pick([1, 1, 1, 2, 2, 3, 4, None]),
             "job_status": pick(["Completed", "Completed", "Scheduled", "Canceled", "Hold", None]),
             "no_charge": pick([None, False, False, False, True]), "created_on": when(), "completed_on": when(),
             "first_appointment_id": key_of(size),

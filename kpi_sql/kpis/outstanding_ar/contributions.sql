@@ -21,7 +21,7 @@ owed AS (
     ON unit.tenant_id = invoice.tenant_id AND unit.business_unit_id = invoice.business_unit_id
   LEFT JOIN st_dim.dim_jobs AS job
     ON job.tenant_id = invoice.tenant_id AND job.job_id = invoice.job_id
-  WHERE unit.role = 'PRODUCTION'
+  WHERE unit.role IN ('PRODUCTION', 'BOTH')
     AND invoice.balance <> 0
     AND invoice.location_id IS NOT NULL
     -- The list of jobs leaves deleted ones out, so a job that is named and not there is deleted, with its invoices.
@@ -86,7 +86,7 @@ account AS (
   SELECT
     deducted.tenant_id,
     deducted.location_id,
-    IF(unit.role = 'PRODUCTION', unit.business_unit_id, location_unit.business_unit_id) AS business_unit_id,
+    IF(unit.role IN ('PRODUCTION', 'BOTH'), unit.business_unit_id, location_unit.business_unit_id) AS business_unit_id,
     deducted.source_entity,
     deducted.source_id,
     CAST(NULL AS INT64) AS job_id,
@@ -99,7 +99,7 @@ account AS (
     AND location_unit.location_id = deducted.location_id
   LEFT JOIN unit
     ON unit.tenant_id = deducted.tenant_id AND unit.business_unit_id = deducted.business_unit_id
-  WHERE COALESCE(unit.role, 'PRODUCTION') = 'PRODUCTION'
+  WHERE COALESCE(unit.role, '') <> 'SALES'
 ),
 
 counted AS (

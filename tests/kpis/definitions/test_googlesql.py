@@ -56,7 +56,7 @@ PARAMETER_SETS["other settings"] = PARAMETER_SETS["defaults"] | {
     "input_watermark": None,
     "entities_read": ["jobs", "payments"],
 }
-RUNS = [(1, "defaults"), (2, "other settings")]
+RUNS = [(3, "defaults"), (6, "other settings")]
 
 
 class Built:

@@ -25,7 +25,7 @@ WITH unit AS (
   LEFT JOIN st_dim.dim_jobs AS job
     ON job.tenant_id = invoice.tenant_id AND job.job_id = invoice.job_id
   WHERE
-    unit.role = 'PRODUCTION'
+    unit.role IN ('PRODUCTION', 'BOTH')
     AND invoice.balance <> 0
     AND NOT invoice.location_id IS NULL
     AND /* The list of jobs leaves deleted ones out, so a job that is named and not there is deleted, with its invoices. */ (
@@ -110,7 +110,7 @@ WITH unit AS (
     deducted.tenant_id,
     deducted.location_id,
     CASE
-      WHEN unit.role = 'PRODUCTION'
+      WHEN unit.role IN ('PRODUCTION', 'BOTH')
       THEN unit.business_unit_id
       ELSE location_unit.business_unit_id
     END AS business_unit_id,
@@ -128,7 +128,7 @@ WITH unit AS (
     ON unit.tenant_id = deducted.tenant_id
     AND unit.business_unit_id = deducted.business_unit_id
   WHERE
-    COALESCE(unit.role, 'PRODUCTION') = 'PRODUCTION'
+    COALESCE(unit.role, '') <> 'SALES'
 ), counted AS (
   SELECT
     tenant_id,
