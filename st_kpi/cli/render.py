@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from st_kpi.reporting.published import ALL, NOTHING, UNASSIGNED, Kpi, Published, rounded
 
@@ -48,11 +49,11 @@ def _table(published: Published, kpis: Sequence[Kpi], *, cents: bool = False) ->
     headings = [kpi.title if cents else _heading(kpi.title) for kpi in kpis]
     table = _plain_table(("Week of",), headings, ())
     for rollup in published.rollups:
-        table.add_row(f"[bold]{'All rollups' if rollup == ALL else rollup}[/bold]")
+        table.add_row(Text("All rollups" if rollup == ALL else rollup, style="bold"))
         for week in published.weeks:
             values = [kpi.format(published.value(kpi, week, rollup), cents=cents) for kpi in kpis]
             table.add_row(f"{week}", *values, end_section=week == published.weeks[-1])
-    return _printed(table, markup=True)
+    return _printed(table)
 
 
 def _heading(title: str) -> str:
@@ -334,11 +335,15 @@ def _plain_table(before: Sequence[str], right: Sequence[str], after: Sequence[st
     return table
 
 
-def _printed(table: Table, *, markup: bool = False) -> str:
-    """The table as text; without ``markup``, brackets in names of the source are only brackets."""
+def _printed(table: Table) -> str:
+    """The table as text; brackets and colons in names of the source are only brackets and colons."""
     out = io.StringIO()
     console = Console(
-        file=out, width=_TABLE_WIDTH, force_terminal=sys.stdout.isatty(), markup=markup
+        file=out,
+        width=_TABLE_WIDTH,
+        force_terminal=sys.stdout.isatty(),
+        markup=False,
+        emoji=False,
     )
     console.print(table)
     return out.getvalue().rstrip() + "\n"
