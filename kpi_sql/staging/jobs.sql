@@ -5,6 +5,7 @@ SELECT
   tenant_id,
   id AS job_id,
   job_number,
+  NULLIF(project_id, 0) AS project_id,
   customer_id,
   location_id,
   NULLIF(business_unit_id, 0) AS business_unit_id,

@@ -27,6 +27,7 @@ _SHARED = {
     "on_date": "The local day on which this counts.",
     "amount": "What this adds to the KPI; their sum is the number.",
     "reason": "Why this counts, and by which rule it is dated.",
+    "rule": "By which rule this is not counted.",
     "component": "Of a cost, which part of the job's cost it is; empty where this is no cost.",
     "source_entity": "The ServiceTitan entity that this comes from.",
     "source_id": "The id of the record in that entity.",
