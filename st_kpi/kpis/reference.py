@@ -17,7 +17,7 @@ from st_kpi.kpis.mappings import (
 from st_kpi.warehouse.base import Warehouse
 
 #: The raw tables whose records carry money of a business unit.
-_OF_UNITS = ("jobs", "invoices", "payments", "credit_memos")
+_OF_UNITS = ("jobs", "invoices", "estimates", "payments", "credit_memos")
 
 
 def mappings_in(folder: Path, warehouse: Warehouse) -> Mappings:

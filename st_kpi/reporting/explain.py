@@ -135,6 +135,8 @@ def left_out(
     if not warehouse.table_exists(table):
         raise NothingLoaded("What is left out is not known yet: run `st-kpi build`.")
     rows = _rows(warehouse, asked, "st_kpi.contributions", "reason")
+    if asked.kpi.kind == "ratio" and asked.kpi.unit == "money":  # over a number of sales
+        rows = tuple(row for row in rows if row.part == "numerator")
     return LeftOut(
         kpi=asked.kpi,
         week_start=asked.week_start,

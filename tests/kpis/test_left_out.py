@@ -14,7 +14,7 @@ from st_kpi.kpis.definitions.statements import default_root
 from st_kpi.reporting import published
 from st_kpi.reporting.alternatives import beside
 from st_kpi.reporting.explain import explain, left_out
-from tests.support.field import MONDAY, WEEK
+from tests.support.field import MONDAY, UNITS, WEEK
 from tests.support.raw_rows import Tenant
 
 #: A project that is billed and sold as a whole, with one job that has the labour.
@@ -87,6 +87,13 @@ def test_money_of_a_project_counts_where_the_setting_says_so(small: Tenant) -> N
         r for r in explain(small.warehouse, "produced", week=WEEK).rows if r.source_id == 2001
     )
     assert row.job_number == "102"
+
+
+def test_the_unit_of_a_sale_that_no_list_has_is_mapped_by_its_id(small: Tenant) -> None:
+    small.add({"estimates": [PROJECT["estimates"][0] | {"business_unit_id": 77}]})
+    small.map(UNITS + "77,West,SALES,,\n")
+    small.build(MONDAY, project_money="counted")
+    assert small.weekly("total_booked")[WEEK, "West"]["value"] == 30000
 
 
 def test_a_project_without_a_job_of_its_own_is_left_out_still(small: Tenant) -> None:
@@ -211,6 +218,13 @@ def test_what_a_snapshot_leaves_out(small: Tenant) -> None:
     ):
         left_out(small.warehouse, "outstanding_ar", week=MONDAY, day=MONDAY)
     assert len(left_out(small.warehouse, "outstanding_ar", week=MONDAY).rows) == 5
+
+
+def test_of_an_average_only_the_money_is_told(small: Tenant) -> None:
+    small.build(MONDAY)
+    assert left_out(small.warehouse, "closed_average_sale", week=WEEK).counted == {
+        "numerator": 5000
+    }
 
 
 def test_in_a_rollup_and_beside_all(small: Tenant) -> None:
