@@ -18,6 +18,7 @@ PARAMETERS: dict[str, str] = {
     "ar_skip_unstarted": "BOOL",
     "produced_excludes": "ARRAY<STRING>",
     "future_bookings_excludes": "ARRAY<STRING>",
+    "project_money": "STRING",
     "input_watermark": "TIMESTAMP",
     "entities_read": "ARRAY<STRING>",
 }
@@ -39,6 +40,9 @@ HISTORY_PARAMETERS: dict[str, str] = {
     "known_entities": "ARRAY<STRING>",
     "closed_until": "DATE",
 }
+
+#: Whether what was sold, billed or spent on a project without naming a job counts.
+ProjectMoney = Literal["left_out", "counted"]
 
 CostSource = Literal["bill_else_po", "purchase_orders", "receipts", "inventory_bills"]
 
@@ -66,6 +70,8 @@ class BuildSettings(Protocol):
     @property
     def future_bookings_excludes(self) -> Sequence[str]: ...
     @property
+    def project_money(self) -> str: ...
+    @property
     def close_week_after_days(self) -> int: ...
     @property
     def keep_builds(self) -> int: ...
@@ -90,6 +96,10 @@ def parameters(
         raise ConfigurationError(
             f"cost_source {settings.cost_source!r} is not one of {', '.join(get_args(CostSource))}."
         )
+    if settings.project_money not in get_args(ProjectMoney):
+        raise ConfigurationError(
+            f"project_money {settings.project_money!r} is not one of {', '.join(get_args(ProjectMoney))}."
+        )
     for name in ("produced_excludes", "future_bookings_excludes"):
         unknown = sorted(set(getattr(settings, name)) - set(FAMILIES))
         if unknown:
@@ -105,6 +115,7 @@ def parameters(
         "ar_skip_unstarted": settings.ar_skip_unstarted,
         "produced_excludes": list(settings.produced_excludes),
         "future_bookings_excludes": list(settings.future_bookings_excludes),
+        "project_money": settings.project_money,
         "input_watermark": watermark,
         "entities_read": list(entities_read),
     }

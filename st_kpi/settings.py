@@ -19,7 +19,7 @@ from pydantic_settings import (
 )
 
 from st_kpi.errors import ConfigurationError
-from st_kpi.parameters import CostSource
+from st_kpi.parameters import CostSource, ProjectMoney
 
 _HOSTS = {
     "production": ("https://api.servicetitan.io", "https://auth.servicetitan.io"),
@@ -109,6 +109,10 @@ class Settings(BaseSettings):
     """The job families left out of $ Produced, G.P.M and Warranty %, as a JSON list."""
     future_bookings_excludes: list[str] = ["excluded"]
     """The job families left out of Future Bookings, as a JSON list."""
+    project_money: ProjectMoney = "left_out"
+    """Whether money of a project that names no job counts, `left_out` or `counted`. Counted, invoices and costs
+    belong to the project's first job in $ Produced, by its day and unit, and sold estimates to their own unit in
+    Total Booked. Left out, `st-kpi explain K --left-out` shows it."""
     test_customer_pattern: str = "test"
     """A regular expression, in any case, that the names of test customers match; applied when a record is
     loaded, so a change takes effect with the next backfill, which loads the customers again."""

@@ -3,6 +3,10 @@
 -- check: fail
 -- A few rows may lack a value by chance, so small tables say nothing. Left out are columns that may well be empty:
 -- optional: active, adjustment_to_id, amount_adjustment, applied_to, no_charge, sold_threshold, tax, tax_amount
+-- optional: project_id, estimates.business_unit_id, estimates.created_on, gross_pay_items.created_on, gross_pay_items.date
+-- optional: invoices.created_on, invoices.invoice_date, inventory_bills.bill_date, inventory_bills.created_on
+-- optional: payments.created_on, purchase_orders.created_on, purchase_orders.date, receipts.created_on
+-- optional: receipts.received_on, returns.created_on, returns.return_date
 -- optional: inventory_bills.job_id, credit_memos.business_unit_id, credit_memos.location_id
 WITH counted AS (
   SELECT tenant_id, 'appointments.job_id' AS column_name, DATE(_loaded_at) AS loaded_day, COUNT(*) AS row_count, COUNT(job_id) AS filled FROM st_raw.appointments GROUP BY tenant_id, loaded_day

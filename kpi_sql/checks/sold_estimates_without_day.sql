@@ -4,5 +4,5 @@ SELECT tenant_id, id AS estimate_id, subtotal
 FROM st_raw.estimates
 WHERE COALESCE(active, TRUE)
   AND status_name = 'Sold'
-  AND sold_on IS NULL
+  AND NOT COALESCE(sold_on >= TIMESTAMP '1900-01-01 00:00:00+00', FALSE)
 ORDER BY tenant_id, id

@@ -1,4 +1,4 @@
--- Every business unit with money is in the mapping on the day that the money is dated.
+-- Every business unit with money is in the mapping on the day that the money is dated; one without a name by its id.
 -- check: fail
 WITH money AS (
   SELECT job.tenant_id, job.business_unit_id, job.work_on_local AS on_date, invoice.sub_total AS amount

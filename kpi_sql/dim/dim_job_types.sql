@@ -15,3 +15,18 @@ SELECT
 FROM st_raw.job_types AS type
 LEFT JOIN st_staging.job_type_mapping AS mapped
   ON mapped.tenant_id = type.tenant_id AND mapped.job_type_id = type.id
+UNION ALL
+-- One that ServiceTitan does not list any more has a line of the mapping alone, by its id.
+SELECT
+  mapped.tenant_id,
+  mapped.job_type_id,
+  CAST(NULL AS STRING) AS job_type,
+  mapped.family,
+  TRUE AS is_mapped,
+  CAST(NULL AS NUMERIC) AS sold_threshold,
+  FALSE AS is_no_charge,
+  FALSE AS is_active
+FROM st_staging.job_type_mapping AS mapped
+LEFT JOIN st_raw.job_types AS type
+  ON type.tenant_id = mapped.tenant_id AND type.id = mapped.job_type_id
+WHERE type.id IS NULL

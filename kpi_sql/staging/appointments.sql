@@ -6,7 +6,8 @@ SELECT
   job_id,
   COALESCE(status, '') = 'Canceled' AS is_canceled,
   start AS starts_at,
-  DATE(start, @timezone) AS start_on_local
+  DATE(IF(start >= TIMESTAMP '1900-01-01 00:00:00+00', start, NULL), @timezone) AS start_on_local
 FROM st_raw.appointments
 WHERE COALESCE(active, TRUE)
-  AND start IS NOT NULL
+  -- An empty time is written as the year 1.
+  AND start >= TIMESTAMP '1900-01-01 00:00:00+00'

@@ -74,6 +74,7 @@ LEFT JOIN seen
   AND seen.field = wanted.field
   AND seen.literal = wanted.literal
 WHERE seen.literal IS NULL
-  OR seen.last_on < TIMESTAMP_SUB(newest.last_on, INTERVAL 365 DAY)
+  -- Added, because nothing can be taken from an empty time, which is the year 1.
+  OR TIMESTAMP_ADD(seen.last_on, INTERVAL 365 DAY) < newest.last_on
   -- Without a time of its own among rows that have one, a word is not known to be of the last year.
   OR (seen.last_on IS NULL AND newest.last_on IS NOT NULL)

@@ -1,4 +1,4 @@
--- Sales opportunities of SALES units, one row per job that is not no-charge, dated once: closed or still open.
+-- Sales opportunities of SALES units, one row per job, dated once: closed or still open, free of charge or not.
 -- table: st_staging.opportunities
 -- incremental_by: job_id
 WITH sold AS (
@@ -13,6 +13,7 @@ judged AS (
     job.job_id,
     job.business_unit_id,
     job.job_status,
+    job.is_no_charge,
     job.completed_on_local,
     sold.first_sold_on_local,
     -- Without a threshold any sale closes; with one, the sales of the job have to reach it together.
@@ -21,7 +22,6 @@ judged AS (
   FROM st_dim.dim_jobs AS job
   LEFT JOIN sold
     ON sold.tenant_id = job.tenant_id AND sold.job_id = job.job_id
-  WHERE NOT job.is_no_charge
 ),
 
 dated AS (
@@ -29,6 +29,7 @@ dated AS (
     tenant_id,
     job_id,
     business_unit_id,
+    is_no_charge,
     is_closed,
     IF(is_closed, first_sold_on_local, completed_on_local) AS on_date
   FROM judged
@@ -36,10 +37,16 @@ dated AS (
     OR job_status = 'Completed'
 )
 
-SELECT dated.tenant_id, dated.job_id, dated.business_unit_id, dated.is_closed, dated.on_date
+SELECT
+  dated.tenant_id,
+  dated.job_id,
+  dated.business_unit_id,
+  dated.is_no_charge,
+  dated.is_closed,
+  dated.on_date
 FROM dated
 JOIN st_ref.dim_bu_rollup AS unit
   ON unit.tenant_id = dated.tenant_id
   AND unit.business_unit_id = dated.business_unit_id
   AND dated.on_date BETWEEN unit.valid_from AND unit.valid_to
-WHERE unit.role = 'SALES'
+WHERE unit.role IN ('SALES', 'BOTH')

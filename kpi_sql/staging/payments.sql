@@ -8,6 +8,8 @@ SELECT
   COALESCE(unapplied_amount, CAST(0 AS NUMERIC)) AS unapplied_amount,
   -- Midnight UTC to the second is how the source writes a bare calendar date: shifting it would move the day.
   CASE
+    -- An empty time is written as the year 1.
+    WHEN date < TIMESTAMP '1900-01-01 00:00:00+00' THEN NULL
     WHEN date = TIMESTAMP_TRUNC(date, DAY) THEN DATE(date)
     ELSE DATE(date, @timezone)
   END AS paid_on_local

@@ -1,17 +1,26 @@
--- Sold estimates that belong to a job that counts, one row each, with the job's business unit.
+-- Sold estimates that count, one row each: of a job, with the job's business unit, or of a project, with their own.
 -- table: st_staging.sold_estimates
 -- incremental_by: job_id
 SELECT
   estimate.tenant_id,
   estimate.id AS estimate_id,
-  job.job_id,
-  job.business_unit_id,
+  NULLIF(estimate.job_id, 0) AS job_id,
+  IF(job.job_id IS NULL, NULLIF(estimate.business_unit_id, 0), job.business_unit_id) AS business_unit_id,
   COALESCE(estimate.subtotal, CAST(0 AS NUMERIC)) AS subtotal,
-  DATE(estimate.sold_on, @timezone) AS sold_on_local
+  DATE(IF(estimate.sold_on >= TIMESTAMP '1900-01-01 00:00:00+00', estimate.sold_on, NULL), @timezone) AS sold_on_local
 FROM st_raw.estimates AS estimate
-JOIN st_staging.jobs AS job
+LEFT JOIN st_staging.jobs AS job
   ON job.tenant_id = estimate.tenant_id AND job.job_id = estimate.job_id
 WHERE COALESCE(estimate.active, TRUE)
   -- An open estimate may still carry the time of a sale that was undone.
   AND estimate.status_name = 'Sold'
-  AND estimate.sold_on IS NOT NULL
+  -- An empty time is written as the year 1.
+  AND estimate.sold_on >= TIMESTAMP '1900-01-01 00:00:00+00'
+  AND (
+    job.job_id IS NOT NULL
+    OR (
+      @project_money = 'counted'
+      AND NULLIF(estimate.job_id, 0) IS NULL
+      AND NULLIF(estimate.project_id, 0) IS NOT NULL
+    )
+  )

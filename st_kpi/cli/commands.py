@@ -310,6 +310,9 @@ def explain(
     ] = None,
     rollup: Annotated[str, typer.Option(metavar="R", help="Only this rollup.")] = "All",
     day: Annotated[str | None, typer.Option(metavar="D", help="Only this day.")] = None,
+    left_out: Annotated[
+        bool, typer.Option("--left-out", help="The money that is not in it, and by which rule.")
+    ] = False,
     format: Annotated[Format, typer.Option(help="table, csv or json.")] = Format.table,
 ) -> None:
     """The rows behind one number; their sum is the number."""
@@ -321,6 +324,23 @@ def explain(
     if week_of is None:
         raise ConfigurationError("Name the week with --week, or a day with --day.")
     settings = _settings()
+    if left_out:
+        rest_writers: dict[Format, Callable[[explaining.LeftOut], str]] = {
+            Format.table: render.left_out_table,
+            Format.csv: render.left_out_csv,
+            Format.json: render.left_out_json,
+        }
+        with _reading(settings) as warehouse:
+            rest = explaining.left_out(
+                warehouse,
+                kpi,
+                week=week_of,
+                rollup=rollup,
+                day=on_date,
+                tenant_id=settings.tenant_id,
+            )
+        sys.stdout.write(rest_writers[format](rest))
+        return
     writers: dict[Format, Callable[[explaining.Explained], str]] = {
         Format.table: render.explained_table,
         Format.csv: render.explained_csv,

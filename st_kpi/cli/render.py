@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from st_kpi.reporting.published import ALL, NOTHING, UNASSIGNED, Kpi, Published, rounded
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:  # each of them stands on much that the others do without
     from st_kpi.ingest.manifest import Completeness
     from st_kpi.ingest.status import Status
     from st_kpi.reporting.diff import Diff
-    from st_kpi.reporting.explain import Explained
+    from st_kpi.reporting.explain import Explained, LeftOut, Row
 
 #: More than any table needs: a number is never cut to fit, and a narrow terminal folds the line.
 _TABLE_WIDTH = 400
@@ -48,11 +49,11 @@ def _table(published: Published, kpis: Sequence[Kpi], *, cents: bool = False) ->
     headings = [kpi.title if cents else _heading(kpi.title) for kpi in kpis]
     table = _plain_table(("Week of",), headings, ())
     for rollup in published.rollups:
-        table.add_row(f"[bold]{'All rollups' if rollup == ALL else rollup}[/bold]")
+        table.add_row(Text("All rollups" if rollup == ALL else rollup, style="bold"))
         for week in published.weeks:
             values = [kpi.format(published.value(kpi, week, rollup), cents=cents) for kpi in kpis]
             table.add_row(f"{week}", *values, end_section=week == published.weeks[-1])
-    return _printed(table, markup=True)
+    return _printed(table)
 
 
 def _heading(title: str) -> str:
@@ -134,20 +135,7 @@ def _records(published: Published) -> Iterator[dict[str, str | None]]:
 
 def explained_table(explained: "Explained") -> str:
     """A line per row behind the number, and their sums."""
-    table = _plain_table(
-        ("Date", "Part", "Job", "Business unit"), ("Amount",), ("Reason", "Source")
-    )
-    for row in explained.rows:
-        job = row.job_number or (str(row.job_id) if row.job_id else NOTHING)
-        source = f"{row.source_entity} {row.source_id}"
-        unit = row.business_unit or NOTHING
-        table.add_row(
-            str(row.on_date), row.part, job, unit, _amount(row.amount), row.reason, source
-        )
-    kpi, when = explained.kpi, f"the week of {explained.week_start}"
-    if explained.day:
-        when = f"{explained.day} ({when})"
-    where = "all rollups" if explained.rollup == ALL else explained.rollup
+    kpi = explained.kpi
     value = kpi.format(explained.value, cents=kpi.unit == "money")
     if explained.denominator is not None:
         value = (
@@ -156,15 +144,38 @@ def explained_table(explained: "Explained") -> str:
         )
     until = _until(explained.input_watermark)
     return (
-        _printed(table)
-        + f"{kpi.title} of {where}, {when}: {value}, from {len(explained.rows):,} rows.\n"
+        _printed(_rows_table(explained.rows, "Reason"))
+        + f"{_place(explained)}: {value}, from {len(explained.rows):,} rows.\n"
         + f"As of {explained.as_of}{until}.\n"
     )
 
 
+def _rows_table(rows: "Iterable[Row]", why: str) -> Table:
+    table = _plain_table(("Date", "Part", "Job", "Business unit"), ("Amount",), (why, "Source"))
+    for row in rows:
+        job = row.job_number or (str(row.job_id) if row.job_id else NOTHING)
+        source = (
+            row.source_entity if row.source_id is None else f"{row.source_entity} {row.source_id}"
+        )
+        unit = row.business_unit or NOTHING
+        table.add_row(
+            str(row.on_date), row.part, job, unit, _amount(row.amount), row.reason, source
+        )
+    return table
+
+
+def _place(shown: "Explained | LeftOut") -> str:
+    """KPI, rollup and time, as a sentence begins with them."""
+    when = f"the week of {shown.week_start}"
+    if shown.day:
+        when = f"{shown.day} ({when})"
+    where = "all rollups" if shown.rollup == ALL else shown.rollup
+    return f"{shown.kpi.title} of {where}, {when}"
+
+
 def explained_csv(explained: "Explained") -> str:
     """One line per row, amounts exact."""
-    return _csv_text(_EXPLAINED, (record.values() for record in _explained_records(explained)))
+    return _csv_text(_EXPLAINED, (record.values() for record in _explained_records(explained.rows)))
 
 
 def explained_json(explained: "Explained") -> str:
@@ -180,7 +191,58 @@ def explained_json(explained: "Explained") -> str:
         "value": _exact(explained.value),
         "as_of": explained.as_of.isoformat(),
         "input_watermark": watermark.isoformat() if watermark else None,
-        "rows": list(_explained_records(explained)),
+        "rows": list(_explained_records(explained.rows)),
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+def left_out_table(rest: "LeftOut") -> str:
+    """A line per row that is left out, one per rule, and what is counted beside: all the money there is."""
+    by_rule: dict[tuple[str, str], list[Decimal]] = {}
+    for row in rest.rows:
+        by_rule.setdefault((row.part, row.reason), []).append(row.amount)
+    rules = _plain_table(("Part",), ("Rows", "Amount"), ("Rule",))
+    for (part, rule), amounts in sorted(by_rule.items()):
+        rules.add_row(part, f"{len(amounts):,}", _amount(sum(amounts, Decimal(0))), rule)
+    lines = []
+    for part in sorted({*rest.counted, *rest.unassigned, *(part for part, _ in by_rule)}):
+        counted, beside = (sums.get(part, Decimal(0)) for sums in (rest.counted, rest.unassigned))
+        out = sum((row.amount for row in rest.rows if row.part == part), Decimal(0))
+        unassigned = f", {_amount(beside)} beside as {UNASSIGNED}" if beside else ""
+        lines.append(
+            f"{_place(rest)}, {part}: {_amount(counted)} counted{unassigned}, {_amount(out)} left out,"
+            f" {_amount(counted + beside + out)} in all."
+        )
+    listed = _printed(_rows_table(rest.rows, "Rule")) + "\n" + _printed(rules) if rest.rows else ""
+    if not lines:
+        lines = [f"{_place(rest)}: there is no money, neither counted nor left out."]
+    until = _until(rest.input_watermark)
+    return listed + "\n".join([*lines, f"As of {rest.as_of}{until}."]) + "\n"
+
+
+def left_out_csv(rest: "LeftOut") -> str:
+    """One line per row that is left out, amounts exact."""
+    header = ["rule" if name == "reason" else name for name in _EXPLAINED]
+    return _csv_text(header, (record.values() for record in _explained_records(rest.rows)))
+
+
+def left_out_json(rest: "LeftOut") -> str:
+    """What is counted and what is left out, by part; amounts are text, so that no digit is lost."""
+    rows = [
+        {"rule" if name == "reason" else name: value for name, value in record.items()}
+        for record in _explained_records(rest.rows)
+    ]
+    watermark = rest.input_watermark
+    document = {
+        "kpi": rest.kpi.name,
+        "week_start": rest.week_start.isoformat(),
+        "day": rest.day.isoformat() if rest.day else None,
+        "rollup": rest.rollup,
+        "counted": {part: _exact(amount) for part, amount in rest.counted.items()},
+        "unassigned": {part: _exact(amount) for part, amount in rest.unassigned.items()},
+        "as_of": rest.as_of.isoformat(),
+        "input_watermark": watermark.isoformat() if watermark else None,
+        "left_out": rows,
     }
     return json.dumps(document, indent=2) + "\n"
 
@@ -199,8 +261,8 @@ _EXPLAINED = (
 )
 
 
-def _explained_records(explained: "Explained") -> Iterator[dict[str, str | int | None]]:
-    for row in explained.rows:
+def _explained_records(rows: "Iterable[Row]") -> Iterator[dict[str, str | int | None]]:
+    for row in rows:
         record: dict[str, str | int | None] = {name: getattr(row, name) for name in _EXPLAINED}
         yield record | {"on_date": row.on_date.isoformat(), "amount": _exact(row.amount)}
 
@@ -334,11 +396,15 @@ def _plain_table(before: Sequence[str], right: Sequence[str], after: Sequence[st
     return table
 
 
-def _printed(table: Table, *, markup: bool = False) -> str:
-    """The table as text; without ``markup``, brackets in names of the source are only brackets."""
+def _printed(table: Table) -> str:
+    """The table as text; brackets and colons in names of the source are only brackets and colons."""
     out = io.StringIO()
     console = Console(
-        file=out, width=_TABLE_WIDTH, force_terminal=sys.stdout.isatty(), markup=markup
+        file=out,
+        width=_TABLE_WIDTH,
+        force_terminal=sys.stdout.isatty(),
+        markup=False,
+        emoji=False,
     )
     console.print(table)
     return out.getvalue().rstrip() + "\n"

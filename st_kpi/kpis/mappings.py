@@ -16,7 +16,13 @@ from st_kpi.columns import ColumnType
 from st_kpi.errors import MappingError
 from st_kpi.parameters import FAMILIES
 
-ROLES = ("SALES", "PRODUCTION")
+#: What a business unit does; one that is ``BOTH`` counts wherever either does.
+ROLES = ("SALES", "PRODUCTION", "BOTH")
+
+#: What stands beside the rollups where numbers are shown: the sum over all of them (of a ratio, of its numerators over
+#: that of its denominators), and what belongs to no unit.
+ALL = "All"
+UNASSIGNED = "(unassigned)"
 
 UNIT_TABLE = "st_staging.business_unit_mapping"
 UNIT_COLUMNS = (
@@ -37,7 +43,10 @@ TYPE_COLUMNS = (
 
 @dataclass(frozen=True)
 class SourceRecord:
-    """A business unit or job type of the source, by which rows of a mapping are recognised."""
+    """A business unit or job type of the source, by which rows of a mapping are recognised.
+
+    One that records name and the source does not list any more has an empty name.
+    """
 
     tenant_id: int
     id: int
@@ -84,18 +93,23 @@ def read_mappings(
 
 
 def read_units(file: Path, records: Sequence[SourceRecord]) -> tuple[UnitRow, ...]:
-    """Rows of ``business_units.csv``; a unit has at most one rollup on any day."""
+    """Rows of ``business_units.csv``; a unit has at most one rollup on any day.
+
+    Rollups are one whatever their case, in the spelling that the file has first.
+    """
     rows: list[tuple[int, UnitRow]] = []
+    spellings: dict[str, str] = {}
     for line, cells in _rows(file, ("business_unit", "rollup", "role", "valid_from", "valid_to")):
         role = _one_of(cells["role"].upper(), ROLES, "role", file, line)
-        if not cells["rollup"]:
-            raise MappingError(file, line, "The rollup is empty.")
+        rollup = spellings.setdefault(
+            _folded(cells["rollup"]), _rollup(cells["rollup"], file, line)
+        )
         start = _date(cells["valid_from"], "valid_from", file, line)
         end = _date(cells["valid_to"], "valid_to", file, line)
         if start and end and end < start:
             raise MappingError(file, line, f"valid_to {end} lies before valid_from {start}.")
         for unit in _find(cells["business_unit"], records, "business unit", file, line):
-            row = UnitRow(unit.tenant_id, unit.id, cells["rollup"], role, start, end)
+            row = UnitRow(unit.tenant_id, unit.id, rollup, role, start, end)
             _refuse_overlap(row, unit, rows, file, line)
             rows.append((line, row))
     return tuple(row for _, row in rows)
@@ -181,6 +195,19 @@ def _find(
 
 def _folded(name: str) -> str:
     return name.strip().casefold()
+
+
+def _rollup(name: str, file: Path, line: int) -> str:
+    if not name:
+        raise MappingError(file, line, "The rollup is empty.")
+    if _folded(name) in (_folded(ALL), _folded(UNASSIGNED)):
+        raise MappingError(
+            file,
+            line,
+            f"A rollup cannot be called {name!r}: {ALL!r} stands for all of them, {UNASSIGNED!r} for what belongs"
+            " to none. Give it another name.",
+        )
+    return name
 
 
 def _one_of(value: str, allowed: tuple[str, ...], what: str, file: Path, line: int) -> str:

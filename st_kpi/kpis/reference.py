@@ -1,6 +1,6 @@
 """The small tables that a build takes from files: the mappings that people edit, and the cards."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from st_kpi.kpis.definitions.cards import Card
@@ -16,13 +16,16 @@ from st_kpi.kpis.mappings import (
 )
 from st_kpi.warehouse.base import Warehouse
 
+#: The raw tables whose records carry money of a business unit.
+_OF_UNITS = ("jobs", "invoices", "estimates", "payments", "credit_memos")
+
 
 def mappings_in(folder: Path, warehouse: Warehouse) -> Mappings:
-    """Both mapping files, against the units and types that were loaded; raises ``MappingError``."""
+    """Both mapping files, against the units and types that the loaded rows list or name; raises ``MappingError``."""
     return read_mappings(
         folder,
-        units=_source_records(warehouse, "business_units"),
-        types=_source_records(warehouse, "job_types"),
+        units=_source_records(warehouse, "business_units", "business_unit_id", _OF_UNITS),
+        types=_source_records(warehouse, "job_types", "job_type_id", ("jobs",)),
     )
 
 
@@ -42,6 +45,16 @@ def write(warehouse: Warehouse, cards: Mapping[str, Card], mappings: Mappings) -
     warehouse.write_table(KPI_TABLE, KPI_COLUMNS, kpis)
 
 
-def _source_records(warehouse: Warehouse, entity: str) -> list[SourceRecord]:
-    rows = warehouse.query(f"SELECT tenant_id, id, name FROM st_raw.{entity}")
+def _source_records(
+    warehouse: Warehouse, entity: str, key: str, used_by: Sequence[str]
+) -> list[SourceRecord]:
+    """What the source lists, and what the records of ``used_by`` name besides."""
+    used = " UNION ALL ".join(f"SELECT tenant_id, {key} AS id FROM st_raw.{t}" for t in used_by)
+    rows = warehouse.query(
+        f"SELECT tenant_id, id, name FROM st_raw.{entity} UNION ALL"
+        f" SELECT used.tenant_id, used.id, '' AS name FROM ({used}) AS used"
+        f" LEFT JOIN st_raw.{entity} AS listed"
+        " ON listed.tenant_id = used.tenant_id AND listed.id = used.id"
+        " WHERE used.id <> 0 AND listed.id IS NULL GROUP BY used.tenant_id, used.id"
+    )
     return [SourceRecord(row["tenant_id"], row["id"], row["name"] or "") for row in rows]

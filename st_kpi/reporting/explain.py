@@ -1,15 +1,15 @@
-"""The rows behind one published number: their sum is the number, to the cent.
+"""The rows behind one published number: their sum is the number, to the cent. And the money that is not in it.
 
-Rows are read from ``st_kpi.contributions`` as the last good build left them. Of a snapshot KPI they
-are those of the week's last measured day, or of the day asked for.
+Rows are read from ``st_kpi.contributions`` as the last good build left them, and what it left out from
+``st_kpi.left_out``. Of a snapshot KPI they are those of the week's last measured day, or of the day asked for.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from st_kpi.errors import ConfigurationError
+from st_kpi.errors import ConfigurationError, NothingLoaded
 from st_kpi.reporting import published
 from st_kpi.reporting.published import ALL, UNASSIGNED, Kpi
 from st_kpi.warehouse.base import Warehouse
@@ -19,7 +19,8 @@ from st_kpi.warehouse.base import Warehouse
 class Row:
     """One thing counted. ``on_date`` is the tenant's local day; ``amount`` is exact, 1 for counts.
 
-    ``part`` is ``value``, or ``numerator`` or ``denominator`` of a ratio.
+    ``part`` is ``value``, or ``numerator`` or ``denominator`` of a ratio. Of a row that was left out,
+    ``reason`` is the rule that did so, and ``amount`` what it would have added.
     """
 
     on_date: date
@@ -30,7 +31,7 @@ class Row:
     amount: Decimal
     reason: str
     source_entity: str
-    source_id: int
+    source_id: int | None
     job_id: int | None
 
 
@@ -53,6 +54,24 @@ class Explained:
     input_watermark: datetime | None
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """The money that a number leaves out, and by part the money that it counts.
+
+    ``unassigned`` is counted by no rollup and shown beside them.
+    """
+
+    kpi: Kpi
+    week_start: date
+    day: date | None
+    rollup: str
+    rows: tuple[Row, ...]
+    counted: Mapping[str, Decimal]
+    unassigned: Mapping[str, Decimal]
+    as_of: date
+    input_watermark: datetime | None
+
+
 def explain(
     warehouse: Warehouse,
     kpi: str,
@@ -69,6 +88,93 @@ def explain(
     ``NothingLoaded`` before the first build, ``ConfigurationError`` naming what there is for a KPI,
     week, rollup or day that does not exist.
     """
+    asked = _asked(warehouse, kpi, week, rollup, day, tenant_id)
+    rows = _rows(warehouse, asked, "st_kpi.contributions", "reason")
+    if asked.rollup == ALL:
+        rows = tuple(row for row in rows if row.rollup != UNASSIGNED)
+    numerator, denominator = _sums(asked.kpi, rows)
+    value = published.ratio(numerator, denominator)
+    return Explained(
+        kpi=asked.kpi,
+        week_start=asked.week_start,
+        day=asked.day,
+        rollup=asked.rollup,
+        rows=rows,
+        numerator=numerator,
+        denominator=denominator,
+        value=value if asked.is_measured else None,
+        as_of=asked.as_of,
+        input_watermark=asked.input_watermark,
+    )
+
+
+def left_out(
+    warehouse: Warehouse,
+    kpi: str,
+    *,
+    week: date,
+    rollup: str = ALL,
+    day: date | None = None,
+    tenant_id: int | None = None,
+) -> LeftOut:
+    """The money of a week, or of one ``day`` of it, that ``kpi`` does not count, each row with the rule that leaves it out.
+
+    With what is counted it is all the money there is in the raw tables. ``All`` is every rollup and what belongs to
+    none. What a snapshot leaves out is kept for its last day alone. Raises as ``explain`` does, and
+    ``ConfigurationError`` for a KPI that counts no money.
+    """
+    asked = _asked(warehouse, kpi, week, rollup, day, tenant_id)
+    if asked.kpi.unit == "count" or kpi == "success_rate":
+        raise ConfigurationError(
+            f"{asked.kpi.title} counts no money: --left-out says what money a KPI leaves out."
+        )
+    table = "st_kpi.left_out"
+    if asked.kpi.kind == "snapshot":
+        table = "st_kpi.left_out_snapshots"
+        _require_last(warehouse, asked)
+    if not warehouse.table_exists(table):
+        raise NothingLoaded("What is left out is not known yet: run `st-kpi build`.")
+    rows = _rows(warehouse, asked, "st_kpi.contributions", "reason")
+    if asked.kpi.kind == "ratio" and asked.kpi.unit == "money":  # over a number of sales
+        rows = tuple(row for row in rows if row.part == "numerator")
+    return LeftOut(
+        kpi=asked.kpi,
+        week_start=asked.week_start,
+        day=asked.day,
+        rollup=asked.rollup,
+        rows=_rows(warehouse, asked, table, "rule"),
+        counted=_by_part(row for row in rows if row.rollup != UNASSIGNED),
+        unassigned=_by_part(row for row in rows if row.rollup == UNASSIGNED),
+        as_of=asked.as_of,
+        input_watermark=asked.input_watermark,
+    )
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is asked for, found in the warehouse: a KPI's week, or one day of it, in a rollup or all."""
+
+    tenant: int
+    kpi: Kpi
+    week_start: date
+    day: date | None
+    rollup: str
+    as_of: date
+    input_watermark: datetime | None
+
+    @property
+    def is_measured(self) -> bool:
+        return self.kpi.kind != "snapshot" or self.day is not None
+
+
+def _asked(
+    warehouse: Warehouse,
+    kpi: str,
+    week: date,
+    rollup: str,
+    day: date | None,
+    tenant_id: int | None,
+) -> _Asked:
     published.require_build(warehouse)
     tenant = published.tenant_of(warehouse, tenant_id)
     as_of, watermark = published.freshness_of(warehouse, tenant)
@@ -76,32 +182,27 @@ def explain(
     (chosen,) = published.rollups_of(warehouse, tenant, rollup)
     (start,) = published.weeks_of(warehouse, tenant, week, 1, as_of)
     on = _day(warehouse, tenant, described, start, day)
-    rows: tuple[Row, ...] = ()
-    if described.kind != "snapshot" or on is not None:
-        params = {
-            "tenant_id": tenant,
-            "kpi": kpi,
-            "first": on or start,
-            "last": on or start + timedelta(days=6),
-            "rollup_name": chosen,
-        }
-        rows = _rows(warehouse, params, chosen)
-    numerator, denominator = _sums(described, rows)
-    value = published.ratio(numerator, denominator)
-    if described.kind == "snapshot" and on is None:
-        value = None
-    return Explained(
-        kpi=described,
-        week_start=start,
-        day=on,
-        rollup=chosen,
-        rows=rows,
-        numerator=numerator,
-        denominator=denominator,
-        value=value,
-        as_of=as_of,
-        input_watermark=watermark,
-    )
+    return _Asked(tenant, described, start, on, chosen, as_of, watermark)
+
+
+def _require_last(warehouse: Warehouse, asked: _Asked) -> None:
+    """Raise ``ConfigurationError`` unless it is the last day on which the snapshot was measured."""
+    last = warehouse.query(
+        "SELECT MAX(day) AS day FROM st_kpi.snapshot_days"
+        " WHERE tenant_id = @tenant_id AND kpi = @kpi",
+        {"tenant_id": asked.tenant, "kpi": asked.kpi.name},
+    )[0]["day"]
+    if asked.day != last:
+        raise ConfigurationError(
+            f"What {asked.kpi.title} leaves out is kept for its last day alone: ask for --day {last}."
+        )
+
+
+def _by_part(rows: Iterable[Row]) -> dict[str, Decimal]:
+    sums: dict[str, Decimal] = {}
+    for row in rows:
+        sums[row.part] = sums.get(row.part, Decimal(0)) + row.amount
+    return sums
 
 
 def _sums(kpi: Kpi, rows: Sequence[Row]) -> tuple[Decimal, Decimal | None]:
@@ -134,13 +235,28 @@ def _day(
     return chosen
 
 
-def _rows(warehouse: Warehouse, params: Mapping[str, object], rollup: str) -> tuple[Row, ...]:
-    chosen = f"<> '{UNASSIGNED}'" if rollup == ALL else "= @rollup_name"
+def _rows(warehouse: Warehouse, asked: _Asked, table: str, why: str) -> tuple[Row, ...]:
+    """The rows of ``table`` that are asked for, of all rollups and of none where all are; ``why`` is its column of reasons."""
+    if not asked.is_measured:
+        return ()
+    params = {
+        "tenant_id": asked.tenant,
+        "kpi": asked.kpi.name,
+        "first": asked.day or asked.week_start,
+        "last": asked.day or asked.week_start + timedelta(days=6),
+        "rollup_name": asked.rollup,
+    }
+    chosen = (
+        "TRUE"
+        if asked.rollup == ALL
+        else f"COALESCE(mapped.`rollup`, '{UNASSIGNED}') = @rollup_name"
+    )
     rows = warehouse.query(
         "SELECT counted.on_date, counted.part, job.job_number, unit.name AS business_unit,"
-        f" COALESCE(mapped.`rollup`, '{UNASSIGNED}') AS rollup_name, counted.amount, counted.reason,"
+        f" COALESCE(mapped.`rollup`, '{UNASSIGNED}') AS rollup_name, counted.amount,"
+        f" counted.{why} AS reason,"
         " counted.source_entity, counted.source_id, counted.job_id"
-        " FROM st_kpi.contributions AS counted"
+        f" FROM {table} AS counted"
         " LEFT JOIN st_ref.dim_bu_rollup AS mapped ON mapped.tenant_id = counted.tenant_id"
         " AND mapped.business_unit_id = counted.business_unit_id"
         " AND counted.on_date BETWEEN mapped.valid_from AND mapped.valid_to"
@@ -150,9 +266,9 @@ def _rows(warehouse: Warehouse, params: Mapping[str, object], rollup: str) -> tu
         " ON unit.tenant_id = counted.tenant_id AND unit.id = counted.business_unit_id"
         " WHERE counted.tenant_id = @tenant_id AND counted.kpi = @kpi"
         " AND counted.on_date BETWEEN @first AND @last"
-        f" AND COALESCE(mapped.`rollup`, '{UNASSIGNED}') {chosen}"
+        f" AND {chosen}"
         " ORDER BY counted.on_date, rollup_name, job.job_number, counted.job_id, counted.part,"
-        " counted.source_entity, counted.source_id, counted.reason",
+        " counted.source_entity, counted.source_id, reason",
         params,
     )
     return tuple(

@@ -7,11 +7,10 @@ from decimal import ROUND_HALF_UP, Decimal
 from zoneinfo import ZoneInfo
 
 from st_kpi.errors import ConfigurationError, NothingLoaded
+from st_kpi.kpis.mappings import ALL as ALL
+from st_kpi.kpis.mappings import UNASSIGNED as UNASSIGNED
 from st_kpi.warehouse.base import Warehouse
 
-#: The sum over all rollups; a ratio is the sum of numerators over the sum of denominators.
-ALL = "All"
-UNASSIGNED = "(unassigned)"
 #: How no value is shown.
 NOTHING = "-"
 
@@ -235,7 +234,10 @@ def kpis_of(warehouse: Warehouse, name: str | None) -> tuple[Kpi, ...]:
 def rollups_of(
     warehouse: Warehouse, tenant: int, rollup: str | None, *, as_reported: bool = False
 ) -> tuple[str, ...]:
-    """The rollups to show; with ``as_reported`` also those that a mapping has folded away since."""
+    """The rollups to show; with ``as_reported`` also those that a mapping has folded away since.
+
+    One that is asked for is found in any case; as reported it may have been spelt in several ways.
+    """
     source = "SELECT `rollup` AS name FROM st_ref.dim_bu_rollup WHERE tenant_id = @tenant_id"
     if as_reported:
         source += (
@@ -248,12 +250,13 @@ def rollups_of(
     names = [str(row["name"]) for row in rows]
     if rollup is None:
         return (*names, ALL)
-    match = [name for name in (*names, ALL, UNASSIGNED) if name.lower() == rollup.lower()]
+    asked = rollup.strip().casefold()
+    match = [name for name in (*names, ALL, UNASSIGNED) if name.casefold() == asked]
     if not match:
         raise ConfigurationError(
             f"There is no rollup {rollup!r}. The rollups are: {', '.join((*names, ALL))}."
         )
-    return (match[0],)
+    return tuple(match) if as_reported else (match[0],)
 
 
 def weeks_of(

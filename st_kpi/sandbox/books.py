@@ -28,7 +28,7 @@ Sales side (units with role SALES)
 11. estimates: active jobs of the estimate family with status Completed and a `completedOn`; dated by
     it. Test customers and no-charge jobs count here.
 12. success_rate: one opportunity per active job of any type that is not no-charge. A job is
-    no-charge when its own flag says so, or its type's, which covers all jobs of the type.
+    no-charge when its own flag says so; where it has none (null), when its type's does.
     Closed: at least one sold estimate, and their subtotals together reach the type's
     `soldThreshold` (null: no threshold); the job's status does not matter; dated by the earliest
     `soldOn`. Every other Completed job with a `completedOn` is open, dated by it.
@@ -331,8 +331,8 @@ class Books:
         return kind.family if kind else "other"
 
     def _no_charge(self, job: Job) -> bool:
-        if job.no_charge:
-            return True
+        if job.no_charge is not None:
+            return job.no_charge
         kind = self.types.get(job.job_type_id)
         return bool(kind and kind.no_charge)
 

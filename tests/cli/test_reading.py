@@ -39,6 +39,41 @@ def test_explain(ask: Any) -> None:
         ask("explain", "produced")
 
 
+def test_explain_left_out(ask: Any) -> None:
+    words = ("explain", "total_booked", "--week", "2025-01-08", "--left-out")
+    table = ask(*words).splitlines()
+    assert table[0].split() == [
+        "Date",
+        "Part",
+        "Job",
+        "Business",
+        "unit",
+        "Amount",
+        "Rule",
+        "Source",
+    ]
+    assert (
+        "Total Booked of all rollups, the week of 2025-01-06, value: 9,200 counted, 1,399 left out, 10,599 in all."
+        in table
+    )
+    rows = ask(*words, "--format", "csv").splitlines()
+    assert rows[0].split(",")[5:7] == ["amount", "rule"]
+    assert {tuple(row.split(",")[5:9]) for row in rows[1:]} == {
+        ("999", "without a job", "estimates", "10"),
+        ("400", "of a PRODUCTION unit", "estimates", "11"),
+    }
+    document = json.loads(ask(*words, "--format", "json"))
+    assert document["counted"] == {"value": "9200"}
+    assert {row["rule"] for row in document["left_out"]} == {
+        "without a job",
+        "of a PRODUCTION unit",
+    }
+    beside = ask("explain", "collected", "--week", "2025-01-08", "--left-out")
+    assert "value: 950 counted, 300 beside as (unassigned), 500 left out, 1,750 in all." in beside
+    nothing = ask("explain", "produced", "--day", "2025-01-11", "--left-out")
+    assert "(the week of 2025-01-06): there is no money, neither counted nor left out." in nothing
+
+
 def test_diff(ask: Any) -> None:
     table = ask("diff", "--kpi", "produced")
     assert "between build 1 (run one, as of 2025-01-14) and build 2 (run two" in table

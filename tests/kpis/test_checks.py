@@ -16,7 +16,13 @@ from st_kpi.servicetitan.registry import REGISTRY
 from st_kpi.servicetitan.tables import raw_tables
 
 TUESDAY = dt.date(2025, 1, 14)
-PARAMETERS = {"as_of": TUESDAY, "timezone": "America/Phoenix"}
+PARAMETERS = {
+    "as_of": TUESDAY,
+    "timezone": "America/Phoenix",
+    "cost_source": "bill_else_po",
+    "include_tax": True,
+    "input_watermark": None,
+}
 PROJECT = inspect()
 CHECKS = {s.name: s for s in PROJECT.statements if s.severity}
 #: What two checks read instead of the rows of the source.
@@ -61,6 +67,7 @@ BROKEN_BY: dict[str, tuple[str, ...]] = {
     "checks/contributions_complete": ("UPDATE st_kpi.contributions SET part = 'half' WHERE kpi = 'leads'",),
     "checks/contributions_outside_calendar": ("UPDATE st_kpi.contributions SET on_date = NULL WHERE kpi = 'leads'",),
     "checks/contributions_units": ("UPDATE st_kpi.contributions SET business_unit_id = 77 WHERE kpi = 'leads'",),
+    "checks/empty_dates": ("UPDATE st_raw.estimates SET sold_on = TIMESTAMP '0001-01-01 00:00:00+00' WHERE TRUE",),
     "checks/freshness": (
         "INSERT INTO st_ops.chunks (tenant_id, entity, server_time) VALUES (1, 'jobs', TIMESTAMP '2025-01-14 00:00:00+00')",
         "INSERT INTO st_ops.chunks (tenant_id, entity, server_time) VALUES (1, 'invoices', TIMESTAMP '2025-01-12 00:00:00+00')",
@@ -75,6 +82,11 @@ BROKEN_BY: dict[str, tuple[str, ...]] = {
     "checks/literals_required": (
         "UPDATE st_raw.jobs SET job_status = 'Done' WHERE job_status = 'Completed'",
         many("jobs", job_status="'Done'", created_on=NOON),
+    ),
+    "checks/money_accounted": ("DELETE FROM st_kpi.contributions WHERE kpi = 'collected'",),
+    "checks/money_without_place": (
+        "INSERT INTO st_kpi.left_out (tenant_id, kpi, part, on_date, source_entity, amount, rule)"
+        " VALUES (1, 'produced', 'value', DATE '2025-01-08', 'invoices', 490, 'without a job')",
     ),
     "checks/open_invoices_without_location": ("UPDATE st_staging.invoices SET balance = 5, location_id = NULL WHERE invoice_id = 1001",),
     "checks/payments_without_day": ("UPDATE st_staging.payments SET paid_on_local = NULL WHERE TRUE",),
@@ -123,6 +135,9 @@ BROKEN_BY: dict[str, tuple[str, ...]] = {
         "DELETE FROM st_kpi.contributions WHERE kpi = 'success_rate' AND part = 'denominator'",
     ),
     "kpis/success_rate/checks/counted_once": (again("success_rate", "numerator"),),
+    "kpis/success_rate/checks/sold_free_of_charge": (
+        "UPDATE st_staging.opportunities SET is_no_charge = TRUE WHERE is_closed",
+    ),
     "kpis/total_booked/checks/counted_once": (again("total_booked"),),
     "kpis/total_booked/checks/not_in_the_future": (
         "UPDATE st_kpi.contributions SET on_date = DATE '2031-01-01' WHERE kpi = 'total_booked'",
@@ -134,7 +149,7 @@ BROKEN_BY: dict[str, tuple[str, ...]] = {
 
 #: What the made-up company of the tests does not have, and its checks therefore tell.
 TOLD = {
-    "checks/literals_in_use", "checks/unknown_job_statuses", "checks/open_invoices_without_location",
+    "checks/literals_in_use", "checks/unknown_job_statuses", "checks/open_invoices_without_location", "checks/money_without_place",
     "kpis/collected/checks/lines_add_up", "kpis/gpm/checks/work_has_cost",
 }  # fmt: skip
 

@@ -61,6 +61,11 @@ def test_a_name_two_units_share_maps_both(tmp_path: Path) -> None:
     assert [(row.tenant_id, row.business_unit_id) for row in rows] == [(1, 10), (1, 11), (2, 10)]
 
 
+def test_a_rollup_is_one_in_the_spelling_first_met(tmp_path: Path) -> None:
+    file = units(tmp_path, HEADER + "10,PHX,SALES,,\n11,Phx,PRODUCTION,,\n12, phx ,BOTH,,\n")
+    assert [row.rollup for row in read_units(file, UNITS)] == ["PHX", "PHX", "PHX"]
+
+
 @pytest.mark.parametrize(
     ("text", "line", "reason"),
     [
@@ -70,6 +75,8 @@ def test_a_name_two_units_share_maps_both(tmp_path: Path) -> None:
         pytest.param("", 1, "is missing", id="empty file"),
         pytest.param(HEADER + "10,East,BOSS,,\n", 2, "Unknown role 'BOSS'", id="unknown role"),
         pytest.param(HEADER + "10,,SALES,,\n", 2, "The rollup is empty", id="no rollup"),
+        pytest.param(HEADER + "10, aLL ,SALES,,\n", 2, "cannot be called 'aLL'", id="the sum of all rollups"),
+        pytest.param(HEADER + "10,(UNASSIGNED),SALES,,\n", 2, "'(unassigned)' for what belongs", id="no rollup's"),
         pytest.param(HEADER + ",East,SALES,,\n", 2, "The business unit is empty", id="no unit"),
         pytest.param(HEADER + "\nNowhere,East,SALES,,\n", 3, "has the id or name 'Nowhere'", id="matches nothing"),
         pytest.param(HEADER + "10,East,SALES,01/02/2025,\n", 2, "valid_from '01/02/2025' is not a date", id="bad date"),

@@ -138,7 +138,7 @@ def test_a_threshold_that_is_missed_leaves_the_job_open_in_its_own_week() -> Non
 
 NO_CHARGE = {
     "null on the job: the type says": (None, True, None),
-    "false on the job is only its default: the type says": (False, True, None),
+    "false on the job is its own word": (False, True, Decimal(1)),
     "true on the job wins over the type": (True, False, None),
     "neither says so": (None, None, Decimal(1)),
 }

@@ -111,7 +111,7 @@ def literal(value: Any, kind: str) -> str:
         return f"JSON {text}" if kind == "JSON" else text
     if kind == "TIMESTAMP":
         assert isinstance(value, dt.datetime)
-        return f"TIMESTAMP '{value.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S.%f}+00'"
+        return f"TIMESTAMP '{value.astimezone(dt.UTC).isoformat(sep=' ')}'"
     if kind in ("DATE", "NUMERIC"):
         return f"{kind} '{value:f}'" if isinstance(value, Decimal) else f"{kind} '{value}'"
     return str(value)

@@ -54,6 +54,7 @@ class Settings:
     ar_skip_unstarted: bool = True
     produced_excludes: list[str] = field(default_factory=list)
     future_bookings_excludes: list[str] = field(default_factory=lambda: ["excluded"])
+    project_money: str = "left_out"
     close_week_after_days: int = 2
     keep_builds: int = 400
 

@@ -39,6 +39,8 @@ from tests.support.bigquery_emulator import emptied
 #: What readers and the next build rely on.
 TABLES = (
     "st_kpi.contributions",
+    "st_kpi.left_out",
+    "st_kpi.left_out_snapshots",
     "st_kpi.kpi_weekly",
     "st_kpi.kpi_daily",
     "st_kpi.kpi_weekly_wide",

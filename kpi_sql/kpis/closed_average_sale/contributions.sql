@@ -16,6 +16,7 @@ FROM st_staging.opportunities AS opportunity
 JOIN st_staging.sold_estimates AS estimate
   ON estimate.tenant_id = opportunity.tenant_id AND estimate.job_id = opportunity.job_id
 WHERE opportunity.is_closed
+  AND NOT opportunity.is_no_charge
 UNION ALL
 SELECT
   tenant_id,
@@ -30,3 +31,4 @@ SELECT
   CAST(NULL AS STRING) AS component
 FROM st_staging.opportunities
 WHERE is_closed
+  AND NOT is_no_charge

@@ -19,7 +19,7 @@ JOIN st_ref.dim_bu_rollup AS unit
   ON unit.tenant_id = line.tenant_id
   AND unit.business_unit_id = line.business_unit_id
   AND line.paid_on_local BETWEEN unit.valid_from AND unit.valid_to
-WHERE unit.role = 'PRODUCTION'
+WHERE unit.role IN ('PRODUCTION', 'BOTH')
 UNION ALL
 SELECT
   tenant_id,

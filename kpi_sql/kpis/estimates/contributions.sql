@@ -17,7 +17,7 @@ JOIN st_ref.dim_bu_rollup AS unit
   ON unit.tenant_id = job.tenant_id
   AND unit.business_unit_id = job.business_unit_id
   AND job.completed_on_local BETWEEN unit.valid_from AND unit.valid_to
-WHERE unit.role = 'SALES'
+WHERE unit.role IN ('SALES', 'BOTH')
   AND job.family = 'estimate'
   -- A canceled job carries a completion time too.
   AND job.job_status = 'Completed'

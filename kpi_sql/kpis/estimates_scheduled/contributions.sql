@@ -17,6 +17,6 @@ JOIN st_ref.dim_bu_rollup AS unit
   ON unit.tenant_id = job.tenant_id
   AND unit.business_unit_id = job.business_unit_id
   AND job.current_appointment_on_local BETWEEN unit.valid_from AND unit.valid_to
-WHERE unit.role = 'SALES'
+WHERE unit.role IN ('SALES', 'BOTH')
   AND job.family = 'estimate'
   AND COALESCE(job.job_status, '') <> 'Canceled'

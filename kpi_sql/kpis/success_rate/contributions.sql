@@ -1,4 +1,4 @@
--- Closed opportunities over all opportunities, one per job.
+-- Closed opportunities over all opportunities, one per job that is not free of charge.
 -- table: st_kpi.contributions
 -- incremental_by: job_id
 SELECT
@@ -13,6 +13,7 @@ SELECT
   IF(is_closed, 'closed opportunity', 'open opportunity, job completed') AS reason,
   CAST(NULL AS STRING) AS component
 FROM st_staging.opportunities
+WHERE NOT is_no_charge
 UNION ALL
 SELECT
   tenant_id,
@@ -27,3 +28,4 @@ SELECT
   CAST(NULL AS STRING) AS component
 FROM st_staging.opportunities
 WHERE is_closed
+  AND NOT is_no_charge

@@ -17,4 +17,4 @@ JOIN st_ref.dim_bu_rollup AS unit
   ON unit.tenant_id = estimate.tenant_id
   AND unit.business_unit_id = estimate.business_unit_id
   AND estimate.sold_on_local BETWEEN unit.valid_from AND unit.valid_to
-WHERE unit.role = 'SALES'
+WHERE unit.role IN ('SALES', 'BOTH')

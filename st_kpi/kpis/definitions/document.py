@@ -54,7 +54,7 @@ def _section(project: Project, kpi: str, card: Card) -> Iterator[str]:
     yield card.meaning
     yield ""
     yield f"- **Is** {_UNITS[card.unit]}; {_KINDS[card.kind]}."
-    yield f"- **Business units** with role {card.role}."
+    yield f"- **Business units** with role {card.role} or BOTH."
     yield f"- **Dated by** {_lowered(card.dated_by)}"
     yield f"- **Statuses** {_lowered(card.statuses)}"
     yield f"- **Left out** {_lowered(card.exclusions)}"

@@ -62,17 +62,17 @@ def test_changed_sql_asks_for_a_new_version_and_a_reason(root: Path) -> None:
     now = definition_fingerprint(inspect(root), "leads")
     assert finding.file == root / "kpis/leads/card.yaml"
     assert finding.line == 10
-    assert "Raise version to 2" in finding.message
+    assert "Raise version to 3" in finding.message
     assert f"`sql: {now}`" in finding.message
 
     history = yaml.safe_load((root / "kpis/leads/card.yaml").read_text())["history"]
-    second = {
-        "version": 2,
+    third = {
+        "version": 3,
         "date": "2026-12-01",
         "what": "Test customers count.",
         "why": "Asked for.",
     }
-    assert not card(root, "leads", version=2, history=[*history, second | {"sql": now}])
+    assert not card(root, "leads", version=3, history=[*history, third | {"sql": now}])
     assert not changed(inspect(root))
 
 
@@ -80,7 +80,7 @@ def test_changed_sql_asks_for_a_new_version_and_a_reason(root: Path) -> None:
     ("file", "old", "new", "changes"),
     [
         pytest.param(
-            "staging/sold_estimates.sql", "AND estimate.sold_on IS NOT NULL", "", {"total_booked"}, id="a condition upstream"
+            "staging/sold_estimates.sql", "AND estimate.status_name = 'Sold'", "", {"total_booked"}, id="a condition upstream"
         ),
         pytest.param("staging/sold_estimates.sql", "  -- An open estimate", "  -- Any estimate", set(), id="a comment"),
         pytest.param("kpis/leads/contributions.sql", "\nWHERE unit", "\n\n  WHERE  unit", set(), id="white space"),
@@ -111,7 +111,7 @@ def test_which_definitions_a_change_of_the_sql_changes(
 @pytest.mark.parametrize(
     ("changes", "line", "reason"),
     [
-        pytest.param({"version": 2}, 1, "version is 2 and the history goes 1", id="a version without an entry"),
+        pytest.param({"version": 3}, 1, "version is 3 and the history goes 1, 2", id="a version without an entry"),
         pytest.param({"history": [{"version": 1}]}, 17, "history.0.date", id="an entry without a date"),
         pytest.param({"alternatives": [{"name": "A B"}]}, 13, "alternatives.0.name", id="a name that is none"),
         pytest.param({"owner": ""}, 9, "owner", id="nobody owns it"),

@@ -370,7 +370,7 @@ def test_a_kpi_is_a_folder_with_card_and_contributions(tmp_path: Path) -> None:
     ("card", "line"),
     [
         pytest.param(CARD.replace("kind: sum", "kind: average"), 3, id="unknown kind"),
-        pytest.param(CARD.replace("version: 1", "version: zero"), 10, id="no number"),
+        pytest.param(CARD.replace("version: 2", "version: zero"), 10, id="no number"),
         pytest.param(CARD.replace("title: Leads\n", ""), 1, id="missing key"),
         pytest.param(CARD + "colour: blue\n", 12, id="unknown key"),
         pytest.param("title: [", 1, id="not YAML"),

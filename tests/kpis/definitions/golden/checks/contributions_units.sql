@@ -1,4 +1,4 @@
-/* The business unit of a contribution is one the source knows. */
+/* The business unit of a contribution is one that the source lists or the mapping names. */
 /* check: fail */
 SELECT
   counted.tenant_id,

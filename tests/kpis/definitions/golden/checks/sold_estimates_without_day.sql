@@ -6,7 +6,9 @@ SELECT
   subtotal
 FROM st_raw.estimates
 WHERE
-  COALESCE(active, TRUE) AND status_name = 'Sold' AND sold_on IS NULL
+  COALESCE(active, TRUE)
+  AND status_name = 'Sold'
+  AND NOT COALESCE(sold_on >= CAST('1900-01-01 00:00:00+00' AS TIMESTAMPTZ), FALSE)
 ORDER BY
   tenant_id NULLS FIRST,
   id NULLS FIRST

@@ -47,8 +47,7 @@ SELECT
   type.job_type,
   COALESCE(type.family, 'other') AS family,
   type.sold_threshold,
-  COALESCE(dated.no_charge, FALSE) /* A job says yes by itself, or its type does; a no on the job is only its default. */
-  OR COALESCE(type.is_no_charge, FALSE) AS is_no_charge,
+  COALESCE(dated.no_charge, type.is_no_charge, FALSE) AS is_no_charge, /* The job's own word where it has one, else its type's. */
   dated.job_status,
   dated.created_on_local,
   dated.completed_on_local,

@@ -3,7 +3,7 @@
 SELECT
   invoice.tenant_id,
   invoice.id AS invoice_id,
-  NULLIF(invoice.job_id, 0) AS job_id,
+  COALESCE(NULLIF(invoice.job_id, 0), project.job_id) AS job_id,
   NULLIF(invoice.business_unit_id, 0) AS business_unit_id,
   NULLIF(invoice.customer_id, 0) AS customer_id,
   NULLIF(invoice.location_id, 0) AS location_id,
@@ -13,5 +13,9 @@ SELECT
 FROM st_raw.invoices AS invoice
 LEFT JOIN st_raw.jobs AS job
   ON job.tenant_id = invoice.tenant_id AND job.id = invoice.job_id
+LEFT JOIN st_staging.project_jobs AS project
+  ON project.tenant_id = invoice.tenant_id
+  AND project.project_id = invoice.project_id
+  AND project.takes_money
 WHERE
   COALESCE(invoice.active, TRUE) AND COALESCE(job.active, TRUE)

@@ -1,18 +1,28 @@
 /* Jobs that count, one row each, with the tenant's local days. */
 /* table: st_staging.jobs */
+/* Where a record names nothing, the source may write the id 0, and for a time the year 1. */
 SELECT
   tenant_id,
   id AS job_id,
   job_number,
+  NULLIF(project_id, 0) AS project_id,
   customer_id,
   location_id,
-  business_unit_id,
-  job_type_id,
+  NULLIF(business_unit_id, 0) AS business_unit_id,
+  NULLIF(job_type_id, 0) AS job_type_id,
   job_status,
   no_charge,
   NULLIF(first_appointment_id, 0) AS first_appointment_id,
-  CAST(created_on AT TIME ZONE $timezone AS DATE) AS created_on_local,
-  CAST(completed_on AT TIME ZONE $timezone AS DATE) AS completed_on_local
+  CAST(CASE
+    WHEN created_on >= CAST('1900-01-01 00:00:00+00' AS TIMESTAMPTZ)
+    THEN created_on
+    ELSE NULL
+  END AT TIME ZONE $timezone AS DATE) AS created_on_local,
+  CAST(CASE
+    WHEN completed_on >= CAST('1900-01-01 00:00:00+00' AS TIMESTAMPTZ)
+    THEN completed_on
+    ELSE NULL
+  END AT TIME ZONE $timezone AS DATE) AS completed_on_local
 FROM st_raw.jobs
 WHERE
   COALESCE(active, TRUE)

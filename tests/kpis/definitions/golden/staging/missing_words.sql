@@ -159,9 +159,9 @@ LEFT JOIN seen
   AND seen.literal = wanted.literal
 WHERE
   seen.literal IS NULL
-  OR seen.last_on < (
-    newest.last_on - INTERVAL '365' DAY
-  )
+  OR /* Added, because nothing can be taken from an empty time, which is the year 1. */ (
+    seen.last_on + INTERVAL '365' DAY
+  ) < newest.last_on
   OR /* Without a time of its own among rows that have one, a word is not known to be of the last year. */ (
     seen.last_on IS NULL AND NOT newest.last_on IS NULL
   )

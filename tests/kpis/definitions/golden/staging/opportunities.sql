@@ -1,4 +1,4 @@
-/* Sales opportunities of SALES units, one row per job that is not no-charge, dated once: closed or still open. */
+/* Sales opportunities of SALES units, one row per job, dated once: closed or still open, free of charge or not. */
 /* table: st_staging.opportunities */
 /* incremental_by: job_id */
 WITH sold AS (
@@ -17,6 +17,7 @@ WITH sold AS (
     job.job_id,
     job.business_unit_id,
     job.job_status,
+    job.is_no_charge,
     job.completed_on_local,
     sold.first_sold_on_local,
     NOT sold.job_id /* Without a threshold any sale closes; with one, the sales of the job have to reach it together. */ IS NULL
@@ -26,13 +27,12 @@ WITH sold AS (
   FROM st_dim.dim_jobs AS job
   LEFT JOIN sold
     ON sold.tenant_id = job.tenant_id AND sold.job_id = job.job_id
-  WHERE
-    NOT job.is_no_charge
 ), dated AS (
   SELECT
     tenant_id,
     job_id,
     business_unit_id,
+    is_no_charge,
     is_closed,
     CASE WHEN is_closed THEN first_sold_on_local ELSE completed_on_local END AS on_date
   FROM judged
@@ -43,6 +43,7 @@ SELECT
   dated.tenant_id,
   dated.job_id,
   dated.business_unit_id,
+  dated.is_no_charge,
   dated.is_closed,
   dated.on_date
 FROM dated
@@ -51,4 +52,4 @@ JOIN st_ref.dim_bu_rollup AS unit
   AND unit.business_unit_id = dated.business_unit_id
   AND dated.on_date BETWEEN unit.valid_from AND unit.valid_to
 WHERE
-  unit.role = 'SALES'
+  unit.role IN ('SALES', 'BOTH')

@@ -7,6 +7,8 @@ SELECT
   NULLIF(customer_id, 0) AS customer_id,
   COALESCE(unapplied_amount, CAST(0 AS DECIMAL(38, 9))) AS unapplied_amount,
   CASE
+    WHEN date < CAST('1900-01-01 00:00:00+00' AS TIMESTAMPTZ)
+    THEN NULL
     WHEN date = DATE_TRUNC('DAY', date)
     THEN CAST(date AS DATE)
     ELSE CAST(date AT TIME ZONE $timezone AS DATE)

@@ -14,7 +14,7 @@ JOIN st_ref.dim_bu_rollup AS unit
   AND unit.business_unit_id = job.business_unit_id
   AND job.work_on_local BETWEEN unit.valid_from AND unit.valid_to
 WHERE
-  unit.role = 'PRODUCTION'
+  unit.role IN ('PRODUCTION', 'BOTH')
   AND NOT CASE
     WHEN $produced_excludes IS NULL OR ARRAY_LENGTH($produced_excludes) = 0
     THEN FALSE

@@ -17,7 +17,7 @@ JOIN st_staging.sold_estimates AS estimate
   ON estimate.tenant_id = opportunity.tenant_id
   AND estimate.job_id = opportunity.job_id
 WHERE
-  opportunity.is_closed
+  opportunity.is_closed AND NOT opportunity.is_no_charge
 UNION ALL
 SELECT
   tenant_id,
@@ -32,4 +32,4 @@ SELECT
   CAST(NULL AS TEXT) AS component
 FROM st_staging.opportunities
 WHERE
-  is_closed
+  is_closed AND NOT is_no_charge

@@ -17,7 +17,7 @@ JOIN st_ref.dim_bu_rollup AS unit
   AND unit.business_unit_id = line.business_unit_id
   AND line.paid_on_local BETWEEN unit.valid_from AND unit.valid_to
 WHERE
-  unit.role = 'PRODUCTION'
+  unit.role IN ('PRODUCTION', 'BOTH')
 UNION ALL
 SELECT
   tenant_id,

@@ -18,6 +18,6 @@ JOIN st_ref.dim_bu_rollup AS unit
   AND unit.business_unit_id = job.business_unit_id
   AND job.completed_on_local BETWEEN unit.valid_from AND unit.valid_to
 WHERE
-  unit.role = 'SALES'
+  unit.role IN ('SALES', 'BOTH')
   AND job.family = 'estimate'
   AND /* A canceled job carries a completion time too. */ job.job_status = 'Completed'

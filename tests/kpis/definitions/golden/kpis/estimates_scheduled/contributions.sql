@@ -18,6 +18,6 @@ JOIN st_ref.dim_bu_rollup AS unit
   AND unit.business_unit_id = job.business_unit_id
   AND job.current_appointment_on_local BETWEEN unit.valid_from AND unit.valid_to
 WHERE
-  unit.role = 'SALES'
+  unit.role IN ('SALES', 'BOTH')
   AND job.family = 'estimate'
   AND COALESCE(job.job_status, '') <> 'Canceled'

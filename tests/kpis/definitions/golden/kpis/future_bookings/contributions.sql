@@ -21,7 +21,7 @@ JOIN st_ref.dim_weeks AS week /* no tenant: the calendar is everyone's */
 JOIN st_staging.invoices AS invoice
   ON invoice.tenant_id = job.tenant_id AND invoice.job_id = job.job_id
 WHERE
-  unit.role = 'PRODUCTION'
+  unit.role IN ('PRODUCTION', 'BOTH')
   AND COALESCE(job.job_status, '') <> 'Canceled'
   AND job.first_appointment_on_local BETWEEN week.week_start AND CAST($as_of + INTERVAL '1' YEAR AS DATE)
   AND NOT CASE

@@ -1,4 +1,4 @@
-/* Closed opportunities over all opportunities, one per job. */
+/* Closed opportunities over all opportunities, one per job that is not free of charge. */
 /* table: st_kpi.contributions */
 /* incremental_by: job_id */
 SELECT
@@ -17,6 +17,8 @@ SELECT
   END AS reason,
   CAST(NULL AS TEXT) AS component
 FROM st_staging.opportunities
+WHERE
+  NOT is_no_charge
 UNION ALL
 SELECT
   tenant_id,
@@ -31,4 +33,4 @@ SELECT
   CAST(NULL AS TEXT) AS component
 FROM st_staging.opportunities
 WHERE
-  is_closed
+  is_closed AND NOT is_no_charge

@@ -18,4 +18,4 @@ JOIN st_ref.dim_bu_rollup AS unit
   AND unit.business_unit_id = estimate.business_unit_id
   AND estimate.sold_on_local BETWEEN unit.valid_from AND unit.valid_to
 WHERE
-  unit.role = 'SALES'
+  unit.role IN ('SALES', 'BOTH')

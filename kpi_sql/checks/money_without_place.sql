@@ -1,0 +1,35 @@
+-- In no week is much money left out because something is missing, such as a job or a unit: less than a tenth of what counts.
+-- check: warn
+WITH counted AS (
+  SELECT tenant_id, kpi, DATE_TRUNC(on_date, WEEK(MONDAY)) AS week_start, SUM(amount) AS amount
+  FROM st_kpi.contributions
+  -- Of a ratio its denominator says how much there is.
+  WHERE part = IF(kpi IN ('gpm', 'warranty_pct'), 'denominator', part)
+    AND on_date BETWEEN DATE_SUB(@as_of, INTERVAL 91 DAY) AND @as_of
+  GROUP BY tenant_id, kpi, DATE_TRUNC(on_date, WEEK(MONDAY))
+),
+
+missing AS (
+  SELECT
+    tenant_id,
+    kpi,
+    DATE_TRUNC(on_date, WEEK(MONDAY)) AS week_start,
+    source_entity,
+    rule,
+    SUM(amount) AS amount
+  FROM st_kpi.left_out
+  -- A rule that begins like this is no decision.
+  WHERE STARTS_WITH(rule, 'without ')
+    AND part = IF(kpi IN ('gpm', 'warranty_pct') AND source_entity = 'invoices', 'denominator', part)
+    AND (on_date IS NULL OR on_date BETWEEN DATE_SUB(@as_of, INTERVAL 91 DAY) AND @as_of)
+  GROUP BY tenant_id, kpi, DATE_TRUNC(on_date, WEEK(MONDAY)), source_entity, rule
+)
+
+SELECT missing.tenant_id, missing.kpi, missing.week_start, missing.source_entity, missing.rule, missing.amount
+FROM missing
+LEFT JOIN counted
+  ON counted.tenant_id = missing.tenant_id
+  AND counted.kpi = missing.kpi
+  AND counted.week_start = missing.week_start
+WHERE 10 * ABS(missing.amount) >= ABS(COALESCE(counted.amount, CAST(0 AS NUMERIC)))
+ORDER BY missing.week_start DESC, missing.tenant_id, missing.kpi, missing.source_entity, missing.rule

@@ -1,0 +1,35 @@
+/* Opportunities, and visits free of charge that were sold all the same: those count in Total Booked too. */
+/* alternative: sum */
+SELECT
+  tenant_id,
+  'denominator' AS part,
+  on_date,
+  business_unit_id,
+  'jobs' AS source_entity,
+  job_id AS source_id,
+  job_id,
+  CAST(1 AS DECIMAL(38, 9)) AS amount,
+  CASE
+    WHEN is_closed
+    THEN 'closed opportunity'
+    ELSE 'open opportunity, job completed'
+  END AS reason,
+  CAST(NULL AS TEXT) AS component
+FROM st_staging.opportunities
+WHERE
+  is_closed OR NOT is_no_charge
+UNION ALL
+SELECT
+  tenant_id,
+  'numerator' AS part,
+  on_date,
+  business_unit_id,
+  'jobs' AS source_entity,
+  job_id AS source_id,
+  job_id,
+  CAST(1 AS DECIMAL(38, 9)) AS amount,
+  'closed opportunity' AS reason,
+  CAST(NULL AS TEXT) AS component
+FROM st_staging.opportunities
+WHERE
+  is_closed
