@@ -30,10 +30,10 @@ class Ended:
 
 def environment_of(settings: dict[str, str]) -> dict[str, str]:
     """Variables that say the settings, and where Prefect is."""
-    variables = {f"ST_KPI_{name.upper()}": value for name, value in settings.items()}
-    if settings.get("prefect") == "unreachable":
-        variables["PREFECT_API_URL"] = "http://127.0.0.1:9/api"
-    return variables
+    return {
+        "PREFECT_API_URL" if name == "prefect" else f"ST_KPI_{name.upper()}": value
+        for name, value in settings.items()
+    }
 
 
 def process(*arguments: str, **settings: str) -> Ended:
@@ -92,20 +92,20 @@ WRONG_USE = [
                  "There is no entity 'job'. The entities are: business_units, job_types,",
                  id="unknown entity"),
     pytest.param(["backfill"], SANDBOX | {"warehouse": "duckdb:///nowhere/a.duckdb"},
-                 "the folder nowhere does not exist", id="no such folder"),
+                 "/nowhere does not exist", id="no such folder"),
     pytest.param(["backfill"], SANDBOX | {"warehouse": "oracle://x"},
                  "The warehouse 'oracle://x' is not understood", id="unknown warehouse"),
-    pytest.param(["build"], SANDBOX, "There is no warehouse at st_kpi.duckdb yet",
+    pytest.param(["build"], SANDBOX, "/st_kpi.duckdb yet: run `st-kpi backfill` first",
                  id="nothing to build from"),
-    pytest.param(["sync"], SANDBOX, "There is no warehouse at st_kpi.duckdb yet",
+    pytest.param(["sync"], SANDBOX, "/st_kpi.duckdb yet: run `st-kpi backfill` first",
                  id="nothing to sync"),
-    pytest.param(["repair"], SANDBOX, "There is no warehouse at st_kpi.duckdb yet",
+    pytest.param(["repair"], SANDBOX, "/st_kpi.duckdb yet: run `st-kpi backfill` first",
                  id="nothing to repair"),
-    pytest.param(["backfill"], SANDBOX | {"prefect": "unreachable"},
+    pytest.param(["backfill"], SANDBOX | {"prefect": "http://127.0.0.1:9/api"},
                  "The Prefect API at http://127.0.0.1:9/api does not answer", id="no Prefect API"),
-    pytest.param(["show"], {}, "There is no warehouse at st_kpi.duckdb yet: run `st-kpi backfill`",
+    pytest.param(["show"], {}, "/st_kpi.duckdb yet: run `st-kpi backfill`",
                  id="nothing to show"),
-    pytest.param(["status"], {}, "There is no warehouse at st_kpi.duckdb yet", id="no status yet"),
+    pytest.param(["status"], {}, "/st_kpi.duckdb yet: run `st-kpi backfill` first", id="no status yet"),
     pytest.param(["show", "--format", "xml"], {}, "'xml' is not one of", id="unknown format"),
     pytest.param(["sandbox", "serve", "--scale", "99"], {}, "--scale", id="scale out of range"),
     pytest.param(["explode"], {}, "No such command 'explode'", id="unknown command"),
