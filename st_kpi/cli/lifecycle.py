@@ -8,12 +8,12 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
 from threading import Thread, Timer, main_thread
 from types import FrameType
 from typing import NoReturn
 
-from st_kpi.errors import StKpiError
+from st_kpi.errors import OutputFailed, StKpiError
+from st_kpi.local import streams
 
 _STOPS_WITHIN = 3.0
 _INTERRUPTED = 130
@@ -21,6 +21,7 @@ _INTERRUPTED = 130
 
 def run(command: Callable[[], object]) -> NoReturn:
     """Run a command and end the process; every error a user can cause is one sentence on stderr, never a traceback."""
+    streams.guard()
     stop = _Stop()
     stop.listen()
     try:
@@ -36,8 +37,11 @@ def run(command: Callable[[], object]) -> NoReturn:
 def leave(code: int) -> NoReturn:
     """End the process here: tearing down the interpreter under Prefect's daemon threads makes DuckDB's
     binding print a page of leak warnings, which frightens people and means nothing."""
-    with suppress(BrokenPipeError):  # whoever read the output has gone
+    try:
         sys.stdout.flush()
+    except OutputFailed as error:
+        print(f"st-kpi: {error}", file=sys.stderr)
+        code = error.exit_code
     sys.stderr.flush()
     os._exit(code)
 

@@ -334,9 +334,15 @@ def _plain_table(before: Sequence[str], right: Sequence[str], after: Sequence[st
     return table
 
 
+class _ForStdout(io.StringIO):
+    """Text for stdout, by whose encoding Rich draws lines of dashes where there are no others."""
+
+    encoding = property(lambda self: sys.stdout.encoding)
+
+
 def _printed(table: Table, *, markup: bool = False) -> str:
     """The table as text; without ``markup``, brackets in names of the source are only brackets."""
-    out = io.StringIO()
+    out = _ForStdout()
     console = Console(
         file=out, width=_TABLE_WIDTH, force_terminal=sys.stdout.isatty(), markup=markup
     )

@@ -21,6 +21,7 @@ import httpx
 import psutil
 
 from st_kpi.errors import ConfigurationError, RunFailed, StKpiError
+from st_kpi.local import streams
 from st_kpi.local.postgres import DATABASE, postgres, state_folder
 from st_kpi.local.private_server import configured_api
 from st_kpi.local.process import start_process
@@ -48,6 +49,7 @@ _STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 def main() -> None:
     """Bring everything up and keep it so; errors are one sentence."""
+    streams.guard()
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger(__package__).setLevel(logging.INFO)
     for number in _STOPS:

@@ -72,22 +72,6 @@ def test_a_command_imports_what_it_needs(command: str, needed: set[str]) -> None
     assert imported <= needed, done.stderr
 
 
-def test_whoever_reads_the_output_may_go() -> None:
-    code = "import sys\nfrom st_kpi.cli.lifecycle import run\nrun(lambda: sys.stdout.write('x'))"
-    buffered = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
-    reader, writer = os.pipe()
-    os.close(reader)
-    with os.fdopen(writer, "w") as stdout:
-        done = subprocess.run(
-            [sys.executable, "-c", code],
-            env=buffered,
-            stdout=stdout,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-    assert (done.returncode, done.stderr) == (0, "")
-
-
 def test_what_nobody_foresaw_is_shown_in_full() -> None:
     done = python("from st_kpi.cli.lifecycle import run\nrun(lambda: 1 / 0)")
     assert done.returncode == 1
