@@ -79,6 +79,8 @@ class _Stop:
         whatever task is at work, and there it can get lost.
         """
         signal.signal(signal.SIGINT, self._interrupt)
+        if not hasattr(signal, "pthread_sigmask"):  # Windows, where nobody can send it
+            return
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         Thread(target=self._wait_for_sigterm, daemon=True).start()
 

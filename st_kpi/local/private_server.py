@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,14 +41,27 @@ def configured_api() -> str | None:
 
     Raises ``ConfigurationError`` for settings of Prefect that cannot be read.
     """
+    _require_home()
     try:
-        with collecting_later():
+        with collecting_later(), warnings.catch_warnings():
+            # Nothing is kept there that a command needs.
+            warnings.filterwarnings("ignore", "Failed to create the Prefect home")
             from prefect.settings import get_current_settings
 
         return get_current_settings().api.url or None
     except ValueError as error:  # of a TOML file, or of a value in it or in the environment
         reason = " ".join(str(error).split())
         raise ConfigurationError(f"Prefect's own settings cannot be read: {reason}") from None
+
+
+def _require_home() -> None:
+    """Raise ``ConfigurationError`` where nobody knows the user's home: Prefect cannot even be imported there."""
+    try:
+        Path.home()
+    except RuntimeError:
+        raise ConfigurationError(
+            "This user has no home folder, and Prefect needs one: set HOME to a folder that it may write."
+        ) from None
 
 
 def is_private() -> bool:
@@ -65,6 +79,7 @@ def _nothing() -> None:
 @contextmanager
 def prefect_api(meanwhile: Callable[[], object] = _nothing) -> Iterator[str]:
     """The configured Prefect API, else a private server that ends with the block; ``meanwhile`` is done as that starts."""
+    _require_home()
     # The command itself says what went wrong, in a sentence.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     with (
