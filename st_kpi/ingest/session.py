@@ -19,6 +19,7 @@ from st_kpi.ingest.normalize import Normalizer
 from st_kpi.ingest.rejects import Rejects
 from st_kpi.ingest.stored import StoredRows
 from st_kpi.ingest.watermarks import Watermarks
+from st_kpi.local.proxies import prepare_proxies
 from st_kpi.servicetitan.auth import Credentials
 from st_kpi.servicetitan.client import ServiceTitan
 from st_kpi.servicetitan.registry import REGISTRY
@@ -200,6 +201,7 @@ def _opened(settings: Settings, create: bool, google: Any) -> Iterator[OpenWareh
 
 
 def _client(settings: Settings) -> ServiceTitan:
+    prepare_proxies()
     api_url, auth_url = settings.hosts
     return ServiceTitan(
         credentials(settings),

@@ -22,6 +22,7 @@ import httpx
 from st_kpi.errors import ConfigurationError, RunFailed
 from st_kpi.local import server_process
 from st_kpi.local.process import collecting_later, start_process
+from st_kpi.local.proxies import prepare_proxies
 
 #: What a run that lost its Prefect API leaves behind.
 RESUME_HINT = "the run ended, and what was loaded is kept. See to the API, then run the same command again to go on."
@@ -80,6 +81,7 @@ def _nothing() -> None:
 def prefect_api(meanwhile: Callable[[], object] = _nothing) -> Iterator[str]:
     """The configured Prefect API, else a private server that ends with the block; ``meanwhile`` is done as that starts."""
     _require_home()
+    prepare_proxies()
     # The command itself says what went wrong, in a sentence.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     with (

@@ -25,6 +25,7 @@ from st_kpi.local import streams
 from st_kpi.local.postgres import DATABASE, postgres, state_folder
 from st_kpi.local.private_server import configured_api
 from st_kpi.local.process import start_process
+from st_kpi.local.proxies import prepare_proxies
 from st_kpi.settings import load_settings
 
 _log = logging.getLogger(f"{__package__}.stack")  # its name is __main__ when it is run
@@ -68,6 +69,7 @@ def _run() -> None:
     settings = load_settings()
     settings.require_credentials()
     settings.zone  # noqa: B018  fails here rather than in the first run
+    prepare_proxies()
     with api() as url:
         os.environ["PREFECT_API_URL"] = url
         _log.info(f"Prefect answers at {url}.")
