@@ -15,6 +15,7 @@ from st_kpi.cli.progress import say
 from st_kpi.errors import ConfigurationError, RunFailed
 from st_kpi.ingest.session import Progress, Session, no_progress, open_for_build, open_session
 from st_kpi.kpis.definitions.lint import inspect
+from st_kpi.local.api_answers import in_a_sentence, shown
 from st_kpi.local.private_server import RESUME_HINT, configured_api, prefect_api, watched
 from st_kpi.local.process import collecting_later
 from st_kpi.settings import Settings
@@ -80,8 +81,10 @@ def api_failures_in_a_sentence(url: str) -> Iterator[None]:
     try:
         yield
     except (httpx.HTTPError, PrefectException) as error:
+        if isinstance(error, httpx.HTTPStatusError) and error.response.status_code == 401:
+            raise in_a_sentence(shown(url), error) from error
         raise RunFailed(
-            f"The Prefect API at {url} failed in the middle of the run ({type(error).__name__}): {RESUME_HINT}"
+            f"The Prefect API at {shown(url)} failed in the middle of the run ({type(error).__name__}): {RESUME_HINT}"
         ) from error
 
 

@@ -21,6 +21,7 @@ import httpx
 
 from st_kpi.errors import ConfigurationError, RunFailed
 from st_kpi.local import server_process
+from st_kpi.local.api_answers import client, require_api, shown
 from st_kpi.local.process import collecting_later, start_process
 from st_kpi.local.proxies import prepare_proxies
 
@@ -97,7 +98,7 @@ def prefect_api(meanwhile: Callable[[], object] = _nothing) -> Iterator[str]:
 @contextmanager
 def _reachable_api(meanwhile: Callable[[], object]) -> Iterator[str]:
     if url := configured_api():
-        _require_answer(url)
+        require_api(url)
         yield url
         return
     with _private_server(meanwhile) as url:
@@ -170,17 +171,6 @@ def _send_what_is_left() -> None:
         )
 
 
-def _require_answer(url: str) -> None:
-    """Raise ``RunFailed`` where nothing answers; what it answers is Prefect's own matter."""
-    try:
-        httpx.get(f"{url.rstrip('/')}/health", timeout=30)
-    except httpx.HTTPError as error:
-        raise RunFailed(
-            f"The Prefect API at {url} does not answer ({error}): start it, or unset PREFECT_API_URL"
-            " to use a private server."
-        ) from None
-
-
 @contextmanager
 def watched(url: str, lost: Callable[[RunFailed], None]) -> Iterator[None]:
     """Call ``lost``, on another thread, once the API has not answered for ``LOST_AFTER`` seconds.
@@ -199,17 +189,14 @@ def watched(url: str, lost: Callable[[RunFailed], None]) -> Iterator[None]:
 
 def _watch(url: str, lost: Callable[[RunFailed], None], ended: Event) -> None:
     answered = time.monotonic()
-    while not ended.wait(_LOOKS_EVERY):
-        try:
-            httpx.get(f"{url.rstrip('/')}/health", timeout=_ANSWERS_WITHIN)
-            answered = time.monotonic()
-        except httpx.HTTPError:
-            if time.monotonic() - answered > LOST_AFTER and not ended.is_set():
-                lost(
-                    RunFailed(
-                        f"The Prefect API at {url} has not answered for {LOST_AFTER:.0f} seconds: {RESUME_HINT}"
-                    )
-                )
+    with client(url, _ANSWERS_WITHIN) as asking:
+        while not ended.wait(_LOOKS_EVERY):
+            unwell = asking.api_healthcheck()
+            if not isinstance(unwell, httpx.TransportError):  # any answer is one
+                answered = time.monotonic()
+            elif time.monotonic() - answered > LOST_AFTER and not ended.is_set():
+                silent = f"has not answered for {LOST_AFTER:.0f} seconds"
+                lost(RunFailed(f"The Prefect API at {shown(url)} {silent}: {RESUME_HINT}"))
                 return
 
 
