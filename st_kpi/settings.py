@@ -215,6 +215,12 @@ class Settings(BaseSettings):
         return (self.api_url or api).rstrip("/"), (self.auth_url or auth).rstrip("/")
 
     @property
+    def places(self) -> str:
+        """Where a run reads and writes, which it says first."""
+        mappings = f", mappings {self.mappings}" if self.mappings else ""
+        return f"Warehouse {self.warehouse}{mappings}."
+
+    @property
     def rows_per_chunk(self) -> int:
         """Rows from which a chunk is split: BigQuery takes seconds for a ``MERGE`` of any size and counts them."""
         if self.chunk_rows is not None:

@@ -32,6 +32,8 @@ def run_flow(
 ) -> T:
     """Open a session, reach Prefect and await ``work``, which imports its flow only then."""
 
+    say(settings.places)
+
     async def run() -> T:
         async with open_session(settings, progress, creates=creates) as session:
             with using_prefect():
@@ -42,6 +44,7 @@ def run_flow(
 
 def run_build(settings: Settings, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """As ``run_flow`` for what reads no source: the warehouse alone is open."""
+    say(settings.places)
     with open_for_build(settings), using_prefect(_prepare_build):
         return asyncio.run(work())
 

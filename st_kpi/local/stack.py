@@ -81,7 +81,16 @@ def _run() -> None:
                 """  prefect deployment run 'backfill/manual' -p entities='["invoices"]'"""
                 " -p start=2023-01-01 -p end=2023-12-31"
             )
-            raise RunFailed(f"The worker ended by itself with {process.wait()}.")
+            raise RunFailed(f"The worker {how_it_ended(process.wait())}")
+
+
+def how_it_ended(code: int) -> str:
+    """The end of a process in words, by its exit code; a negative one is the signal that ended it."""
+    if code >= 0:
+        return f"ended by itself with {code}; its last words are above."
+    if -code == signal.SIGKILL:
+        return "was killed, as the system does where memory runs out; its log (dmesg, journalctl -k) tells."
+    return f"was ended by {signal.Signals(-code).name}."
 
 
 @contextmanager

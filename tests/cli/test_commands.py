@@ -126,6 +126,12 @@ def test_wrong_use_is_one_sentence_and_writes_nothing(
     assert list(tmp_path.glob("*.duckdb")) == []
 
 
+def test_a_run_begins_by_saying_where_it_reads_and_writes(tmp_path: Path) -> None:
+    done = st_kpi("build", **SANDBOX, mappings="ours")
+    places = f"Warehouse duckdb:///{tmp_path}/st_kpi.duckdb, mappings {tmp_path}/ours."
+    assert done.stderr.splitlines()[0] == places
+
+
 @pytest.mark.process
 @pytest.mark.parametrize(
     ("arguments", "settings", "said"), [case for case in WRONG_USE if case.id in AS_PROCESSES]

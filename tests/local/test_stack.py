@@ -1,10 +1,12 @@
 """``scripts/up`` when it is killed, and when there are two of it."""
 
+import signal
 import time
 from pathlib import Path
 
 import pytest
 
+from st_kpi.local import stack
 from st_kpi.local.private_server import free_port
 from st_kpi.sandbox import generate_company
 from tests.support.production import (
@@ -60,3 +62,15 @@ def _refuses_another(running: Production, folder: Path) -> None:
     with up_process(elsewhere, folder) as (process, log):
         assert process.wait(WITHIN) == 2
         assert "Another scripts/up is at work" in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (1, "ended by itself with 1; its last words are above."),
+        (-signal.SIGKILL, "was killed, as the system does where memory runs out"),
+        (-signal.SIGSEGV, "was ended by SIGSEGV."),
+    ],
+)
+def test_a_worker_that_ended_says_how(code: int, said: str) -> None:
+    assert stack.how_it_ended(code).startswith(said)
