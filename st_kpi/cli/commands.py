@@ -262,7 +262,10 @@ def show(
     kpi: Annotated[str | None, typer.Option(metavar="K", help="Only this KPI.")] = None,
     week: Annotated[str | None, typer.Option(metavar="D", help="The week of this day.")] = None,
     rollup: Annotated[str | None, typer.Option(metavar="R", help="Only this rollup.")] = None,
-    weeks: Annotated[int, typer.Option(metavar="N", help="How many weeks.", min=1, max=520)] = 8,
+    weeks: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="How many weeks, 8 or, with --week, 1.", min=1, max=520),
+    ] = None,
     alternatives: Annotated[
         bool, typer.Option("--alternatives", help="Other readings of each KPI beside it.")
     ] = False,
