@@ -1,5 +1,6 @@
 """``refresh-kpis``: lint the SQL, build dimensions, contributions and rollups, check, publish."""
 
+import asyncio
 from datetime import date, datetime
 
 from prefect import flow
@@ -7,6 +8,7 @@ from prefect.runtime import flow_run
 
 from flows.parameters import zone_for_a_name
 from st_kpi.ingest.session import shared_warehouse
+from st_kpi.ingest.source_rows import require_source_rows
 from st_kpi.kpis.build import BuildResult
 from st_kpi.local.process import mute_at_exit
 from tasks import events
@@ -41,6 +43,7 @@ async def refresh_kpis(as_of: date | None = None, full: bool = False) -> BuildRe
         settings = around.settings
         log_places(settings)
         today = datetime.now(settings.zone).date()
+        await asyncio.to_thread(require_source_rows, around.warehouse)
         await ensure_caps()
         await lint_sql()
         run_id = str(flow_run.id)

@@ -7,6 +7,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from zoneinfo import ZoneInfo
 
 from st_kpi.errors import ConfigurationError, NothingLoaded
+from st_kpi.ingest.source_rows import require_source_rows
 from st_kpi.warehouse.base import Warehouse
 
 #: The sum over all rollups; a ratio is the sum of numerators over the sum of denominators.
@@ -146,6 +147,7 @@ def missing_inputs(
 def require_build(warehouse: Warehouse) -> None:
     """Raise ``NothingLoaded`` when there are no numbers to read yet."""
     if not warehouse.table_exists("st_kpi.kpi_weekly"):
+        require_source_rows(warehouse)
         raise NothingLoaded("Nothing is built yet: run `st-kpi backfill`, then `st-kpi build`.")
 
 
@@ -199,7 +201,9 @@ def tenant_of(warehouse: Warehouse, tenant_id: int | None) -> int:
     rows = warehouse.query("SELECT DISTINCT tenant_id FROM st_kpi.kpi_weekly ORDER BY tenant_id")
     tenants = [int(row["tenant_id"]) for row in rows]
     if not tenants:
-        raise NothingLoaded("The last build found nothing to count: run `st-kpi backfill` first.")
+        raise NothingLoaded(
+            "The last build found nothing to count in any week; `st-kpi status` says what is loaded."
+        )
     if tenant_id in tenants:
         return int(tenant_id)
     if tenant_id is None and len(tenants) == 1:
