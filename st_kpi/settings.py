@@ -43,6 +43,14 @@ _HOSTS = {
 }
 
 
+def named_in_full(address: str) -> str:
+    """A warehouse in a file by its path from the root on: where a run stands may change, and people are shown it."""
+    path = address.removeprefix(DUCKDB)
+    if path in (address, "", ":memory:"):
+        return address
+    return f"{DUCKDB}{folder() / path}"
+
+
 def _listed(value: object) -> object:
     """The names of a list that is written in a variable, with commas or as JSON."""
     if not isinstance(value, str):
@@ -163,12 +171,8 @@ class Settings(BaseSettings):
 
     @field_validator("warehouse")
     @classmethod
-    def _from_the_folder(cls, address: str) -> str:
-        """A file is named from the root on: where a run stands may change, and what it is told is shown to people."""
-        path = address.removeprefix(DUCKDB)
-        if path in (address, "", ":memory:"):
-            return address
-        return f"{DUCKDB}{folder() / path}"
+    def _named_in_full(cls, address: str) -> str:
+        return named_in_full(address)
 
     @field_validator("mappings")
     @classmethod

@@ -182,6 +182,7 @@ def credentials(settings: Settings) -> Credentials:
 def _check(settings: Settings) -> None:
     """Fail for a setting that no other use would tell of before half of the work is done."""
     settings.zone  # noqa: B018  raises where there is none
+    prepare_proxies()
     for name in settings.personal_data | settings.optional_entities:
         entity_named(name)
 
@@ -201,7 +202,6 @@ def _opened(settings: Settings, create: bool, google: Any) -> Iterator[OpenWareh
 
 
 def _client(settings: Settings) -> ServiceTitan:
-    prepare_proxies()
     api_url, auth_url = settings.hosts
     return ServiceTitan(
         credentials(settings),

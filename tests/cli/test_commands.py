@@ -28,11 +28,14 @@ class Ended:
     stderr: str
 
 
+#: Variables of others that a case may set.
+_OF_OTHERS = {"prefect": "PREFECT_API_URL", "all_proxy": "ALL_PROXY"}
+
+
 def environment_of(settings: dict[str, str]) -> dict[str, str]:
     """Variables that say the settings, and where Prefect is."""
     return {
-        "PREFECT_API_URL" if name == "prefect" else f"ST_KPI_{name.upper()}": value
-        for name, value in settings.items()
+        _OF_OTHERS.get(name) or f"ST_KPI_{name.upper()}": value for name, value in settings.items()
     }
 
 
@@ -106,6 +109,8 @@ WRONG_USE = [
     pytest.param(["show"], {}, "/st_kpi.duckdb yet: run `st-kpi backfill`",
                  id="nothing to show"),
     pytest.param(["status"], {}, "/st_kpi.duckdb yet: run `st-kpi backfill` first", id="no status yet"),
+    pytest.param(["show"], {"warehouse": "bigquery://made-up", "all_proxy": "socks5://127.0.0.1:9"},
+                 "ALL_PROXY names a proxy of the kind socks5://", id="no such proxy"),
     pytest.param(["show", "--format", "xml"], {}, "'xml' is not one of", id="unknown format"),
     pytest.param(["sandbox", "serve", "--scale", "99"], {}, "--scale", id="scale out of range"),
     pytest.param(["explode"], {}, "No such command 'explode'", id="unknown command"),
@@ -300,7 +305,7 @@ def different_tables(one: str, other: str) -> list[str]:
     ("ways", "said", "code"),
     [
         (("duckdb:///a.duckdb", "duckdb:///a.duckdb"), "name an empty warehouse", 2),
-        (("duckdb:///absent.duckdb", "duckdb:///b.duckdb"), "There is no warehouse at absent", 1),
+        (("duckdb:///absent.duckdb", "duckdb:///b.duckdb"), "/absent.duckdb yet", 1),
         (("oracle://x", "duckdb:///b.duckdb"), "The warehouse 'oracle://x' is not understood", 2),
     ],
     ids=["the same", "no source", "unknown"],
@@ -309,6 +314,13 @@ def test_a_copy_that_makes_no_sense(ways: tuple[str, str], said: str, code: int)
     done = st_kpi("copy", "--from", ways[0], "--to", ways[1])
     assert (done.returncode, said in done.stderr) == (code, True), done.stderr
     assert not Path("b.duckdb").exists()
+
+
+def test_a_file_is_no_copy_of_itself_by_another_name() -> None:
+    done = st_kpi(
+        "copy", "--from", "duckdb:///a.duckdb", "--to", f"duckdb:///{Path.cwd()}/a.duckdb"
+    )
+    assert f"are both duckdb:///{Path.cwd()}/a.duckdb" in done.stderr
 
 
 def test_a_copy_goes_by_the_settings_of_bigquery(built: dict[str, str]) -> None:
