@@ -81,13 +81,13 @@ def _nothing() -> None:
 @contextmanager
 def prefect_api(meanwhile: Callable[[], object] = _nothing) -> Iterator[str]:
     """The configured Prefect API, else a private server that ends with the block; ``meanwhile`` is done as that starts."""
-    _require_home()
+    configured = configured_api()
     prepare_proxies()
     # The command itself says what went wrong, in a sentence.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     with (
         _prefect_settings({"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS)}),
-        _reachable_api(meanwhile) as url,
+        _reachable_api(configured, meanwhile) as url,
     ):
         try:
             yield url
@@ -96,10 +96,10 @@ def prefect_api(meanwhile: Callable[[], object] = _nothing) -> Iterator[str]:
 
 
 @contextmanager
-def _reachable_api(meanwhile: Callable[[], object]) -> Iterator[str]:
-    if url := configured_api():
-        require_api(url)
-        yield url
+def _reachable_api(configured: str | None, meanwhile: Callable[[], object]) -> Iterator[str]:
+    if configured:
+        require_api(configured)
+        yield configured
         return
     with _private_server(meanwhile) as url:
         yield url

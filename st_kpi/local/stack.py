@@ -22,6 +22,7 @@ import psutil
 
 from st_kpi.errors import ConfigurationError, RunFailed, StKpiError
 from st_kpi.local import streams
+from st_kpi.local.api_answers import require_api
 from st_kpi.local.postgres import DATABASE, postgres, state_folder
 from st_kpi.local.private_server import configured_api
 from st_kpi.local.process import start_process
@@ -97,6 +98,7 @@ def how_it_ended(code: int) -> str:
 def api() -> Iterator[str]:
     """The Prefect API that is configured, else a lasting server of this machine."""
     if url := configured_api():
+        require_api(url)
         yield url
         return
     port = int(os.environ.get("PREFECT_SERVER_API_PORT", "4200"))

@@ -97,6 +97,15 @@ def test_a_user_without_a_home_is_told_to_name_one(command: str) -> None:
     )
 
 
+@pytest.mark.parametrize("command", ["bootstrap", "demo --scale 0.004"])
+def test_settings_of_prefect_that_cannot_be_read_are_one_sentence(command: str) -> None:
+    done = python(MAIN, *command.split(), PREFECT_API_REQUEST_TIMEOUT="abc")
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.splitlines()[-1].startswith(
+        "st-kpi: Prefect's own settings cannot be read: "
+    )
+
+
 def test_what_nobody_foresaw_is_shown_in_full() -> None:
     done = python("from st_kpi.cli.lifecycle import run\nrun(lambda: 1 / 0)")
     assert done.returncode == 1

@@ -5,7 +5,9 @@ import time
 from pathlib import Path
 
 import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from st_kpi.errors import RunFailed
 from st_kpi.local import stack
 from st_kpi.local.private_server import free_port
 from st_kpi.sandbox import generate_company
@@ -74,3 +76,13 @@ def _refuses_another(running: Production, folder: Path) -> None:
 )
 def test_a_worker_that_ended_says_how(code: int, said: str) -> None:
     assert stack.how_it_ended(code).startswith(said)
+
+
+def test_an_api_that_does_not_answer_is_not_said_to() -> None:
+    url = f"http://127.0.0.1:{free_port()}/api"
+    with (
+        temporary_settings({PREFECT_API_URL: url}),
+        pytest.raises(RunFailed, match="does not answer"),
+        stack.api(),
+    ):
+        pass
