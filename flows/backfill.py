@@ -25,6 +25,7 @@ from tasks.caps import release_limits
 from tasks.chunks import count_outside, plan_chunks
 from tasks.fan_out import FanOut, hand_over, require_room_for
 from tasks.gcp_credentials import google_credentials
+from tasks.places import log_places
 from tasks.rate_limit import ensure_limits
 from tasks.states import completed
 from tasks.watermarks import save_watermarks
@@ -61,6 +62,7 @@ async def backfill(
     """
     mute_at_exit()
     async with shared_session(google=google_credentials) as session:
+        log_places(session.settings)
         selected = wanted_entities(entities)
         require_room_for(fan_out, session.settings)
         now = await source_time(session)

@@ -31,6 +31,7 @@ from tasks.chunks import (
     store_chunk,
 )
 from tasks.gcp_credentials import google_credentials
+from tasks.places import log_places
 from tasks.rate_limit import ensure_limits
 from tasks.states import completed
 from tasks.watermarks import move_watermark, read_watermarks, save_watermarks
@@ -64,6 +65,8 @@ async def daily_sync(
     mute_at_exit()
     async with shared_session(creates=False, google=google_credentials) as session:
         own_run, run_id = run_id is None, run_id or str(flow_run.id)
+        if own_run:
+            log_places(session.settings)
         await ensure_limits()
         marks = await read_watermarks()
         loaded = _loaded(entities, marks)

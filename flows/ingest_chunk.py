@@ -5,14 +5,15 @@ from datetime import datetime
 from prefect import flow
 from prefect.runtime import flow_run
 
-from flows.parameters import EntityName
+from flows.parameters import EntityName, zone_for_a_name
 from st_kpi.ingest.plan import Chunk
-from st_kpi.ingest.session import current_session, current_settings, shared_session
+from st_kpi.ingest.session import current_session, shared_session
 from st_kpi.local.process import mute_at_exit
 from st_kpi.servicetitan.registry import entity as entity_named
 from st_kpi.windows import Window
 from tasks.chunks import fetch_chunk, store_chunk
 from tasks.gcp_credentials import google_credentials
+from tasks.places import log_places
 from tasks.rate_limit import ensure_limits
 from tasks.states import completed
 
@@ -20,10 +21,10 @@ from tasks.states import completed
 def _run_name() -> str:
     """For example ``invoices 2023-04-01..2023-06-30``, in the tenant's days."""
     parameters = flow_run.parameters
-    start, end = parameters.get("start"), parameters.get("end")
-    if start is None or end is None:
+    start, end, zone = parameters.get("start"), parameters.get("end"), zone_for_a_name()
+    if start is None or end is None or zone is None:
         return str(parameters["entity"])
-    return f"{parameters['entity']} {Window(start, end).label(current_settings().zone)}"
+    return f"{parameters['entity']} {Window(start, end).label(zone)}"
 
 
 @flow(name="ingest-chunk", flow_run_name=_run_name)
@@ -47,6 +48,7 @@ async def ingest_chunk(
     alone = current_session() is None  # on a worker, without the backfill that asked for it
     async with shared_session(google=google_credentials) as session:
         if alone:
+            log_places(session.settings)
             await ensure_limits()
         run_id = run_id or str(flow_run.id)
         window = Window(start, end) if start and end else None

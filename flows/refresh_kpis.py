@@ -1,11 +1,14 @@
 """``refresh-kpis``: lint the SQL, build dimensions, contributions and rollups, check, publish."""
 
+import asyncio
 from datetime import date, datetime
 
 from prefect import flow
 from prefect.runtime import flow_run
 
-from st_kpi.ingest.session import current_settings, shared_warehouse
+from flows.parameters import zone_for_a_name
+from st_kpi.ingest.session import shared_warehouse
+from st_kpi.ingest.source_rows import require_source_rows
 from st_kpi.kpis.build import BuildResult
 from st_kpi.local.process import mute_at_exit
 from tasks import events
@@ -13,12 +16,14 @@ from tasks.artifacts import bytes_table, checks_table, kpi_link, kpi_table
 from tasks.caps import ensure_caps
 from tasks.gcp_credentials import google_credentials
 from tasks.kpis import build_kpis, check_results, lint_sql, restated_weeks, weekly_kpis
+from tasks.places import log_places
 from tasks.states import completed
 
 
 def _run_name() -> str:
     """For example ``KPIs as of 2025-10-21``."""
-    today = datetime.now(current_settings().zone).date()
+    zone = zone_for_a_name()
+    today = datetime.now(zone).date() if zone else "today"
     return f"KPIs as of {flow_run.parameters.get('as_of') or today}"
 
 
@@ -36,7 +41,9 @@ async def refresh_kpis(as_of: date | None = None, full: bool = False) -> BuildRe
     mute_at_exit()
     async with shared_warehouse(google=google_credentials) as around:
         settings = around.settings
+        log_places(settings)
         today = datetime.now(settings.zone).date()
+        await asyncio.to_thread(require_source_rows, around.warehouse)
         await ensure_caps()
         await lint_sql()
         run_id = str(flow_run.id)

@@ -16,6 +16,7 @@ from tasks import events
 from tasks.artifacts import completeness_table
 from tasks.chunks import find_gaps
 from tasks.gcp_credentials import google_credentials
+from tasks.places import log_places
 from tasks.rate_limit import ensure_limits
 from tasks.states import completed
 
@@ -40,6 +41,7 @@ async def repair_gap(entity: EntityName, start: date | None = None, end: date | 
     """
     mute_at_exit()
     async with shared_session(creates=False, google=google_credentials) as session:
+        log_places(session.settings)
         (selected,) = wanted_entities([entity])
         span = wanted_window(session.settings, start, end, await source_time(session))
         run_id = str(flow_run.id)

@@ -19,8 +19,10 @@ _HEAD = """\
 Written from `st_kpi/settings.py` by `scripts/document_settings.py`: change the model, not this page.
 
 A setting comes from the command's arguments, then the environment (`ST_KPI_` and the name in upper case), then `.env`, then
-`st-kpi.toml` (`ST_KPI_CONFIG` names another file). A list is written as JSON in the environment, `ST_KPI_OPTIONAL_ENTITIES='["receipts"]'`,
-and as a list in `st-kpi.toml`. Secrets are never shown, logged or passed as parameters of a flow.
+`st-kpi.toml` (`ST_KPI_CONFIG` names another file). Both files are UTF-8 and are read in the folder where a command, or the worker of a run, was
+started, from which relative paths count too; `ST_KPI_FOLDER` names another one. In variables a list is written with commas,
+`ST_KPI_OPTIONAL_ENTITIES=receipts,returns`, or as JSON. A name that is no setting is refused. Secrets are never shown, logged or passed as
+parameters of a flow.
 
 | Setting | Meaning | Default |
 |---|---|---|

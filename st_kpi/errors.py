@@ -19,6 +19,7 @@
   - RunFailed
     - CheckFailed
   - NothingLoaded
+  - OutputFailed: what a command has to say cannot be written
 """
 
 import errno
@@ -204,3 +205,7 @@ class CheckFailed(RunFailed):
 
 class NothingLoaded(StKpiError):
     """The warehouse holds nothing to answer from yet."""
+
+
+class OutputFailed(StKpiError):
+    """Standard output is closed, or leads to where there is no room."""

@@ -1,25 +1,38 @@
 """All settings, read once: explicit argument, environment (``ST_KPI_*``), ``.env``, ``st-kpi.toml``.
 
-``ST_KPI_CONFIG`` names another file than ``st-kpi.toml``. Secrets are ``SecretStr`` and are never shown.
+``ST_KPI_CONFIG`` names another file than ``st-kpi.toml``, ``ST_KPI_FOLDER`` the folder of both files, from which relative
+paths count too. Secrets are ``SecretStr`` and are never shown.
 """
 
-import os
+import json
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    TomlConfigSettingsSource,
 )
 
 from st_kpi.errors import ConfigurationError
 from st_kpi.parameters import CostSource, ProjectMoney
+from st_kpi.setting_sources import (
+    PREFIX,
+    config_file,
+    env_file,
+    folder,
+    refuse_unknown,
+    toml_values,
+)
+
+#: How the address of a warehouse in a file begins; the rest is its path.
+DUCKDB = "duckdb:///"
 
 _HOSTS = {
     "production": ("https://api.servicetitan.io", "https://auth.servicetitan.io"),
@@ -30,12 +43,38 @@ _HOSTS = {
 }
 
 
+def named_in_full(address: str) -> str:
+    """A warehouse in a file by its path from the root on: where a run stands may change, and people are shown it."""
+    path = address.removeprefix(DUCKDB)
+    if path in (address, "", ":memory:"):
+        return address
+    return f"{DUCKDB}{folder() / path}"
+
+
+def _listed(value: object) -> object:
+    """The names of a list that is written in a variable, with commas or as JSON."""
+    if not isinstance(value, str):
+        return value
+    if not value.lstrip().startswith("["):
+        return [name.strip() for name in value.split(",") if name.strip()]
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError(
+            'a list is written with commas, receipts, returns, or as JSON, ["receipts", "returns"]'
+        ) from None
+
+
+_Listed = (NoDecode, BeforeValidator(_listed))
+_Entities = Annotated[frozenset[str], *_Listed]
+_Families = Annotated[list[str], *_Listed]
+
+
 class Settings(BaseSettings):
     """Every setting with its default; ``docs/settings.md`` is written from it."""
 
     model_config = SettingsConfigDict(
-        env_prefix="ST_KPI_",
-        env_file=".env",
+        env_prefix=PREFIX,
         env_ignore_empty=True,
         extra="ignore",
         hide_input_in_errors=True,
@@ -67,7 +106,7 @@ class Settings(BaseSettings):
     there is no default, because no guess is safe."""
     history_start: date = date(2020, 1, 1)
     """The first day of a full backfill, by the day a record was created in the tenant's zone."""
-    warehouse: str = "duckdb:///st_kpi.duckdb"
+    warehouse: Annotated[str, Field(validate_default=True)] = "duckdb:///st_kpi.duckdb"
     """The address of the warehouse: `duckdb:///file.duckdb`, with four slashes for an absolute path, or
     `bigquery://project?location=US`."""
     bigquery_url: str | None = None
@@ -86,10 +125,10 @@ class Settings(BaseSettings):
     chunk_rows: Annotated[int, Field(ge=1_000)] | None = None
     """The number of rows from which a chunk of a backfill is split; without it 40,000, and 200,000 on BigQuery,
     where each chunk is a `MERGE`."""
-    personal_data: frozenset[str] = frozenset()
-    """The entities whose names, phones, streets and notes are loaded too, as a JSON list of entity names."""
-    optional_entities: frozenset[str] = frozenset()
-    """The entities that this tenant may lack, as a JSON list: a 403 or 404 for one of them does not fail a run."""
+    personal_data: _Entities = frozenset()
+    """The entities whose names, phones, streets and notes are loaded too, as a list of entity names."""
+    optional_entities: _Entities = frozenset()
+    """The entities that this tenant may lack, as a list: a 403 or 404 for one of them does not fail a run."""
     tolerated_rejects: Annotated[int, Field(ge=0)] = 0
     """How many rows of an entity may be refused without failing a run."""
     lookback_days: Annotated[int, Field(ge=1)] = 35
@@ -105,10 +144,10 @@ class Settings(BaseSettings):
     """The balance, in the tenant's currency, below which a location is left out of Outstanding A/R."""
     ar_skip_unstarted: bool = True
     """Whether invoices of jobs that have not started yet are left out of Outstanding A/R."""
-    produced_excludes: list[str] = []
-    """The job families left out of $ Produced, G.P.M and Warranty %, as a JSON list."""
-    future_bookings_excludes: list[str] = ["excluded"]
-    """The job families left out of Future Bookings, as a JSON list."""
+    produced_excludes: _Families = []
+    """The job families left out of $ Produced, G.P.M and Warranty %, as a list."""
+    future_bookings_excludes: _Families = ["excluded"]
+    """The job families left out of Future Bookings, as a list; `[]` leaves out none."""
     project_money: ProjectMoney = "left_out"
     """Whether money of a project that names no job counts, `left_out` or `counted`. Counted, invoices and costs
     belong to the project's first job in $ Produced, by its day and unit, and sold estimates to their own unit in
@@ -134,6 +173,16 @@ class Settings(BaseSettings):
     def _empty_is_missing(cls, secret: SecretStr | None) -> SecretStr | None:
         return secret if secret and secret.get_secret_value().strip() else None
 
+    @field_validator("warehouse")
+    @classmethod
+    def _named_in_full(cls, address: str) -> str:
+        return named_in_full(address)
+
+    @field_validator("mappings")
+    @classmethod
+    def _mappings_from_the_folder(cls, mappings: Path | None) -> Path | None:
+        return mappings and folder() / mappings
+
     @field_validator("test_customer_pattern")
     @classmethod
     def _a_pattern(cls, pattern: str) -> str:
@@ -154,7 +203,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        toml = TomlConfigSettingsSource(settings_cls, toml_file=_config_file())
+        toml = InitSettingsSource(settings_cls, toml_values(config_file()))
         return init_settings, env_settings, dotenv_settings, toml
 
     @property
@@ -174,6 +223,12 @@ class Settings(BaseSettings):
         return (self.api_url or api).rstrip("/"), (self.auth_url or auth).rstrip("/")
 
     @property
+    def places(self) -> str:
+        """Where a run reads and writes, which it says first."""
+        mappings = f", mappings {self.mappings}" if self.mappings else ""
+        return f"Warehouse {self.warehouse}{mappings}."
+
+    @property
     def rows_per_chunk(self) -> int:
         """Rows from which a chunk is split: BigQuery takes seconds for a ``MERGE`` of any size and counts them."""
         if self.chunk_rows is not None:
@@ -191,23 +246,15 @@ class Settings(BaseSettings):
 
 
 def load_settings(**explicit: Any) -> Settings:
-    """Read the settings; raises ``ConfigurationError`` with one sentence per wrong value."""
+    """Read the settings; raises ``ConfigurationError`` with one sentence per wrong value or name."""
     given = {name: value for name, value in explicit.items() if value is not None}
-    file = _config_file()
-    if "ST_KPI_CONFIG" in os.environ and not file.is_file():
-        raise ConfigurationError(f"ST_KPI_CONFIG names {file}, which is not a file.")
+    refuse_unknown(Settings.model_fields)
     try:
-        if unknown := TomlConfigSettingsSource(Settings, file)().keys() - Settings.model_fields:
-            raise ConfigurationError(f"{file}: there is no setting {', '.join(sorted(unknown))}.")
-        return Settings(**given)
+        return Settings(_env_file=env_file(), **given)
     except ValidationError as error:
         raise ConfigurationError(_sentences(error)) from None
-    except ValueError as error:  # a setting that is not valid JSON, or a broken TOML file
+    except ValueError as error:  # of a variable that cannot be decoded
         raise ConfigurationError(f"The settings cannot be read: {error}") from None
-
-
-def _config_file() -> Path:
-    return Path(os.environ.get("ST_KPI_CONFIG", "st-kpi.toml"))
 
 
 def _sentences(error: ValidationError) -> str:

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import psutil
+
 from st_kpi.errors import ConfigurationError
 from st_kpi.settings import load_settings
 
@@ -16,7 +18,20 @@ def tenant_zone() -> dict[str, str]:
 
 
 def installed_code() -> dict[str, str]:
-    """Run what is installed beside the worker, wherever that is: a checkout, or an image."""
+    """Run what is installed beside the worker, wherever that is: a checkout, or an image.
+
+    The settings stay those of the folder where the worker was started, unless ``ST_KPI_FOLDER`` names another one.
+    """
+    os.environ.setdefault("ST_KPI_FOLDER", _where_it_was_started())
     folder = str(Path(__file__).parent.parent)
     os.chdir(folder)
     return {"directory": folder}
+
+
+def _where_it_was_started() -> str:
+    """The folder of the worker, which gives a run one of its own; of a run without a worker, as in a container, its own."""
+    try:
+        parent = psutil.Process().parent()
+        return parent.cwd() if parent else os.getcwd()
+    except psutil.Error:
+        return os.getcwd()

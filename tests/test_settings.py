@@ -30,7 +30,7 @@ def test_precedence_is_argument_environment_dotenv_file(monkeypatch: pytest.Monk
     Path(".env").write_text("ST_KPI_TENANT_ID=2\nST_KPI_TIMEZONE=America/Denver\nOTHER=x\n")
     monkeypatch.setenv("ST_KPI_TIMEZONE", "America/Phoenix")
     settings = load_settings(include_tax=False)
-    assert settings.warehouse == "duckdb:///toml.duckdb"
+    assert settings.warehouse == f"duckdb:///{Path.cwd()}/toml.duckdb"
     assert settings.tenant_id == 2
     assert settings.timezone == "America/Phoenix"
     assert settings.include_tax is False
@@ -81,10 +81,43 @@ def test_wrong_values_are_named(
         load_settings()
 
 
-def test_a_misspelt_setting_in_the_file_is_refused() -> None:
-    Path("st-kpi.toml").write_text('time_zone = "UTC"\n')
-    with pytest.raises(ConfigurationError, match="time_zone"):
+@pytest.mark.parametrize(
+    "written",
+    ["receipts,returns", " receipts , returns, ", '["receipts", "returns"]'],
+    ids=["commas", "spaces", "JSON"],
+)
+def test_a_list_is_written_with_commas_or_as_json(
+    written: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ST_KPI_OPTIONAL_ENTITIES", written)
+    assert load_settings().optional_entities == {"receipts", "returns"}
+    monkeypatch.setenv("ST_KPI_FUTURE_BOOKINGS_EXCLUDES", "[]")
+    assert load_settings().future_bookings_excludes == []
+
+
+def test_a_list_that_cannot_be_read_says_how_one_is_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ST_KPI_PERSONAL_DATA", "['customers']")
+    with pytest.raises(
+        ConfigurationError, match=r"personal_data: .* a list is written with commas"
+    ):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [
+        (None, "duckdb:///{here}/st_kpi.duckdb"),
+        ("duckdb:///a.duckdb", "duckdb:///{here}/a.duckdb"),
+        ("duckdb:////data/a.duckdb", "duckdb:////data/a.duckdb"),
+        ("duckdb:///:memory:", "duckdb:///:memory:"),
+        ("bigquery://project?location=EU", "bigquery://project?location=EU"),
+    ],
+    ids=["the default", "relative", "absolute", "in memory", "no file"],
+)
+def test_a_warehouse_in_a_file_is_named_from_the_root_on(given: str | None, address: str) -> None:
+    assert load_settings(warehouse=given).warehouse == address.format(here=Path.cwd())
 
 
 def test_a_configuration_file_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

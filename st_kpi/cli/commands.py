@@ -262,7 +262,10 @@ def show(
     kpi: Annotated[str | None, typer.Option(metavar="K", help="Only this KPI.")] = None,
     week: Annotated[str | None, typer.Option(metavar="D", help="The week of this day.")] = None,
     rollup: Annotated[str | None, typer.Option(metavar="R", help="Only this rollup.")] = None,
-    weeks: Annotated[int, typer.Option(metavar="N", help="How many weeks.", min=1, max=520)] = 8,
+    weeks: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="How many weeks, 8 or, with --week, 1.", min=1, max=520),
+    ] = None,
     alternatives: Annotated[
         bool, typer.Option("--alternatives", help="Other readings of each KPI beside it.")
     ] = False,
@@ -409,11 +412,14 @@ def copy(
     """Copy one warehouse into another, and count the rows of each table on both sides."""
     from st_kpi.cli.progress import say
     from st_kpi.servicetitan.tables import raw_tables
+    from st_kpi.settings import named_in_full
     from st_kpi.warehouse import bigquery_options, copy, open_warehouse
 
+    from_, to = named_in_full(from_), named_in_full(to)
     if from_ == to:
         raise ConfigurationError(f"--from and --to are both {to}: name an empty warehouse.")
     options = bigquery_options(_settings())
+    _prepare_the_way(from_, to)
     with (
         open_warehouse(from_, read_only=True, bigquery=options) as source,
         open_warehouse(to, bigquery=options) as target,
@@ -488,7 +494,16 @@ def _reading(settings: "Settings") -> Iterator["Warehouse"]:
     """The warehouse of the settings, for a command that only reads it."""
     from st_kpi.warehouse import bigquery_options, open_warehouse
 
+    _prepare_the_way(settings.warehouse)
     with open_warehouse(
         settings.warehouse, read_only=True, bigquery=bigquery_options(settings)
     ) as warehouse:
         yield warehouse
+
+
+def _prepare_the_way(*addresses: str) -> None:
+    """To a warehouse that is not a file proxies may lead; one that cannot be used would be tried for ten minutes."""
+    if any(address.startswith("bigquery:") for address in addresses):
+        from st_kpi.local.proxies import prepare_proxies
+
+        prepare_proxies()

@@ -15,6 +15,7 @@ from st_kpi.cli.progress import say
 from st_kpi.errors import ConfigurationError, RunFailed
 from st_kpi.ingest.session import Progress, Session, no_progress, open_for_build, open_session
 from st_kpi.kpis.definitions.lint import inspect
+from st_kpi.local.api_answers import in_a_sentence, shown
 from st_kpi.local.private_server import RESUME_HINT, configured_api, prefect_api, watched
 from st_kpi.local.process import collecting_later
 from st_kpi.settings import Settings
@@ -31,6 +32,8 @@ def run_flow(
 ) -> T:
     """Open a session, reach Prefect and await ``work``, which imports its flow only then."""
 
+    say(settings.places)
+
     async def run() -> T:
         async with open_session(settings, progress, creates=creates) as session:
             with using_prefect():
@@ -41,6 +44,7 @@ def run_flow(
 
 def run_build(settings: Settings, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """As ``run_flow`` for what reads no source: the warehouse alone is open."""
+    say(settings.places)
     with open_for_build(settings), using_prefect(_prepare_build):
         return asyncio.run(work())
 
@@ -80,8 +84,10 @@ def api_failures_in_a_sentence(url: str) -> Iterator[None]:
     try:
         yield
     except (httpx.HTTPError, PrefectException) as error:
+        if isinstance(error, httpx.HTTPStatusError) and error.response.status_code == 401:
+            raise in_a_sentence(shown(url), error) from error
         raise RunFailed(
-            f"The Prefect API at {url} failed in the middle of the run ({type(error).__name__}): {RESUME_HINT}"
+            f"The Prefect API at {shown(url)} failed in the middle of the run ({type(error).__name__}): {RESUME_HINT}"
         ) from error
 
 

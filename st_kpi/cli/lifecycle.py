@@ -9,12 +9,12 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
 from threading import Thread, Timer, main_thread
 from types import FrameType
 from typing import NoReturn
 
-from st_kpi.errors import StKpiError
+from st_kpi.errors import OutputFailed, StKpiError
+from st_kpi.local import streams
 
 _STOPS_WITHIN = 3.0
 _INTERRUPTED = 130
@@ -22,6 +22,7 @@ _INTERRUPTED = 130
 
 def run(command: Callable[[], object]) -> NoReturn:
     """Run a command and end the process; every error a user can cause is one sentence on stderr, never a traceback."""
+    streams.guard()
     stop = _Stop()
     stop.listen()
     try:
@@ -37,8 +38,11 @@ def run(command: Callable[[], object]) -> NoReturn:
 def leave(code: int) -> NoReturn:
     """End the process here: tearing down the interpreter under Prefect's daemon threads makes DuckDB's
     binding print a page of leak warnings, which frightens people and means nothing."""
-    with suppress(BrokenPipeError):  # whoever read the output has gone
+    try:
         sys.stdout.flush()
+    except OutputFailed as error:
+        print(f"st-kpi: {error}", file=sys.stderr)
+        code = error.exit_code
     sys.stderr.flush()
     os._exit(code)
 
@@ -76,6 +80,8 @@ class _Stop:
         whatever task is at work, and there it can get lost.
         """
         signal.signal(signal.SIGINT, self._interrupt)
+        if not hasattr(signal, "pthread_sigmask"):  # Windows, where nobody can send it
+            return
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         Thread(target=self._wait_for_sigterm, daemon=True).start()
 

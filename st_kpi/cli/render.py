@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from st_kpi.reporting.published import ALL, NOTHING, UNASSIGNED, Kpi, Published, rounded
+from st_kpi.reporting.published import ALL, NOTHING, UNASSIGNED, Kpi, Published, monday, rounded
 
 if TYPE_CHECKING:  # each of them stands on much that the others do without
     from st_kpi.ingest.manifest import Completeness
@@ -67,7 +67,9 @@ def _footer(published: Published) -> str:
     if published.frozen is not None:
         lines = ["As reported when each week closed; a dash where a week is still open."]
         return "\n".join([*lines, *_without(published)]) + "\n"
-    lines = [f"As of {published.as_of}{until}. The week of {last} may still be running."]
+    lines = [f"As of {published.as_of}{until}."]
+    if last == monday(published.as_of):
+        lines = [f"{lines[0]} The week of {last} may still be running."]
     if published.known_until is not None and last > published.known_until:
         lines = [
             f"As of {published.as_of}{until}: a dash in the weeks after that. Run `st-kpi sync`."
@@ -396,9 +398,15 @@ def _plain_table(before: Sequence[str], right: Sequence[str], after: Sequence[st
     return table
 
 
+class _ForStdout(io.StringIO):
+    """Text for stdout, by whose encoding Rich draws lines of dashes where there are no others."""
+
+    encoding = property(lambda self: sys.stdout.encoding)
+
+
 def _printed(table: Table) -> str:
     """The table as text; brackets and colons in names of the source are only brackets and colons."""
-    out = io.StringIO()
+    out = _ForStdout()
     console = Console(
         file=out,
         width=_TABLE_WIDTH,

@@ -19,6 +19,7 @@ from st_kpi.ingest.normalize import Normalizer
 from st_kpi.ingest.rejects import Rejects
 from st_kpi.ingest.stored import StoredRows
 from st_kpi.ingest.watermarks import Watermarks
+from st_kpi.local.proxies import prepare_proxies
 from st_kpi.servicetitan.auth import Credentials
 from st_kpi.servicetitan.client import ServiceTitan
 from st_kpi.servicetitan.registry import REGISTRY
@@ -181,6 +182,7 @@ def credentials(settings: Settings) -> Credentials:
 def _check(settings: Settings) -> None:
     """Fail for a setting that no other use would tell of before half of the work is done."""
     settings.zone  # noqa: B018  raises where there is none
+    prepare_proxies()
     for name in settings.personal_data | settings.optional_entities:
         entity_named(name)
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,9 @@ import httpx
 
 from st_kpi.errors import ConfigurationError, RunFailed
 from st_kpi.local import server_process
+from st_kpi.local.api_answers import client, require_api, shown
 from st_kpi.local.process import collecting_later, start_process
+from st_kpi.local.proxies import prepare_proxies
 
 #: What a run that lost its Prefect API leaves behind.
 RESUME_HINT = "the run ended, and what was loaded is kept. See to the API, then run the same command again to go on."
@@ -40,14 +43,27 @@ def configured_api() -> str | None:
 
     Raises ``ConfigurationError`` for settings of Prefect that cannot be read.
     """
+    _require_home()
     try:
-        with collecting_later():
+        with collecting_later(), warnings.catch_warnings():
+            # Nothing is kept there that a command needs.
+            warnings.filterwarnings("ignore", "Failed to create the Prefect home")
             from prefect.settings import get_current_settings
 
         return get_current_settings().api.url or None
     except ValueError as error:  # of a TOML file, or of a value in it or in the environment
         reason = " ".join(str(error).split())
         raise ConfigurationError(f"Prefect's own settings cannot be read: {reason}") from None
+
+
+def _require_home() -> None:
+    """Raise ``ConfigurationError`` where nobody knows the user's home: Prefect cannot even be imported there."""
+    try:
+        Path.home()
+    except RuntimeError:
+        raise ConfigurationError(
+            "This user has no home folder, and Prefect needs one: set HOME to a folder that it may write."
+        ) from None
 
 
 def is_private() -> bool:
@@ -65,11 +81,13 @@ def _nothing() -> None:
 @contextmanager
 def prefect_api(meanwhile: Callable[[], object] = _nothing) -> Iterator[str]:
     """The configured Prefect API, else a private server that ends with the block; ``meanwhile`` is done as that starts."""
+    configured = configured_api()
+    prepare_proxies()
     # The command itself says what went wrong, in a sentence.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     with (
         _prefect_settings({"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS)}),
-        _reachable_api(meanwhile) as url,
+        _reachable_api(configured, meanwhile) as url,
     ):
         try:
             yield url
@@ -78,10 +96,10 @@ def prefect_api(meanwhile: Callable[[], object] = _nothing) -> Iterator[str]:
 
 
 @contextmanager
-def _reachable_api(meanwhile: Callable[[], object]) -> Iterator[str]:
-    if url := configured_api():
-        _require_answer(url)
-        yield url
+def _reachable_api(configured: str | None, meanwhile: Callable[[], object]) -> Iterator[str]:
+    if configured:
+        require_api(configured)
+        yield configured
         return
     with _private_server(meanwhile) as url:
         yield url
@@ -153,17 +171,6 @@ def _send_what_is_left() -> None:
         )
 
 
-def _require_answer(url: str) -> None:
-    """Raise ``RunFailed`` where nothing answers; what it answers is Prefect's own matter."""
-    try:
-        httpx.get(f"{url.rstrip('/')}/health", timeout=30)
-    except httpx.HTTPError as error:
-        raise RunFailed(
-            f"The Prefect API at {url} does not answer ({error}): start it, or unset PREFECT_API_URL"
-            " to use a private server."
-        ) from None
-
-
 @contextmanager
 def watched(url: str, lost: Callable[[RunFailed], None]) -> Iterator[None]:
     """Call ``lost``, on another thread, once the API has not answered for ``LOST_AFTER`` seconds.
@@ -182,17 +189,14 @@ def watched(url: str, lost: Callable[[RunFailed], None]) -> Iterator[None]:
 
 def _watch(url: str, lost: Callable[[RunFailed], None], ended: Event) -> None:
     answered = time.monotonic()
-    while not ended.wait(_LOOKS_EVERY):
-        try:
-            httpx.get(f"{url.rstrip('/')}/health", timeout=_ANSWERS_WITHIN)
-            answered = time.monotonic()
-        except httpx.HTTPError:
-            if time.monotonic() - answered > LOST_AFTER and not ended.is_set():
-                lost(
-                    RunFailed(
-                        f"The Prefect API at {url} has not answered for {LOST_AFTER:.0f} seconds: {RESUME_HINT}"
-                    )
-                )
+    with client(url, _ANSWERS_WITHIN) as asking:
+        while not ended.wait(_LOOKS_EVERY):
+            unwell = asking.api_healthcheck()
+            if not isinstance(unwell, httpx.TransportError):  # any answer is one
+                answered = time.monotonic()
+            elif time.monotonic() - answered > LOST_AFTER and not ended.is_set():
+                silent = f"has not answered for {LOST_AFTER:.0f} seconds"
+                lost(RunFailed(f"The Prefect API at {shown(url)} {silent}: {RESUME_HINT}"))
                 return
 
 

@@ -89,8 +89,9 @@ def _leave_with_the_parent() -> None:
 
 def _main() -> None:
     module, *arguments = sys.argv[1:]
-    # The command waits for this signal in a thread and blocks it elsewhere, which a child inherits.
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    if hasattr(signal, "pthread_sigmask"):
+        # The command waits for this signal in a thread and blocks it elsewhere, which a child inherits.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     # A shell that starts a command in the background lets it ignore this one, and a Prefect worker ends by it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=_leave_with_the_parent, daemon=True).start()

@@ -21,9 +21,12 @@ import httpx
 import psutil
 
 from st_kpi.errors import ConfigurationError, RunFailed, StKpiError
+from st_kpi.local import streams
+from st_kpi.local.api_answers import require_api
 from st_kpi.local.postgres import DATABASE, postgres, state_folder
 from st_kpi.local.private_server import configured_api
 from st_kpi.local.process import start_process
+from st_kpi.local.proxies import prepare_proxies
 from st_kpi.settings import load_settings
 
 _log = logging.getLogger(f"{__package__}.stack")  # its name is __main__ when it is run
@@ -48,6 +51,7 @@ _STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 def main() -> None:
     """Bring everything up and keep it so; errors are one sentence."""
+    streams.guard()
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger(__package__).setLevel(logging.INFO)
     for number in _STOPS:
@@ -66,6 +70,7 @@ def _run() -> None:
     settings = load_settings()
     settings.require_credentials()
     settings.zone  # noqa: B018  fails here rather than in the first run
+    prepare_proxies()
     with api() as url:
         os.environ["PREFECT_API_URL"] = url
         _log.info(f"Prefect answers at {url}.")
@@ -77,13 +82,23 @@ def _run() -> None:
                 """  prefect deployment run 'backfill/manual' -p entities='["invoices"]'"""
                 " -p start=2023-01-01 -p end=2023-12-31"
             )
-            raise RunFailed(f"The worker ended by itself with {process.wait()}.")
+            raise RunFailed(f"The worker {how_it_ended(process.wait())}")
+
+
+def how_it_ended(code: int) -> str:
+    """The end of a process in words, by its exit code; a negative one is the signal that ended it."""
+    if code >= 0:
+        return f"ended by itself with {code}; its last words are above."
+    if -code == signal.SIGKILL:
+        return "was killed, as the system does where memory runs out; its log (dmesg, journalctl -k) tells."
+    return f"was ended by {signal.Signals(-code).name}."
 
 
 @contextmanager
 def api() -> Iterator[str]:
     """The Prefect API that is configured, else a lasting server of this machine."""
     if url := configured_api():
+        require_api(url)
         yield url
         return
     port = int(os.environ.get("PREFECT_SERVER_API_PORT", "4200"))

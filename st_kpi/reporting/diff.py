@@ -70,8 +70,8 @@ def diff(
     ``NothingLoaded`` with fewer than two builds, ``ConfigurationError`` naming what there is for a
     build or KPI that does not exist.
     """
-    first, last = build_log.pair(warehouse, start, to)
     published.require_build(warehouse)
+    first, last = build_log.pair(warehouse, start, to)
     tenant = published.tenant_of(warehouse, tenant_id)
     kpis = {k.name: k for k in published.kpis_of(warehouse, kpi)}
     rows = warehouse.query(

@@ -7,10 +7,13 @@ from decimal import ROUND_HALF_UP, Decimal
 from zoneinfo import ZoneInfo
 
 from st_kpi.errors import ConfigurationError, NothingLoaded
+from st_kpi.ingest.source_rows import require_source_rows
 from st_kpi.kpis.mappings import ALL as ALL
 from st_kpi.kpis.mappings import UNASSIGNED as UNASSIGNED
 from st_kpi.warehouse.base import Warehouse
 
+#: How many weeks are shown where nobody asks for more or fewer.
+_WEEKS = 8
 #: How no value is shown.
 NOTHING = "-"
 
@@ -83,12 +86,13 @@ def read(
     kpi: str | None = None,
     week: date | None = None,
     rollup: str | None = None,
-    weeks: int = 8,
+    weeks: int | None = None,
     as_reported: bool = False,
     zone: ZoneInfo | None = None,
 ) -> Published:
-    """The numbers of the last ``weeks`` weeks up to the build's, or of one ``week``, for all or one KPI and rollup.
+    """The numbers of ``weeks`` weeks up to that of ``week``, for all or one KPI and rollup.
 
+    By default the last eight up to the build's week, or ``week`` alone.
     ``zone`` is the tenant's, by which the end of the data lies in one week or the next; without it, UTC.
     With ``as_reported`` those frozen when each week closed, and nothing for weeks that are still open.
     Raises ``NothingLoaded`` before the first build, ``ConfigurationError`` for a KPI, week or rollup that is not there.
@@ -100,7 +104,7 @@ def read(
     if as_reported and not warehouse.table_exists("st_kpi.kpi_reported"):
         raise NothingLoaded("No week is reported yet: run `st-kpi build`.")
     rollups = rollups_of(warehouse, tenant, rollup, as_reported=as_reported)
-    chosen = weeks_of(warehouse, tenant, week, weeks, as_of)
+    chosen = weeks_of(warehouse, tenant, week, weeks or (1 if week else _WEEKS), as_of)
     params = {"tenant_id": tenant, "first": min(chosen), "last": max(chosen)}
     source = "st_kpi.kpi_weekly WHERE TRUE"
     if as_reported:
@@ -142,6 +146,7 @@ def missing_inputs(
 def require_build(warehouse: Warehouse) -> None:
     """Raise ``NothingLoaded`` when there are no numbers to read yet."""
     if not warehouse.table_exists("st_kpi.kpi_weekly"):
+        require_source_rows(warehouse)
         raise NothingLoaded("Nothing is built yet: run `st-kpi backfill`, then `st-kpi build`.")
 
 
@@ -195,7 +200,9 @@ def tenant_of(warehouse: Warehouse, tenant_id: int | None) -> int:
     rows = warehouse.query("SELECT DISTINCT tenant_id FROM st_kpi.kpi_weekly ORDER BY tenant_id")
     tenants = [int(row["tenant_id"]) for row in rows]
     if not tenants:
-        raise NothingLoaded("The last build found nothing to count: run `st-kpi backfill` first.")
+        raise NothingLoaded(
+            "The last build found nothing to count in any week; `st-kpi status` says what is loaded."
+        )
     if tenant_id in tenants:
         return int(tenant_id)
     if tenant_id is None and len(tenants) == 1:
@@ -262,21 +269,25 @@ def rollups_of(
 def weeks_of(
     warehouse: Warehouse, tenant: int, week: date | None, count: int, as_of: date
 ) -> tuple[date, ...]:
-    """The weeks to show, by their Mondays; raises ``ConfigurationError`` naming the first and the last."""
+    """The ``count`` weeks up to that of ``week``, else of the build, by their Mondays; raises ``ConfigurationError``
+    naming the first and the last that there are."""
+    last = monday(week or as_of)
+    weeks = tuple(last - timedelta(weeks=n) for n in reversed(range(count)))
     if week is None:
-        last = monday(as_of)
-        return tuple(last - timedelta(weeks=n) for n in reversed(range(count)))
-    start = monday(week)
+        return weeks
     row = warehouse.query(
         "SELECT MIN(week_start) AS first, MAX(week_start) AS last FROM st_kpi.kpi_weekly"
         " WHERE tenant_id = @tenant_id",
         {"tenant_id": tenant},
     )[0]
-    if not row["first"] <= start <= row["last"]:
+    newest = max(row["last"], monday(as_of))  # in which nothing may have happened yet
+    if not row["first"] <= last <= newest:
+        later = " Run `st-kpi build` for a later one." if last > newest else ""
         raise ConfigurationError(
-            f"There is no week of {start}: the weeks go from {row['first']} to {row['last']}."
+            f"There is no week of {last}: the weeks go from {row['first']} to {newest},"
+            f" that of the last build being {monday(as_of)}.{later}"
         )
-    return (start,)
+    return tuple(each for each in weeks if each >= row["first"])
 
 
 def monday(day: date) -> date:

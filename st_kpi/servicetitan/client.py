@@ -320,10 +320,10 @@ def _page(answer: _Answer, start: int, continue_from: str | None = None) -> Page
 
 def _network(api_url: str, connections: int) -> httpx.AsyncHTTPTransport:
     """The real transport; httpx reads no proxy settings for a transport that it is given."""
-    parts = urlsplit(api_url)
+    parts, proxies = urlsplit(api_url), getproxies()
     bypass = proxy_bypass(parts.hostname or "")
     return httpx.AsyncHTTPTransport(
-        proxy=None if bypass else getproxies().get(parts.scheme),
+        proxy=None if bypass else proxies.get(parts.scheme, proxies.get("all")),
         limits=httpx.Limits(
             max_connections=connections + 1,
             max_keepalive_connections=connections + 1,

@@ -5,15 +5,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from st_kpi.errors import ConfigurationError
-from st_kpi.settings import Settings
+from st_kpi.settings import DUCKDB, Settings
 from st_kpi.warehouse.base import Warehouse
 from st_kpi.warehouse.bigquery.options import SCHEME as BIGQUERY
 from st_kpi.warehouse.bigquery.options import BigQueryOptions, project_and_location
 from st_kpi.warehouse.duckdb.engine import DuckDBWarehouse
 
 __all__ = ["BigQueryOptions", "Warehouse", "bigquery_options", "open_warehouse"]
-
-_DUCKDB = "duckdb:///"
 
 
 def bigquery_options(settings: Settings, credentials: Any = None) -> BigQueryOptions:
@@ -55,7 +53,7 @@ def _open(url: str, read_only: bool, create: bool, options: BigQueryOptions | No
 
         project, location = project_and_location(url)
         return BigQueryWarehouse(project, location, options, create=create and not read_only)
-    path = url.removeprefix(_DUCKDB)  # not as a URL: a path may have a # in it
+    path = url.removeprefix(DUCKDB)  # not as a URL: a path may have a # in it
     if path == url or not path.strip("/"):
         raise ConfigurationError(
             f"The warehouse {url!r} is not understood: use duckdb:///path/to/file.duckdb"

@@ -28,12 +28,15 @@ class Ended:
     stderr: str
 
 
+#: Variables of others that a case may set.
+_OF_OTHERS = {"prefect": "PREFECT_API_URL", "all_proxy": "ALL_PROXY"}
+
+
 def environment_of(settings: dict[str, str]) -> dict[str, str]:
     """Variables that say the settings, and where Prefect is."""
-    variables = {f"ST_KPI_{name.upper()}": value for name, value in settings.items()}
-    if settings.get("prefect") == "unreachable":
-        variables["PREFECT_API_URL"] = "http://127.0.0.1:9/api"
-    return variables
+    return {
+        _OF_OTHERS.get(name) or f"ST_KPI_{name.upper()}": value for name, value in settings.items()
+    }
 
 
 def process(*arguments: str, **settings: str) -> Ended:
@@ -92,20 +95,22 @@ WRONG_USE = [
                  "There is no entity 'job'. The entities are: business_units, job_types,",
                  id="unknown entity"),
     pytest.param(["backfill"], SANDBOX | {"warehouse": "duckdb:///nowhere/a.duckdb"},
-                 "the folder nowhere does not exist", id="no such folder"),
+                 "/nowhere does not exist", id="no such folder"),
     pytest.param(["backfill"], SANDBOX | {"warehouse": "oracle://x"},
                  "The warehouse 'oracle://x' is not understood", id="unknown warehouse"),
-    pytest.param(["build"], SANDBOX, "There is no warehouse at st_kpi.duckdb yet",
+    pytest.param(["build"], SANDBOX, "/st_kpi.duckdb yet: run `st-kpi backfill` first",
                  id="nothing to build from"),
-    pytest.param(["sync"], SANDBOX, "There is no warehouse at st_kpi.duckdb yet",
+    pytest.param(["sync"], SANDBOX, "/st_kpi.duckdb yet: run `st-kpi backfill` first",
                  id="nothing to sync"),
-    pytest.param(["repair"], SANDBOX, "There is no warehouse at st_kpi.duckdb yet",
+    pytest.param(["repair"], SANDBOX, "/st_kpi.duckdb yet: run `st-kpi backfill` first",
                  id="nothing to repair"),
-    pytest.param(["backfill"], SANDBOX | {"prefect": "unreachable"},
+    pytest.param(["backfill"], SANDBOX | {"prefect": "http://127.0.0.1:9/api"},
                  "The Prefect API at http://127.0.0.1:9/api does not answer", id="no Prefect API"),
-    pytest.param(["show"], {}, "There is no warehouse at st_kpi.duckdb yet: run `st-kpi backfill`",
+    pytest.param(["show"], {}, "/st_kpi.duckdb yet: run `st-kpi backfill`",
                  id="nothing to show"),
-    pytest.param(["status"], {}, "There is no warehouse at st_kpi.duckdb yet", id="no status yet"),
+    pytest.param(["status"], {}, "/st_kpi.duckdb yet: run `st-kpi backfill` first", id="no status yet"),
+    pytest.param(["show"], {"warehouse": "bigquery://made-up", "all_proxy": "socks5://127.0.0.1:9"},
+                 "ALL_PROXY names a proxy of the kind socks5://", id="no such proxy"),
     pytest.param(["show", "--format", "xml"], {}, "'xml' is not one of", id="unknown format"),
     pytest.param(["sandbox", "serve", "--scale", "99"], {}, "--scale", id="scale out of range"),
     pytest.param(["explode"], {}, "No such command 'explode'", id="unknown command"),
@@ -124,6 +129,12 @@ def test_wrong_use_is_one_sentence_and_writes_nothing(
     done = st_kpi(*arguments, **settings)
     assert_one_sentence(done, said)
     assert list(tmp_path.glob("*.duckdb")) == []
+
+
+def test_a_run_begins_by_saying_where_it_reads_and_writes(tmp_path: Path) -> None:
+    done = st_kpi("build", **SANDBOX, mappings="ours")
+    places = f"Warehouse duckdb:///{tmp_path}/st_kpi.duckdb, mappings {tmp_path}/ours."
+    assert done.stderr.splitlines()[0] == places
 
 
 @pytest.mark.process
@@ -294,7 +305,7 @@ def different_tables(one: str, other: str) -> list[str]:
     ("ways", "said", "code"),
     [
         (("duckdb:///a.duckdb", "duckdb:///a.duckdb"), "name an empty warehouse", 2),
-        (("duckdb:///absent.duckdb", "duckdb:///b.duckdb"), "There is no warehouse at absent", 1),
+        (("duckdb:///absent.duckdb", "duckdb:///b.duckdb"), "/absent.duckdb yet", 1),
         (("oracle://x", "duckdb:///b.duckdb"), "The warehouse 'oracle://x' is not understood", 2),
     ],
     ids=["the same", "no source", "unknown"],
@@ -303,6 +314,13 @@ def test_a_copy_that_makes_no_sense(ways: tuple[str, str], said: str, code: int)
     done = st_kpi("copy", "--from", ways[0], "--to", ways[1])
     assert (done.returncode, said in done.stderr) == (code, True), done.stderr
     assert not Path("b.duckdb").exists()
+
+
+def test_a_file_is_no_copy_of_itself_by_another_name() -> None:
+    done = st_kpi(
+        "copy", "--from", "duckdb:///a.duckdb", "--to", f"duckdb:///{Path.cwd()}/a.duckdb"
+    )
+    assert f"are both duckdb:///{Path.cwd()}/a.duckdb" in done.stderr
 
 
 def test_a_copy_goes_by_the_settings_of_bigquery(built: dict[str, str]) -> None:

@@ -72,20 +72,38 @@ def test_a_command_imports_what_it_needs(command: str, needed: set[str]) -> None
     assert imported <= needed, done.stderr
 
 
-def test_whoever_reads_the_output_may_go() -> None:
-    code = "import sys\nfrom st_kpi.cli.lifecycle import run\nrun(lambda: sys.stdout.write('x'))"
-    buffered = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
-    reader, writer = os.pipe()
-    os.close(reader)
-    with os.fdopen(writer, "w") as stdout:
-        done = subprocess.run(
-            [sys.executable, "-c", code],
-            env=buffered,
-            stdout=stdout,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+def test_a_command_runs_where_signals_cannot_be_blocked() -> None:
+    """As on Windows; what a command starts for itself does, too."""
+    without = "import signal\nfor name in ('pthread_sigmask', 'pthread_kill', 'sigwait'): delattr(signal, name)\n"
+    done = python(without + MAIN, "--version")
     assert (done.returncode, done.stderr) == (0, "")
+    child = (
+        "import os, sys\nreader, writer = os.pipe()\nos.dup2(reader, 0)\nsys.argv = ['', 'this']\n"
+        "from st_kpi.local import process\nprocess._main()"
+    )
+    done = python(without + child)
+    assert (done.returncode, "Zen of Python" in done.stdout) == (0, True), done.stderr
+
+
+@pytest.mark.parametrize("command", ["bootstrap", "demo --scale 0.004"])
+def test_a_user_without_a_home_is_told_to_name_one(command: str) -> None:
+    """As in a container that runs under a number which nobody has given a name."""
+    nobody = "import os, pwd\ndel os.environ['HOME']\ndef getpwuid(number): raise KeyError(number)\npwd.getpwuid = getpwuid\n"
+    done = python(nobody + MAIN, *command.split())
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1] == (
+        "st-kpi: This user has no home folder, and Prefect needs one: set HOME to a folder that it may write."
+    )
+
+
+@pytest.mark.parametrize("command", ["bootstrap", "demo --scale 0.004"])
+def test_settings_of_prefect_that_cannot_be_read_are_one_sentence(command: str) -> None:
+    done = python(MAIN, *command.split(), PREFECT_API_REQUEST_TIMEOUT="abc")
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.splitlines()[-1].startswith(
+        "st-kpi: Prefect's own settings cannot be read: "
+    )
 
 
 def test_what_nobody_foresaw_is_shown_in_full() -> None:

@@ -90,3 +90,10 @@ def test_show_as_reported(ask: Any) -> None:
     words = ("show", "--kpi", "produced", "--week", "2025-01-06", "--format", "csv")
     assert "produced,2025-01-06,East,5000,,5000" in ask(*words).splitlines()
     assert "produced,2025-01-06,East,4900,,4900" in ask(*words, "--as-reported").splitlines()
+
+
+def test_a_terminal_that_has_no_lines_gets_dashes(ask: Any) -> None:
+    for command in ("show", "status", "explain produced --week 2025-01-08", "diff"):
+        result = CliRunner(charset="cp1252").invoke(app, command.split())
+        assert result.exception is None, command
+        assert "-----+-----" in result.stdout, command

@@ -172,6 +172,22 @@ async def test_building_before_loading_says_what_to_do(tenant: Tenant, tmp_path:
             published.read(session.warehouse)
 
 
+async def test_an_empty_tenant_is_not_sent_to_load_it_again(tmp_path: Path) -> None:
+    with Tenant(Company()) as tenant:
+        file = f"duckdb:///{tmp_path}/a.duckdb"
+        settings = tenant_settings(tenant.url, warehouse=file, history_start="2025-10-01")
+        async with open_session(settings) as session:
+            await backfill(["job_types", "business_units", "jobs"])
+            with pytest.raises(NothingLoaded) as of_build:
+                await refresh_kpis()
+            with pytest.raises(NothingLoaded) as of_reading:
+                published.read(session.warehouse)
+    said = "There is nothing to count: ServiceTitan has no business units, no job types, no jobs for this tenant, asked on 2025-10-21"
+    for error in (of_build, of_reading):
+        assert said in str(error.value)
+        assert "backfill" not in str(error.value)
+
+
 async def test_wrong_days_and_entities_stop_before_anything_runs(
     tenant: Tenant, tmp_path: Path
 ) -> None:

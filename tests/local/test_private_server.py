@@ -61,13 +61,13 @@ def test_nobody_is_told_after_the_run(api: HTTPServer) -> None:
         lost.get(timeout=1)
 
 
-def private(code: str) -> subprocess.CompletedProcess[str]:
+def private(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run code in a process of its own that has no Prefect API but a private one, ``url``."""
     block = "from st_kpi.local.private_server import prefect_api\nwith prefect_api() as url:\n"
     indented = "".join(f"    {line}\n" for line in code.splitlines())
     return subprocess.run(
         [sys.executable, "-c", block + indented],
-        env={k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")},
+        env={k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")} | environment,
         capture_output=True,
         text=True,
         timeout=180,
@@ -76,7 +76,7 @@ def private(code: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.process
 def test_a_flow_runs_on_the_private_server() -> None:
-    """Prefect has read its settings before the server had an address."""
+    """Prefect has read its settings before the server had an address; a proxy knows nothing of this machine."""
     done = private(
         "import asyncio, os\nfrom prefect import flow\n"
         "from prefect.client.orchestration import get_client\n"
@@ -87,7 +87,9 @@ def test_a_flow_runs_on_the_private_server() -> None:
         "        return str(client.api_url), len(await client.read_flow_runs())\n"
         "address, runs = asyncio.run(asks())\n"
         "print(address.rstrip('/') == url == configured_api() == os.environ['PREFECT_API_URL'])\n"
-        "print(runs, is_private())"
+        "print(runs, is_private())",
+        HTTP_PROXY="http://127.0.0.1:9",
+        HTTPS_PROXY="127.0.0.1:9",
     )
     assert done.stdout == "True\n1 True\n", done.stderr
     assert done.stderr == ""

@@ -1,10 +1,14 @@
 """``scripts/up`` when it is killed, and when there are two of it."""
 
+import signal
 import time
 from pathlib import Path
 
 import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from st_kpi.errors import RunFailed
+from st_kpi.local import stack
 from st_kpi.local.private_server import free_port
 from st_kpi.sandbox import generate_company
 from tests.support.production import (
@@ -60,3 +64,25 @@ def _refuses_another(running: Production, folder: Path) -> None:
     with up_process(elsewhere, folder) as (process, log):
         assert process.wait(WITHIN) == 2
         assert "Another scripts/up is at work" in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (1, "ended by itself with 1; its last words are above."),
+        (-signal.SIGKILL, "was killed, as the system does where memory runs out"),
+        (-signal.SIGSEGV, "was ended by SIGSEGV."),
+    ],
+)
+def test_a_worker_that_ended_says_how(code: int, said: str) -> None:
+    assert stack.how_it_ended(code).startswith(said)
+
+
+def test_an_api_that_does_not_answer_is_not_said_to() -> None:
+    url = f"http://127.0.0.1:{free_port()}/api"
+    with (
+        temporary_settings({PREFECT_API_URL: url}),
+        pytest.raises(RunFailed, match="does not answer"),
+        stack.api(),
+    ):
+        pass

@@ -1,14 +1,17 @@
 """Reading the published numbers."""
 
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
 
+from st_kpi.cli import render
 from st_kpi.columns import ColumnType as T
 from st_kpi.reporting import published
 from st_kpi.servicetitan.tables import raw_tables
 from st_kpi.warehouse.duckdb.engine import DuckDBWarehouse
+from tests.support import field
+from tests.support.raw_rows import Tenant
 
 MONDAY = date(2025, 1, 6)
 WEEKLY = (
@@ -72,3 +75,34 @@ def test_another_tenant_is_named(warehouse: DuckDBWarehouse) -> None:
         published.ConfigurationError, match="one of the tenants in the warehouse: 1"
     ):
         published.read(warehouse, tenant_id=2)
+
+
+def test_the_weeks_of_a_selection(small: Tenant) -> None:
+    """Its rows are of the first week of three, and the build is of the third, which has none yet."""
+    small.build(field.MONDAY)
+    first, last = field.WEEK, field.MONDAY
+    second = first + timedelta(7)
+
+    def shown(**selection: object) -> published.Published:
+        return published.read(small.warehouse, **selection)  # type: ignore[arg-type]
+
+    assert shown(week=second).weeks == (second,)
+    assert shown(week=second, weeks=2).weeks == (first, second)
+    assert shown(week=second, weeks=9).weeks == (first, second)
+    assert shown(weeks=2).weeks == (second, last)
+    assert len(shown().weeks) == 8
+    current = shown(week=last + timedelta(6))
+    assert current.weeks == (last,)
+    assert current.value(current.kpis[0], last, "East") == 0
+    said = f"There is no week of 2025-01-27: the weeks go from {first} to {last}, that of the last build being {last}."
+    with pytest.raises(published.ConfigurationError, match=said):
+        shown(week=last + timedelta(7))
+
+
+def test_only_the_week_of_the_build_may_still_be_running(small: Tenant) -> None:
+    small.build(field.MONDAY)
+    running = f"The week of {field.MONDAY} may still be running."
+    assert running in render.weekly_table(published.read(small.warehouse))
+    old = render.weekly_table(published.read(small.warehouse, week=field.WEEK))
+    assert "may still be running" not in old
+    assert f"As of {field.MONDAY}" in old
