@@ -43,20 +43,18 @@ class Shape:
     def __init__(self, model: type[Nested], personal: bool) -> None:
         self._model = model
         self._personal = personal
-        self._decoder = msgspec.json.Decoder(_frame(model, personal))
+        self._closed = msgspec.json.Decoder(_frame(model, personal))
+        self._open = msgspec.json.Decoder(_frame(model, personal, closed=False))
 
     def fits(self, record: Raw) -> bool:
         """True where the record can be typed as it is."""
-        try:
-            self._decoder.decode(record)
-        except msgspec.ValidationError:
-            return False
-        return True
+        return _decodes(self._closed, record)
 
     def mend(self, record: Raw) -> Mended:
         """The record in the frame of the model, and where it differed."""
         surgery = _Surgery(self._personal)
-        mended = surgery.object(self._model, record)
+        # Mostly the record itself has a new field, and nothing within it is odd.
+        mended = surgery.object(self._model, record, deep=not _decodes(self._open, record))
         return Mended(
             msgspec.json.encode(mended), frozenset(surgery.unknown), tuple(surgery.misshapen)
         )
@@ -81,12 +79,18 @@ class _Surgery:
         self.unknown: set[str] = set()
         self.misshapen: list[FieldPath] = []
 
-    def object(self, model: type[Nested], raw: Raw, at: FieldPath = ()) -> dict[str, Any]:
-        """A record or a line with its known fields, and with the others in ``EXTRA``."""
+    def object(
+        self, model: type[Nested], raw: Raw, at: FieldPath = (), *, deep: bool = True
+    ) -> dict[str, Any]:
+        """A record or a line with its known fields, and with the others in ``EXTRA``; ``deep`` where more may be odd."""
         extra: dict[str, msgspec.Raw] = {}
-        fields = self._known(model, known_fields(model), raw, (), at, extra)
-        nested = lines(model)
-        if nested is not None and nested.path in fields:
+        known, nested = known_fields(model), lines(model)
+        if deep:
+            fields = self._known(model, known, raw, (), at, extra)
+        else:
+            fields = _OBJECT.decode(raw)
+            extra = {name: fields.pop(name) for name in fields.keys() - known.keys()}
+        if deep and nested is not None and nested.path in fields:
             fields[nested.path] = self._lines(nested.model, nested.path, fields[nested.path])
         prefix = "".join(f"{part}[]." for part in at[:1])
         self.unknown |= {prefix + path for path in extra}
@@ -142,6 +146,14 @@ _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 
 
+def _decodes(decoder: msgspec.json.Decoder[Any], record: Raw) -> bool:
+    try:
+        decoder.decode(record)
+    except msgspec.DecodeError:  # a number beyond any machine's where text belongs is one too
+        return False
+    return True
+
+
 def _kind(value: Raw) -> str:
     """The first character of a value: ``{``, ``[``, ``"``, ``n`` of null, and so on."""
     return chr(memoryview(value)[0])
@@ -154,7 +166,8 @@ def _texts(model: type[Nested], personal: bool) -> frozenset[FieldPath]:
     return frozenset(c.path for c in found if c.type is ColumnType.STRING and not c.derived)
 
 
-def _frame(model: type[Nested], personal: bool) -> type[msgspec.Struct]:
+def _frame(model: type[Nested], personal: bool, *, closed: bool = True) -> type[msgspec.Struct]:
+    """The frame as a type; an open one lets unknown fields be in the record itself, though nowhere within it."""
     nested = lines(model)
     texts = _texts(model, personal)
 
@@ -176,7 +189,7 @@ def _frame(model: type[Nested], personal: bool) -> type[msgspec.Struct]:
                 for attribute, name in attributes.items()
             ],
             rename=attributes,
-            forbid_unknown_fields=True,
+            forbid_unknown_fields=closed or path != (),
             gc=False,
         )
 

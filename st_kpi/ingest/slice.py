@@ -103,7 +103,8 @@ class Slice:
 
     def _framed(self) -> tuple[list[Raw], set[str], list[_Place]]:
         """Every record in the frame of the model; the unknown fields, and where no object or list was."""
-        personal = any(column.personal for column in self.records.table.columns)
+        sources = [self.records] + ([self.lines] if self.lines else [])
+        personal = any(column.personal for source in sources for column in source.table.columns)
         shape = shape_of(self.entity.model, personal)
         framed, drift, refused = list(self.raw), set[str](), list[_Place]()
         for n, record in enumerate(self.raw):

@@ -5,6 +5,7 @@ import types
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
@@ -51,6 +52,7 @@ def columns(model: type[Nested], *, personal: bool = False) -> tuple[Column, ...
     return found if personal else tuple(c for c in found if not c.personal)
 
 
+@cache
 def known_fields(model: type[Nested]) -> dict[str, Any]:
     """The JSON fields the model knows, nested objects as dicts and all else as None."""
     fields: dict[str, Any] = {}
@@ -62,6 +64,7 @@ def known_fields(model: type[Nested]) -> dict[str, Any]:
     return fields
 
 
+@cache
 def lines(model: type[Nested]) -> Lines | None:
     """The nested list that gets a table of its own, if the model has one."""
     for name, field in model.model_fields.items():
@@ -71,6 +74,7 @@ def lines(model: type[Nested]) -> Lines | None:
     return None
 
 
+@cache
 def personal_paths(model: type[Nested]) -> frozenset[str]:
     """The personal fields and what holds them, by dotted path in lower case: another case does not make them public."""
     return frozenset(

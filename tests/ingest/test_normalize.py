@@ -100,7 +100,9 @@ def test_ids_beyond_double_precision_keep_their_digits(tmp_path: Path) -> None:
         pytest.param("jobs", "customerId", "true", id="true is not a number"),
         pytest.param("jobs", "customerId", "9007199254740993.0", id="an id as a float lost digits"),
         pytest.param("jobs", "customerId", '"abc"', id="text is not an id"),
+        pytest.param("jobs", "customerId", "99999999999999999999", id="an id beyond 64 bits"),
         pytest.param("jobs", "noCharge", "1", id="one is not true"),
+        pytest.param("invoices", "subTotal", "1e40", id="an amount beyond 38 digits"),
         pytest.param("jobs", "createdOn", '"yesterday"', id="no timestamp"),
         pytest.param("invoices", "subTotal", '"12,50"', id="a comma is no decimal point"),
         pytest.param("invoices", "customer", '"C1"', id="text where an object belongs"),
@@ -362,6 +364,7 @@ def test_all_that_is_wrong_with_a_record_is_told_at_once(tmp_path: Path) -> None
 
 
 def test_numbers_and_flags_where_text_belongs_are_that_text(tmp_path: Path) -> None:
+    assert one(tmp_path, "jobs", '{"id": 1, "jobNumber": 1e999}')["job_number"] is not None
     record = '{"id": 1, "jobNumber": 12345678901234567890123, "jobStatus": true, "new": 1.5}'
     row = one(tmp_path, "jobs", record)
     assert (row["job_number"], row["job_status"]) == ("12345678901234567890123", "true")
