@@ -145,7 +145,7 @@ async def test_a_chunk_that_moves_is_read_again(tmp_path: Path) -> None:
             new = replace(company.returns[0], id=max(row.id for row in company.returns) + 1)
             company.returns.append(new)
             company.touch()
-        pages += "pageSize=5000" in query
+        pages += "pageSize=500" in query
 
     with Tenant(company) as tenant:
         tenant.before = add_one_behind_the_reader

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -659,6 +660,23 @@ async def test_huge_record_is_one_long_text(meet: Meet) -> None:
     assert len(rows) == 50
     units = await client.ok("settings:business-units")
     assert len(units["data"][0]["memo"]) == 6_000_000
+
+
+async def test_long_records_are_long_and_their_money_is_the_same(meet: Meet) -> None:
+    pairs = await both(meet, "accounting:invoices", "long-records#6")
+    sizes = [len(orjson.dumps(long)) - len(orjson.dumps(short)) for short, long in pairs]
+    assert 4_000 < sum(sizes) / len(sizes) < 10_000
+    assert max(sizes) > 3 * sum(sizes) / len(sizes)
+    lines = [len(long["items"]) for _, long in pairs]
+    assert max(lines) == 40
+    for short, long in pairs:
+        for name in ("total", "totalCost"):
+            costs = [
+                [Decimal(line[name] or 0) for line in record["items"]] for record in (short, long)
+            ]
+            assert sum(costs[0]) == sum(costs[1])
+    jobs = await both(meet, "jpm:jobs", "long-records")
+    assert max(len(long["summary"]) for _, long in jobs) > 8_000
 
 
 async def test_odd_names_are_of_every_script(meet: Meet) -> None:

@@ -152,7 +152,7 @@ def assert_same_tables(sessions: list[Session]) -> None:
 
 
 async def test_both_engines_publish_the_same_numbers(tmp_path: Path, bigquery_url: str) -> None:
-    company = generate_company(seed=7, scale=0.004)
+    company = generate_company(seed=7, scale=0.002)
     async with both(company, tmp_path, bigquery_url) as sessions:
         duckdb, bigquery = (built(session, company, "one") for session in sessions)
         assert duckdb.rows == bigquery.rows
