@@ -325,4 +325,4 @@ async def _let_normalizing_keep_up(pending: list[asyncio.Task[list[Normalized]]]
         )
 
 
-_PAGES_WAITING = 3
+_PAGES_WAITING = 1

@@ -18,7 +18,7 @@ from st_kpi.servicetitan.registry import Entity
 #: What a page should weigh at most, in bytes.
 PAGE_BYTES = 10_000_000
 #: What pages of one list may weigh that are on their way or wait to be taken, in bytes.
-_LIST_BYTES = 40_000_000
+_LIST_BYTES = 20_000_000
 #: Records that are asked for at first where nobody knows yet what one weighs.
 _FIRST = 500
 #: A page without rows that promises more is odd but not the end; so many in a row are a loop.
