@@ -11,6 +11,8 @@ from sqlglot.optimizer.qualify import qualify
 
 from st_kpi.columns import Columns, ColumnType
 from st_kpi.kpis.definitions.findings import Finding, line_of
+from st_kpi.kpis.definitions.portable import unportable, with_typed_parameters
+from st_kpi.kpis.definitions.rules import REFUSED_HERE
 from st_kpi.kpis.definitions.statements import CONTRIBUTIONS, HistoryUse, Statement
 from st_kpi.kpis.mappings import TYPE_COLUMNS, TYPE_TABLE, UNIT_COLUMNS, UNIT_TABLE
 from st_kpi.parameters import HISTORY_PARAMETERS, PARAMETERS
@@ -136,7 +138,7 @@ def _resolved(
         tree = typed(statement, tables)
     except SqlglotError as error:
         return None, [_unresolved(statement, error)]
-    return tree, [*_sums(statement, tree), *_texts(statement, tree)]
+    return tree, _differences(statement, tree)
 
 
 def _returned(tree: exp.Query) -> ColumnTypes:
@@ -148,9 +150,7 @@ def typed(statement: Statement, tables: Mapping[str, ColumnTypes]) -> exp.Query:
     """The statement with every column resolved and typed; raises ``OptimizeError`` for a column that is nowhere."""
     schema = schema_of({table: tables[table] for table in statement.reads})
     tree = statement.tree.copy()
-    for parameter in list(tree.find_all(exp.Parameter)):
-        if kind := _PARAMETERS.get(parameter.name):
-            parameter.replace(exp.cast(exp.null(), kind, dialect="bigquery"))
+    with_typed_parameters(tree, _PARAMETERS)
     tree = qualify(tree, schema=schema, dialect=_BIGQUERY, quote_identifiers=False)
     annotated = annotate_types(tree, schema=schema, dialect=_BIGQUERY)
     assert isinstance(annotated, exp.Query)
@@ -181,36 +181,13 @@ def _unresolved(statement: Statement, error: SqlglotError) -> Finding:
     return Finding(statement.path, line_of(at), "known-column", f"Column {name}: {reason}.")
 
 
-def _sums(statement: Statement, tree: exp.Query) -> list[Finding]:
-    """Arithmetic whose type differs between the engines: quotients and sums of whole numbers."""
-    findings = []
-    for node in tree.find_all(exp.SafeDivide, exp.Sum):
-        sides = [node.this, node.expression] if isinstance(node, exp.SafeDivide) else [node.this]
-        if any(side.type and side.type.is_type(*exp.DataType.INTEGER_TYPES) for side in sides):
-            message = "An INT64 in SUM or SAFE_DIVIDE changes type between the engines: CAST it AS NUMERIC."
-            findings.append(Finding(statement.path, line_of(node), "integer-arithmetic", message))
-    return findings
-
-
-_WRITTEN_DIFFERENTLY = (
-    exp.DataType.Type.DECIMAL, *exp.DataType.FLOAT_TYPES, *exp.DataType.TEMPORAL_TYPES,
-)  # fmt: skip
-
-
-def _texts(statement: Statement, tree: exp.Query) -> list[Finding]:
-    """Text made of values that the engines write differently; whole numbers and days are written alike."""
-    findings = []
-    for node in tree.find_all(exp.Cast):
-        source = node.this.type
-        if not node.to.is_type(*exp.DataType.TEXT_TYPES) or source is None:
-            continue
-        if source.is_type(*_WRITTEN_DIFFERENTLY) and not source.is_type("date"):
-            message = (
-                f"{source.sql('bigquery')} is written differently by the two engines (1.5 and 1.500000000):"
-                " publish the value, or CAST a whole number or a DATE."
-            )
-            findings.append(Finding(statement.path, line_of(node), "text-of-value", message))
-    return findings
+def _differences(statement: Statement, tree: exp.Query) -> list[Finding]:
+    """What of a typed statement the engines may read differently."""
+    return [
+        Finding(statement.path, line_of(node), "portable", message)
+        for node, message in unportable(tree)
+        if not isinstance(node, REFUSED_HERE)
+    ]
 
 
 def _contract(statement: Statement, columns: ColumnTypes) -> list[Finding]:
