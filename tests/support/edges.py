@@ -2,8 +2,9 @@
 
 import datetime as dt
 import itertools
+import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -39,6 +40,7 @@ _INSTANTS = (
 _JSON = (
     "null", "{}", "[]", '{"key": 1}', '{"key": "x"}', '{"key": null}', '{"key": true}', '{"key": "12"}', '{"key": [1]}',
     '{"key": {"key": 2}}', '{"key": "é\\n\\"x"}', '{"key": 9223372036854775807}', '[{"key": "a"}, {}, null, 1, [2], {"key": null}]',
+    '{"key": 1.50}', '{"key": 1e3}', '{"key": -0.0}', '{"key": "\\u00e9\\/"}', '{"key": 1, "key": 2}', '{"Key": 1}', ' {"key" : ""} ',
     '"text"', "5", '{"key": " "}', '{"key": "1e3"}', '{"key": 1.5}', '{"other": 1, "key": 2}',
 )  # fmt: skip
 
@@ -91,6 +93,8 @@ _CHOICES = {
 
 _NAME = re.compile(rf"\b({'|'.join((*PLACEHOLDERS, *VARIABLES))})(\d?)\b")
 
+_COLUMN = re.compile(rf"\b({'|'.join(EDGES)})(\d?)\b")
+
 
 def spelled(line: str) -> list[str]:
     """A line of the list as expressions over columns that are called as their types are."""
@@ -121,7 +125,7 @@ def _with_literals(line: str) -> Iterator[str]:
 
 def operands(text: str) -> dict[str, str]:
     """The columns that an expression reads, each with the name of its type."""
-    return {m[0]: m[1] for m in _NAME.finditer(re.sub(r"'[^']*'", "", text)) if m[1] in EDGES}
+    return {m[0]: m[1] for m in _COLUMN.finditer(re.sub(r"'[^']*'", "", text))}
 
 
 def source(columns: dict[str, str], relation: Callable[[str], str]) -> str:
@@ -146,3 +150,31 @@ def rows(columns: dict[str, str]) -> list[tuple[Any, ...]]:
     """The same rows in the order of their ids."""
     kept = _KEPT[len(columns)]
     return list(itertools.product(*(EDGES[kind][:kept] for kind in columns.values())))
+
+
+#: Every column that a composed expression may read: two of each type.
+COLUMNS = {f"{kind}{digit}": kind for kind in EDGES for digit in ("", "2")}
+
+
+def some_rows(chance: random.Random, number: int) -> list[dict[str, Any]]:
+    """Rows of all ``COLUMNS``, each value at an edge."""
+    return [
+        {"id": n} | {name: chance.choice(EDGES[kind]) for name, kind in COLUMNS.items()}
+        for n in range(number)
+    ]
+
+
+def composed(
+    chance: random.Random, by_type: Mapping[str, Sequence[str]], text: str, depth: int
+) -> str:
+    """An expression in whose operands stand others of the same type, and columns in the innermost."""
+
+    def operand(match: re.Match[str]) -> str:
+        kind = match[1]
+        if depth and kind in by_type and chance.random() < 0.6:
+            inner = chance.choice(by_type[kind])
+            return f"({composed(chance, by_type, inner, depth - 1)})"
+        return f"{kind}{chance.choice(('', '2'))}"
+
+    parts = re.split(r"""('(?:[^'\\]|\\.)*'|"[^"]*")""", text)  # every other one is a text
+    return "".join(p if n % 2 else _COLUMN.sub(operand, p) for n, p in enumerate(parts))

@@ -1,6 +1,6 @@
 """Which columns there are, of what type, and statements that ask for others."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 
 from sqlglot import MappingSchema, exp
@@ -8,12 +8,13 @@ from sqlglot.dialects.bigquery import BigQuery
 from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.annotate_types import annotate_types
 from sqlglot.optimizer.qualify import qualify
+from sqlglot.optimizer.scope import Scope, traverse_scope
 
 from st_kpi.columns import Columns, ColumnType
 from st_kpi.kpis.definitions.findings import Finding, line_of
 from st_kpi.kpis.definitions.portable import unportable, with_typed_parameters
 from st_kpi.kpis.definitions.rules import REFUSED_HERE
-from st_kpi.kpis.definitions.statements import CONTRIBUTIONS, HistoryUse, Statement
+from st_kpi.kpis.definitions.statements import CONTRIBUTIONS, HistoryUse, Statement, qualified
 from st_kpi.kpis.mappings import TYPE_COLUMNS, TYPE_TABLE, UNIT_COLUMNS, UNIT_TABLE
 from st_kpi.parameters import HISTORY_PARAMETERS, PARAMETERS
 from st_kpi.servicetitan.tables import raw_tables
@@ -138,7 +139,7 @@ def _resolved(
         tree = typed(statement, tables)
     except SqlglotError as error:
         return None, [_unresolved(statement, error)]
-    return tree, _differences(statement, tree)
+    return tree, [*_differences(statement, tree), *_two_names(statement, tables)]
 
 
 def _returned(tree: exp.Query) -> ColumnTypes:
@@ -188,6 +189,43 @@ def _differences(statement: Statement, tree: exp.Query) -> list[Finding]:
         for node, message in unportable(tree)
         if not isinstance(node, REFUSED_HERE)
     ]
+
+
+def _two_names(statement: Statement, tables: Mapping[str, ColumnTypes]) -> Iterator[Finding]:
+    """GROUP BY a name that a column has and what is selected too: DuckDB takes the one, BigQuery the other."""
+    if not any(_renamed_groups(select) for select in statement.found(exp.Select)):
+        return
+    for scope in traverse_scope(statement.tree):
+        for column in _renamed_groups(scope.expression):
+            if any(column.name in _names(s, tables) for s in scope.sources.values()):
+                message = (
+                    f"GROUP BY {column.name} means the column on one engine and what is selected"
+                    f" AS {column.name} on the other: write the expression, or another name."
+                )
+                yield Finding(statement.path, line_of(column), "portable", message)
+
+
+def _renamed_groups(select: exp.Expr) -> list[exp.Column]:
+    """The plain names in GROUP BY that SELECT gives to something else."""
+    group = select.args.get("group")
+    if group is None:
+        return []
+    renamed = {
+        e.alias
+        for e in select.expressions
+        if isinstance(e, exp.Alias)
+        and not (isinstance(e.this, exp.Column) and e.this.name == e.alias)
+    }
+    plain = [c for c in group.expressions if isinstance(c, exp.Column) and not c.table]
+    return [column for column in plain if column.name in renamed]
+
+
+def _names(source: Scope | exp.Table, tables: Mapping[str, ColumnTypes]) -> Collection[str]:
+    """The columns of one relation in a FROM."""
+    if isinstance(source, exp.Table):
+        return tables.get(qualified(source), {})
+    query = source.expression
+    return query.named_selects if isinstance(query, exp.Query) else ()
 
 
 def _contract(statement: Statement, columns: ColumnTypes) -> list[Finding]:

@@ -33,6 +33,7 @@ order, and so on) come on top.
 
 - Days before the year 1 and after 9999: BigQuery fails, DuckDB goes on.
 - A NUMERIC of 10^20 and more in a product or a quotient: DuckDB may fail where BigQuery has a value.
+- A number with a point, out of JSON, of 10^15 and more or less than 0.0001 (no id and no amount is one): `JSON_VALUE` writes it with other zeros.
 - `LOWER` of letters that Unicode got in 2024 and later: each engine knows those of its version.
 
 ## To add a line

@@ -200,6 +200,11 @@ def _divide(node: exp.Expr) -> exp.Expr:
     return exp.paren(_filled(_QUOTIENT, n=n, d=d))
 
 
+def _rounded(node: exp.Expr) -> exp.Expr:
+    """A NUMERIC still: what has fewer decimals on DuckDB takes those of another off that stands beside it in a CASE."""
+    return exp.cast(node.copy(), "DECIMAL(38, 9)", dialect="duckdb")
+
+
 def _like(node: exp.Expr) -> exp.Expr:
     """A backslash in a pattern makes the next character an ordinary one, for which DuckDB has to be asked."""
     pattern = node.expression
@@ -260,6 +265,7 @@ _RULES: tuple[tuple[type[exp.Expr] | tuple[type[exp.Expr], ...],
     (_ON_DATES, _as_date),
     (exp.Sum, _sum),
     (exp.SafeDivide, _divide),
+    ((exp.Round, exp.Trunc, exp.Floor, exp.Ceil), _rounded),
     (exp.Like, _like),
     (exp.Lower, _lower),
     (exp.Trim, _trim),

@@ -5,6 +5,7 @@ DuckDB is reached as a build reaches it, through the transpile; the executor sha
 
 import datetime as dt
 import json
+import random
 from collections.abc import Iterator
 from decimal import Decimal
 from functools import cache
@@ -168,6 +169,47 @@ def test_an_expression_has_the_same_value(warehouse: DuckDBWarehouse, text: str,
     assert any(value is not FAILS and value is not None for value in theirs), "nothing was compared"
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_expressions_within_expressions_have_the_same_values(
+    warehouse: DuckDBWarehouse, seed: int
+) -> None:
+    chance = random.Random(seed)
+    texts = [
+        edges.composed(chance, _by_type(), text, depth=2)
+        for text in chance.sample([t for t, zone in SCALARS if zone == "UTC"], 40)
+    ]
+    rows = edges.some_rows(chance, 60)
+    columns = {"id": "INT64"} | {name: PLACEHOLDERS[kind] for name, kind in edges.COLUMNS.items()}
+    warehouse.write_table(
+        "st_staging.rows",
+        [(name, ColumnType(kind)) for name, kind in columns.items()],
+        [list(row.values()) for row in rows],
+    )
+    theirs = _answers(texts, googlesql.table_of(columns, rows), "UTC")
+    for text in texts:
+        ours = _ours(warehouse, f"SELECT id, {text} AS v FROM st_staging.rows", len(rows), "UTC")
+        values, kind = theirs[text]
+        different = [
+            (row, their, our)
+            for row, their, our in zip(rows, values, ours, strict=True)
+            if FAILS not in (their, our)
+            and not _same(their, our, kind)  # which branch fails is left open
+        ]
+        assert (text, different) == (text, [])
+
+
+@cache
+def _by_type() -> dict[str, list[str]]:
+    """The expressions by the placeholder that each may stand for."""
+    names = {kind: name for name, kind in PLACEHOLDERS.items()}
+    found: dict[str, list[str]] = {}
+    for text, zone in SCALARS:
+        if zone == "UTC":
+            kind = _google(tuple(edges.operands(text).items()), zone)[text][1]
+            found.setdefault(names[kind], []).append(text)
+    return found
+
+
 @pytest.mark.parametrize("name", STATEMENTS)
 def test_a_statement_has_the_same_rows(warehouse: DuckDBWarehouse, name: str) -> None:
     ours = [list(row.values()) for row in warehouse.query(STATEMENTS[name])]
@@ -223,12 +265,16 @@ def _same(theirs: Any, ours: Any, kind: str) -> bool:
 def _google(columns: tuple[tuple[str, str], ...], zone: str) -> dict[str, tuple[list[Any], str]]:
     """Values and type of all expressions over these columns, of one query."""
     texts = [t for t, z in SCALARS if z == zone and tuple(edges.operands(t).items()) == columns]
-    source = edges.source(dict(columns), _written)
+    return _answers(texts, edges.source(dict(columns), _written), zone)
+
+
+def _answers(texts: list[str], rows: str, zone: str) -> dict[str, tuple[list[Any], str]]:
+    """Values and type of expressions over the rows of a query, in the order of their ids."""
     guarded = ", ".join(
         f"NULLIFERROR({text}) AS v{n}, ISERROR({text}) AS e{n}, TYPEOF({text}) AS k{n}"
         for n, text in enumerate(texts)
     )
-    select = f"SELECT t.id, {guarded} FROM ({source}) AS t"
+    select = f"SELECT t.id, {guarded} FROM ({rows}) AS t"
     answers = googlesql.executed(select, {"timezone": googlesql.literal(zone, "STRING")})
     answers.sort(key=lambda answer: answer["id"])
     return {

@@ -157,6 +157,10 @@ def test_the_products_own_sql_is_clean() -> None:
         pytest.param("SELECT x FROM st_staging.a GROUP BY ROLLUP(x)", 3, "portable", id="ROLLUP"),
         pytest.param("SELECT x FROM st_staging.a ORDER BY x LIMIT 1 OFFSET 1", 3, "portable", id="OFFSET of rows"),
         pytest.param("SELECT x FROM st_staging.a EXCEPT DISTINCT SELECT x FROM st_staging.a", 3, "portable", id="EXCEPT"),
+        pytest.param("SELECT LOWER(s) AS s, COUNT(*) AS d\nFROM st_staging.a GROUP BY s", 4, "portable", id="GROUP BY of two things"),
+        pytest.param(
+            "SELECT x + 1 AS x FROM (SELECT y AS x FROM st_staging.a) AS b GROUP BY x", 3, "portable", id="GROUP BY of two things, nested"
+        ),
         pytest.param("SELECT x\n, nope\nFROM st_staging.a", 4, "known-column", id="unknown column"),
         pytest.param("SELECT x\n, a.nope\nFROM st_staging.a AS a", 4, "known-column", id="unknown column of a table"),
         pytest.param("SELECT x\nFROM st_staging.a WHERE (", 4, "statement", id="syntax error"),
@@ -203,6 +207,8 @@ def test_a_broken_rule_is_found_where_it_is_broken(
         pytest.param("WITH c AS (SELECT x FROM st_staging.a) SELECT x FROM c", id="a CTE"),
         pytest.param("SELECT SAFE_DIVIDE(n, n) AS d FROM st_staging.a", id="a safe division"),
         pytest.param("SELECT x FROM st_staging.a WHERE n IS NULL", id="IS NULL"),
+        pytest.param("SELECT x + 1 AS m, COUNT(*) AS d FROM st_staging.a GROUP BY m", id="GROUP BY of a new name"),
+        pytest.param("SELECT x AS x, COUNT(*) AS d FROM st_staging.a GROUP BY x", id="GROUP BY of a column by its name"),
         pytest.param("SELECT CAST(x AS STRING) AS d, CAST(@as_of AS STRING) AS e FROM st_staging.a", id="text of whole numbers"),
         pytest.param("SELECT STRING_AGG(CAST(x AS STRING), ',' ORDER BY x) AS d FROM st_staging.a", id="STRING_AGG with order"),
         pytest.param(
