@@ -40,6 +40,7 @@ EXPRESSIONS: dict[str, tuple[str, ...]] = {
         "value IN (value2, value3)",
         "text IN UNNEST(texts)",
         "value IS NULL",
+        "json IS NULL",
         "flag IS TRUE",
         "flag IS FALSE",
         "value IS DISTINCT FROM value2",

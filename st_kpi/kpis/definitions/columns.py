@@ -1,8 +1,10 @@
 """Which columns there are, of what type, and statements that ask for others."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
 
+import sqlglot
 from sqlglot import MappingSchema, exp
 from sqlglot.dialects.bigquery import BigQuery
 from sqlglot.errors import SqlglotError
@@ -125,7 +127,26 @@ def check_columns(
             findings += _contract(statement, columns)
         elif statement.table:
             tables[statement.table] = columns
+            if statement.replaces is not None:
+                findings += _renewed(statement, statement.replaces, tables)
     return findings
+
+
+def _renewed(
+    statement: Statement, condition: str, tables: Mapping[str, ColumnTypes]
+) -> list[Finding]:
+    """What is wrong with the condition on the rows that a statement renews: both engines run it as well."""
+    text = f"SELECT 1 AS one FROM {statement.table} WHERE {condition}"
+    try:
+        query = sqlglot.parse_one(text, read="bigquery")
+        assert isinstance(query, exp.Query)
+        tree = typed(replace(statement, tree=query), tables)
+    except SqlglotError as error:
+        return [Finding(statement.path, statement.line, "statement", str(error).splitlines()[0])]
+    return [
+        Finding(statement.path, statement.line, "portable", message)
+        for _, message in unportable(tree)
+    ]
 
 
 def _resolved(

@@ -54,8 +54,8 @@ def unportable(tree: exp.Expr) -> Iterator[tuple[exp.Expr, str]]:
             for arg in _given(node).keys() - set(CLAUSES[kind]):
                 consumed |= {id(part) for part in _parts(node.args[arg])}
                 yield node, _no_clause(node, arg)
-            if kind is exp.Literal and node.is_number and not node.name.isdigit():
-                yield node, f"{node.name} is a FLOAT64, not exact: write NUMERIC '{node.name}'."
+            if message := _mistyped(node):
+                yield node, message
             continue
         match = _match(node)
         if match is not None:
@@ -177,6 +177,22 @@ def _same_literal(node: exp.Expr, form: exp.Literal) -> bool:
 
 def _is_text(node: exp.Expr) -> bool:
     return isinstance(node, exp.RawString) or (isinstance(node, exp.Literal) and node.is_string)
+
+
+def _mistyped(node: exp.Expr) -> str | None:
+    """What one engine refuses and the other casts in silence."""
+    if isinstance(node, exp.Literal) and node.is_number and not node.name.isdigit():
+        return f"{node.name} is a FLOAT64, not exact: write NUMERIC '{node.name}'."
+    if isinstance(node, (exp.Where, exp.Having, exp.Qualify, exp.Join)):
+        condition = node.args.get("on") if isinstance(node, exp.Join) else node.this
+        if condition is not None and type_name(condition) != "BOOL":
+            return f"{_shown(condition)} is {type_name(condition)} and no condition: compare it."
+    if isinstance(node, exp.Union):
+        for one, other in zip(node.left.selects, node.right.selects, strict=False):
+            kinds = {type_name(one), type_name(other)} - {"NULL"}
+            if len(kinds) > 1 and kinds != {"INT64", "NUMERIC"}:
+                return f"{one.alias_or_name} is {' and '.join(sorted(kinds))} in a UNION: CAST it."
+    return None
 
 
 def _parts(value: Any) -> Iterator[exp.Expr]:

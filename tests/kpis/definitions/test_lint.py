@@ -157,6 +157,9 @@ def test_the_products_own_sql_is_clean() -> None:
         pytest.param("SELECT x FROM st_staging.a GROUP BY ROLLUP(x)", 3, "portable", id="ROLLUP"),
         pytest.param("SELECT x FROM st_staging.a ORDER BY x LIMIT 1 OFFSET 1", 3, "portable", id="OFFSET of rows"),
         pytest.param("SELECT x FROM st_staging.a EXCEPT DISTINCT SELECT x FROM st_staging.a", 3, "portable", id="EXCEPT"),
+        pytest.param("SELECT x AS d FROM st_staging.a UNION ALL\nSELECT s FROM st_staging.a", 3, "portable", id="a UNION of two types"),
+        pytest.param("SELECT s AS d\nFROM st_staging.a WHERE x", 4, "portable", id="a number as condition"),
+        pytest.param("SELECT COUNT(*) AS d FROM st_staging.a\nHAVING COUNT(*)", 4, "portable", id="a count as condition"),
         pytest.param("SELECT LOWER(s) AS s, COUNT(*) AS d\nFROM st_staging.a GROUP BY s", 4, "portable", id="GROUP BY of two things"),
         pytest.param(
             "SELECT x + 1 AS x FROM (SELECT y AS x FROM st_staging.a) AS b GROUP BY x", 3, "portable", id="GROUP BY of two things, nested"
@@ -386,6 +389,23 @@ def test_a_history_that_breaks_a_rule(
 ) -> None:
     root = project(tmp_path, {"history/weeks_before.sql": BEFORE, file: text})
     assert (file, line, rule) in findings(root)
+
+
+@pytest.mark.parametrize(
+    ("condition", "rules"),
+    [
+        pytest.param("x = 1", [], id="a comparison"),
+        pytest.param("UPPER(s) = 'A'", ["portable"], id="a function that is not listed"),
+        pytest.param("y = 1", ["statement"], id="an unknown column"),
+        pytest.param("x = (", ["statement"], id="a syntax error"),
+    ],
+)
+def test_the_condition_on_renewed_rows_is_read_too(
+    tmp_path: Path, condition: str, rules: list[str]
+) -> None:
+    header = f"-- Rows of a test.\n-- table: st_dim.made\n-- replaces: {condition}\n"
+    root = project(tmp_path, {"a.sql": header + "SELECT 1 AS x, 'a' AS s"})
+    assert [finding.rule for finding in lint(root)] == rules
 
 
 def test_two_files_for_one_table(tmp_path: Path) -> None:
