@@ -64,7 +64,8 @@ _WRITTEN: tuple[tuple[str, str, tuple[str, ...]], ...] = (
                           r"'%\\_%'", "'%Ö'", "'😀%'", "'it\\'s'", '"it\'s"')),
     ("REGEXP_CONTAINS", "'pattern'", ("r'^a.c$'", "r'a$'", "'(?i)AA'", r"r'\d+'", r"'\\s'", "''", r"r'\bc'", "'^[^,]*$'", "'[[:alpha:]]'",
                                      "r'a.b'", "'(?s)a.b'", "'[éÖ]'", "'^$'", r"r'\pL'")),
-    ("REGEXP_EXTRACT", "'pattern'", ("r'^[^,]*'", "'[0-9]+'", "'a(.)'", "'(a)?b'", "'x*'", "'a|b'", "'(?:a)c?'", "'()a'", r"r'(\d+)\.'", "'.'")),
+    ("REGEXP_EXTRACT", "'(pattern)'", ("'a(.)'", "'(a)?b'", "'()a'", r"r'(\d+)\.'", "'(?i)(A.)'")),
+    ("REGEXP_EXTRACT", "'pattern'", ("r'^[^,]*'", "'[0-9]+'", "'x*'", "'a|b'", "'(?:a)c?'", "'.'")),
     ("REGEXP_REPLACE", "'pattern', 'replacement'", (
         "r'[0-9]', ''", r"'(a)', r'<\1>'", r"'a', r'\0\0'", "'a', '$1'", "'x*', '-'", "'', '-'", "'[^a]', 'é'", r"r'(a)(b)?', r'\2\1'", r"'a', '\\\\'",
         "'^', '>'", "'.', '.'")),
@@ -78,7 +79,7 @@ _WRITTEN: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("TIMESTAMP_ADD", "INTERVAL 1", ("INTERVAL 1", "INTERVAL 90")),
     ("TIMESTAMP_SUB", "INTERVAL 1", ("INTERVAL 1", "INTERVAL 365")),
     ("GENERATE_DATE_ARRAY", "INTERVAL 1", ("INTERVAL 1", "INTERVAL 7")),
-    ("IN UNNEST", "texts", ("['a', '', 'ÄÖ']", "['a', NULL]")),
+    ("IN UNNEST", "texts", ("['a', '', 'ÄÖ']", "['a', CAST(NULL AS STRING)]")),
     ("STRING_AGG", "'separator'", ("', '", "''", "'\\n'")),
 )  # fmt: skip
 

@@ -21,11 +21,11 @@ PLACEHOLDERS: dict[str, str] = {
     "json": ColumnType.JSON,
     "texts": "ARRAY<STRING>",
 }
-#: Those for an expression of any type that can be compared, one type wherever the name stands in a line. NULL is of every type, and
-#: an INT64 among NUMERICs is one of them, but for ``same``.
+#: Those for an expression of any type that can be compared, one type wherever the name stands in a line; an INT64 among
+#: NUMERICs is one of them, but for ``same``. A NULL that is written has no type, and stands only where a line has it.
 VARIABLES = ("value", "other", "same")
 #: The texts that stand for any text written in the statement. A 1 stands for any whole number from 1 that is.
-TEXTS = ("pattern", "replacement", "separator")
+TEXTS = ("pattern", "(pattern)", "replacement", "separator")
 
 #: Examples of all that is allowed, by what they are about. A function that takes a list, such as CONCAT, takes a longer one too.
 EXPRESSIONS: dict[str, tuple[str, ...]] = {
@@ -56,7 +56,10 @@ EXPRESSIONS: dict[str, tuple[str, ...]] = {
         "NULLIF(same, same2)",
         "NULLIF(number, whole)",
         "IF(flag, value, value2)",
+        "IF(flag, value, NULL)",
+        "IF(flag, NULL, value)",
         "CASE WHEN flag THEN value ELSE value2 END",
+        "CASE WHEN flag THEN value ELSE NULL END",
         "CASE WHEN flag THEN value END",
         "CASE value WHEN value2 THEN other ELSE other2 END",
         "CASE value WHEN value2 THEN other END",
@@ -83,7 +86,6 @@ EXPRESSIONS: dict[str, tuple[str, ...]] = {
         "ABS(number)",
         "ROUND(number)",
         "ROUND(number, 1)",
-        "TRUNC(number)",
         "FLOOR(number)",
         "CEIL(number)",
     ),
@@ -105,6 +107,7 @@ EXPRESSIONS: dict[str, tuple[str, ...]] = {
         "text LIKE 'pattern'",
         "REGEXP_CONTAINS(text, 'pattern')",
         "REGEXP_EXTRACT(text, 'pattern')",
+        "REGEXP_EXTRACT(text, '(pattern)')",
         "REGEXP_REPLACE(text, 'pattern', 'replacement')",
     ),
     "Days": (

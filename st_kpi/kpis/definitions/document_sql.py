@@ -16,8 +16,8 @@ them and NULL on the other, a product of two NUMERICs has more decimals on one. 
 line, and texts, days and numbers that are written oddly, and compares DuckDB, by way of the translation, with Google's own executor.
 
 A name in a line stands for any expression of its type: {names}.
-`value` and `other` are of any of these types that can be compared, the same wherever the name stands in a line, and NULL or an INT64 among NUMERICs
-is one of them; `same` is as `value`, but without the INT64. `'pattern'`, `'replacement'` and `'separator'` stand for any text that is written
+`value` and `other` are of any of these types that can be compared, the same wherever the name stands in a line, and an INT64 among NUMERICs
+is one of them; `same` is as `value`, but without the INT64. A NULL that is written has no type: elsewhere it is `CAST(NULL AS type)`. `'pattern'`, `'replacement'` and `'separator'` stand for any text that is written
 in the statement, `1` for any whole number from 1 that is. What takes a list takes a longer one too.
 """
 

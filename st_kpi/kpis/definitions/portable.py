@@ -30,7 +30,6 @@ _TYPE_NAMES = {
     _Type.BOOLEAN: "BOOL",
     _Type.DATE: "DATE",
     _Type.JSON: "JSON",
-    _Type.NULL: "NULL",
 }
 #: Functions and forms of which a line of the list shows two and a statement may have any number.
 _OF_ANY_LENGTH = (exp.Coalesce, exp.Concat, exp.Greatest, exp.Least, exp.In, exp.Case, exp.Array)
@@ -67,6 +66,8 @@ def unportable(tree: exp.Expr) -> Iterator[tuple[exp.Expr, str]]:
 def type_name(node: exp.Expr) -> str:
     """BigQuery's name of an expression's type."""
     kind = node.type
+    if isinstance(node, exp.Null):
+        return "NULL"
     if kind is None:
         return "UNKNOWN"
     return _TYPE_NAMES.get(kind.this) or kind.sql("bigquery")
@@ -155,9 +156,9 @@ def _has_type(node: exp.Expr, placeholder: str, variables: dict[str, str]) -> bo
     if name == "json" and found == "UNKNOWN":  # what JSON_QUERY_ARRAY holds is not known to sqlglot
         return True
     if name not in VARIABLES:
-        return found in (PLACEHOLDERS[name], "NULL")
+        return found == PLACEHOLDERS[name]
     known = variables.get(name)
-    if found == "NULL" or found == known:
+    if found == known:
         return True
     if {found, known} == {"INT64", "NUMERIC"} and name != "same":
         found = "NUMERIC"

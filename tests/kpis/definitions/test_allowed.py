@@ -9,6 +9,7 @@ import random
 from collections.abc import Iterator
 from decimal import Decimal
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ import sqlglot
 from st_kpi.columns import ColumnType
 from st_kpi.errors import WarehouseError
 from st_kpi.kpis.definitions.allowed import EXPRESSIONS, PLACEHOLDERS
+from st_kpi.kpis.definitions.lint import inspect
 from st_kpi.warehouse.duckdb.engine import DuckDBWarehouse
 from tests.support import edges, googlesql
 
@@ -167,6 +169,22 @@ def test_an_expression_has_the_same_value(warehouse: DuckDBWarehouse, text: str,
     ]
     assert different == []
     assert any(value is not FAILS and value is not None for value in theirs), "nothing was compared"
+
+
+def test_the_lint_allows_every_line_and_knows_its_type(tmp_path: Path) -> None:
+    texts = {text: kind for kind, each in _by_type().items() for text in each}
+    columns = {name: kind for text in texts for name, kind in edges.operands(text).items()}
+    nulls = ", ".join(f"CAST(NULL AS {PLACEHOLDERS[kind]}) AS {c}" for c, kind in columns.items())
+    lines = ",\n".join(f"{text} AS v{n}" for n, text in enumerate(texts))
+    files = {"rows": f"SELECT {nulls}", "made": f"SELECT {lines}\nFROM st_staging.rows"}
+    for name, sql in files.items():
+        header = f"-- Rows of a test.\n-- table: st_staging.{name}\n"
+        (tmp_path / f"{name}.sql").write_text(header + sql, encoding="utf-8")
+    project = inspect(tmp_path)
+    assert project.findings == ()
+    assert list(project.tables["st_staging.made"].values()) == [
+        PLACEHOLDERS[kind] for kind in texts.values()
+    ]
 
 
 @pytest.mark.parametrize("seed", range(4))
