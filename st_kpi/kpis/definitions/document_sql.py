@@ -24,7 +24,7 @@ in the statement, `1` for any whole number from 1 that is. What takes a list tak
 _TAIL = """\
 ## What a statement is put together with
 
-`WITH`, `SELECT` and `SELECT DISTINCT`, `FROM` a table, a query in parentheses or `UNNEST`, `JOIN` with `ON` (`LEFT`, `RIGHT`, `FULL`) and `CROSS JOIN`,
+`WITH`, `SELECT` and `SELECT DISTINCT`, `FROM` a table, a query in parentheses or `UNNEST`, `JOIN` with `ON` or `USING` (`LEFT`, `RIGHT`, `FULL`) and `CROSS JOIN`,
 `WHERE`, `GROUP BY`, `HAVING`, `QUALIFY`, `ORDER BY` with `DESC`, `NULLS FIRST` or `NULLS LAST`, `LIMIT`, `UNION ALL` and `UNION DISTINCT`; aggregates and what stands under
 "Windows" with `OVER (PARTITION BY ... ORDER BY ...)`, without a frame. The other rules of the lint (joins compare `tenant_id`, a window has an
 order, and so on) come on top.

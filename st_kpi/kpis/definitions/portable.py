@@ -124,7 +124,7 @@ def _fits(node: Any, form: Any, match: _Match) -> bool:
         )
     if not isinstance(form, exp.Expr):
         return bool(node == form)
-    if type(node) is not type(form) or _written_name(node) != _written_name(form):
+    if type(node) is not type(form) or _written_name(node) not in ("", _written_name(form)):
         return False
     match.parts.add(id(node))
     if isinstance(form, exp.JSONPathKey):
@@ -142,7 +142,7 @@ def _argument_fits(node: exp.Expr, given: Any, form: Any, match: _Match) -> bool
 
 
 def _written_name(node: exp.Expr) -> str:
-    """The name that a function was called by, where sqlglot reads several as one."""
+    """The name that a function was called by, where sqlglot reads several as one; none of what it made itself (out of USING)."""
     return str(node.meta.get("bigquery_name", "")).upper()
 
 

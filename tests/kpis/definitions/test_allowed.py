@@ -119,6 +119,7 @@ CLAUSES = {
     "a full join": f"SELECT a.n, b.n AS m FROM {WHOLES} AS a FULL JOIN {TEXTS} AS b ON b.n = a.v",
     "a right join": f"SELECT a.n, b.n AS m FROM {WHOLES} AS a RIGHT JOIN {DAYS} AS b ON b.n = a.v",
     "a join on texts": f"SELECT a.n, b.n AS m FROM {TEXTS} AS a JOIN {TEXTS} AS b ON LOWER(b.v) = LOWER(a.v)",
+    "USING": f"SELECT n, a.v, b.v AS w FROM {WHOLES} AS a FULL JOIN {TEXTS} AS b USING (n)",
     "DISTINCT": f"SELECT DISTINCT LOWER(v) AS v FROM {TEXTS}",
     "groups of NULL and of texts that look alike": f"SELECT v, COUNT(*) AS m FROM {TEXTS} GROUP BY v",
     "HAVING": f"SELECT LENGTH(v) AS v, COUNT(*) AS m FROM {TEXTS} GROUP BY LENGTH(v) HAVING COUNT(*) > 1",

@@ -210,6 +210,8 @@ def test_a_broken_rule_is_found_where_it_is_broken(
         pytest.param("WITH c AS (SELECT x FROM st_staging.a) SELECT x FROM c", id="a CTE"),
         pytest.param("SELECT SAFE_DIVIDE(n, n) AS d FROM st_staging.a", id="a safe division"),
         pytest.param("SELECT x FROM st_staging.a WHERE n IS NULL", id="IS NULL"),
+        pytest.param("SELECT x, a.n FROM st_staging.a AS a FULL JOIN st_staging.a AS b USING (tenant_id, x)", id="USING"),
+        pytest.param("SELECT abs(n) AS d FROM st_staging.a", id="small letters"),
         pytest.param("SELECT x + 1 AS m, COUNT(*) AS d FROM st_staging.a GROUP BY m", id="GROUP BY of a new name"),
         pytest.param("SELECT x AS x, COUNT(*) AS d FROM st_staging.a GROUP BY x", id="GROUP BY of a column by its name"),
         pytest.param("SELECT CAST(x AS STRING) AS d, CAST(@as_of AS STRING) AS e FROM st_staging.a", id="text of whole numbers"),
