@@ -61,6 +61,8 @@ EXPRESSIONS: dict[str, tuple[str, ...]] = {
         "CASE WHEN flag THEN value ELSE value2 END",
         "CASE WHEN flag THEN value ELSE NULL END",
         "CASE WHEN flag THEN value END",
+        "CASE WHEN flag THEN NULL WHEN flag2 THEN value ELSE value2 END",
+        "CASE WHEN flag THEN NULL WHEN flag2 THEN value END",
         "CASE value WHEN value2 THEN other ELSE other2 END",
         "CASE value WHEN value2 THEN other END",
         "GREATEST(value, value2)",

@@ -137,7 +137,7 @@ def _fits(node: Any, form: Any, match: _Match) -> bool:
 
 def _argument_fits(node: exp.Expr, given: Any, form: Any, match: _Match) -> bool:
     if isinstance(given, list) and isinstance(form, list) and isinstance(node, _OF_ANY_LENGTH):
-        return all(_fits(n, form[-1], match) for n in given)
+        return all(any(_fits(n, f, match) for f in form) for n in given)
     return _fits(given, form, match)
 
 
