@@ -316,8 +316,8 @@ def create_app(
     for entry in ENDPOINTS:
         base = f"/{entry.module}/v2/tenant/{{tenant}}/"
         app.router.routes.append(Route(base + entry.path, guarded(_lister(tenant, entry))))
-        if entry.export:
-            app.router.routes.append(Route(base + entry.export, guarded(_feeder(tenant, entry))))
+        for feed in filter(None, (entry.export, entry.older_export)):
+            app.router.routes.append(Route(base + feed, guarded(_feeder(tenant, entry))))
     items = Route("/accounting/v2/tenant/{tenant}/export/invoice-items", guarded(tenant.item_feed))
     everything = ["GET", "POST", "PUT", "PATCH", "DELETE"]
     app.router.routes += [items, Route("/{path:path}", missing, methods=everything)]

@@ -46,7 +46,7 @@ class Active(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A list endpoint and its export feed."""
+    """A list endpoint and its export feed, with the feed's older address where it has one."""
 
     module: str
     path: str
@@ -58,6 +58,7 @@ class Endpoint:
     modified: bool = True
     filters: Mapping[str, Filter] = field(default_factory=dict)
     export: str | None = None
+    older_export: str | None = None
     export_adds_active: bool = False
     bare: bool = False
     key: str = "id"
@@ -147,6 +148,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         jobs.estimate,
         order_by=True,
         export="export/estimates",
+        older_export="estimates/export",
         filters={
             **_IDS,
             "soldAfter": Filter(Kind.AFTER, "sold"),

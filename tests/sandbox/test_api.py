@@ -355,6 +355,17 @@ async def test_the_last_token_brings_only_what_changed_since() -> None:
     assert [row["id"] for row in after["data"]] == [company.jobs[0].id]
 
 
+async def test_the_older_address_of_a_feed_is_the_same_feed(client: Any) -> None:
+    rows = await client.feed("sales:export/estimates")
+    assert await client.feed("sales:estimates/export") == rows
+    token = (await client.ok("sales:export/estimates"))["continueFrom"]
+    both = [
+        await client.ok(path, **{"from": token})
+        for path in ("sales:export/estimates", "sales:estimates/export")
+    ]
+    assert both[0] == both[1]
+
+
 async def test_the_item_feed_carries_every_item(client: Any, company: Company) -> None:
     rows = await client.feed("accounting:export/invoice-items")
     assert len(rows) == sum(len(invoice.items) for invoice in company.invoices)

@@ -497,6 +497,13 @@ async def test_feed_repeats_the_last_row_of_the_page_before(meet: Meet, company:
     assert len(rows) == len(company.jobs) + len(company.jobs) // 200
 
 
+async def test_the_older_address_of_a_feed_has_the_faults_of_feeds(meet: Meet) -> None:
+    client = await meet("feed-duplicates=1", "page-fails#1")
+    rows = (await client.ok("sales:estimates/export"))["data"]
+    assert rows[0] == rows[1]
+    assert (await client.get("sales:estimates")).status_code == 500
+
+
 async def test_feed_unsorted_has_the_same_rows(meet: Meet) -> None:
     fine = await (await meet()).ok("jpm:export/jobs")
     body = await (await meet("feed-unsorted")).ok("jpm:export/jobs")

@@ -50,7 +50,7 @@ NULLS = {
     ("locations", "address.zip"),
     ("locations", "externalData"),
 }
-WITH_EXPORT = [entry for entry in ENDPOINTS if entry.export]
+FEEDS = [(e, feed) for e in ENDPOINTS for feed in (e.export, e.older_export) if feed]
 
 pytestmark = pytest.mark.skipif(
     not SPECS.is_dir(), reason=f"the specification files are not beside the checkout ({SPECS})"
@@ -123,11 +123,11 @@ async def test_lists_fit_the_specification(client: Any, endpoint: Endpoint) -> N
     assert met == {known for known in NULLS if known[0] == entity_of(endpoint)}
 
 
-@pytest.mark.parametrize("entry", WITH_EXPORT, ids=lambda entry: entry.export)
-async def test_feeds_fit_the_specification(client: Any, entry: Endpoint) -> None:
-    body = await client.ok(f"{entry.module}:{entry.export}")
+@pytest.mark.parametrize(("entry", "feed"), FEEDS, ids=[feed for _, feed in FEEDS])
+async def test_feeds_fit_the_specification(client: Any, entry: Endpoint, feed: str) -> None:
+    body = await client.ok(f"{entry.module}:{feed}")
     body["data"] = body["data"][-200:]
-    wrong, _ = problems(entry.module, str(entry.export), entity_of(entry), body)
+    wrong, _ = problems(entry.module, feed, entity_of(entry), body)
     assert wrong == []
     assert body["data"]
 

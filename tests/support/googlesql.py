@@ -107,7 +107,7 @@ def literal(value: Any, kind: str) -> str:
     if kind.startswith("ARRAY"):
         return f"CAST([{', '.join(literal(v, 'STRING') for v in value)}] AS {kind})"
     if kind in ("STRING", "JSON"):
-        text = json.dumps(str(value))
+        text = json.dumps(str(value), ensure_ascii=False)  # GoogleSQL knows no surrogates
         return f"JSON {text}" if kind == "JSON" else text
     if kind == "TIMESTAMP":
         assert isinstance(value, dt.datetime)

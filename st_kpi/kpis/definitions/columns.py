@@ -1,17 +1,22 @@
 """Which columns there are, of what type, and statements that ask for others."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
 
+import sqlglot
 from sqlglot import MappingSchema, exp
 from sqlglot.dialects.bigquery import BigQuery
 from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.annotate_types import annotate_types
 from sqlglot.optimizer.qualify import qualify
+from sqlglot.optimizer.scope import Scope, traverse_scope
 
 from st_kpi.columns import Columns, ColumnType
 from st_kpi.kpis.definitions.findings import Finding, line_of
-from st_kpi.kpis.definitions.statements import CONTRIBUTIONS, HistoryUse, Statement
+from st_kpi.kpis.definitions.portable import unportable, with_typed_parameters
+from st_kpi.kpis.definitions.rules import REFUSED_HERE
+from st_kpi.kpis.definitions.statements import CONTRIBUTIONS, HistoryUse, Statement, qualified
 from st_kpi.kpis.mappings import TYPE_COLUMNS, TYPE_TABLE, UNIT_COLUMNS, UNIT_TABLE
 from st_kpi.parameters import HISTORY_PARAMETERS, PARAMETERS
 from st_kpi.servicetitan.tables import raw_tables
@@ -122,7 +127,26 @@ def check_columns(
             findings += _contract(statement, columns)
         elif statement.table:
             tables[statement.table] = columns
+            if statement.replaces is not None:
+                findings += _renewed(statement, statement.replaces, tables)
     return findings
+
+
+def _renewed(
+    statement: Statement, condition: str, tables: Mapping[str, ColumnTypes]
+) -> list[Finding]:
+    """What is wrong with the condition on the rows that a statement renews: both engines run it as well."""
+    text = f"SELECT 1 AS one FROM {statement.table} WHERE {condition}"
+    try:
+        query = sqlglot.parse_one(text, read="bigquery")
+        assert isinstance(query, exp.Query)
+        tree = typed(replace(statement, tree=query), tables)
+    except SqlglotError as error:
+        return [Finding(statement.path, statement.line, "statement", str(error).splitlines()[0])]
+    return [
+        Finding(statement.path, statement.line, "portable", message)
+        for _, message in unportable(tree)
+    ]
 
 
 def _resolved(
@@ -136,7 +160,7 @@ def _resolved(
         tree = typed(statement, tables)
     except SqlglotError as error:
         return None, [_unresolved(statement, error)]
-    return tree, [*_sums(statement, tree), *_texts(statement, tree)]
+    return tree, [*_differences(statement, tree), *_two_names(statement, tables)]
 
 
 def _returned(tree: exp.Query) -> ColumnTypes:
@@ -148,9 +172,7 @@ def typed(statement: Statement, tables: Mapping[str, ColumnTypes]) -> exp.Query:
     """The statement with every column resolved and typed; raises ``OptimizeError`` for a column that is nowhere."""
     schema = schema_of({table: tables[table] for table in statement.reads})
     tree = statement.tree.copy()
-    for parameter in list(tree.find_all(exp.Parameter)):
-        if kind := _PARAMETERS.get(parameter.name):
-            parameter.replace(exp.cast(exp.null(), kind, dialect="bigquery"))
+    with_typed_parameters(tree, _PARAMETERS)
     tree = qualify(tree, schema=schema, dialect=_BIGQUERY, quote_identifiers=False)
     annotated = annotate_types(tree, schema=schema, dialect=_BIGQUERY)
     assert isinstance(annotated, exp.Query)
@@ -181,36 +203,50 @@ def _unresolved(statement: Statement, error: SqlglotError) -> Finding:
     return Finding(statement.path, line_of(at), "known-column", f"Column {name}: {reason}.")
 
 
-def _sums(statement: Statement, tree: exp.Query) -> list[Finding]:
-    """Arithmetic whose type differs between the engines: quotients and sums of whole numbers."""
-    findings = []
-    for node in tree.find_all(exp.SafeDivide, exp.Sum):
-        sides = [node.this, node.expression] if isinstance(node, exp.SafeDivide) else [node.this]
-        if any(side.type and side.type.is_type(*exp.DataType.INTEGER_TYPES) for side in sides):
-            message = "An INT64 in SUM or SAFE_DIVIDE changes type between the engines: CAST it AS NUMERIC."
-            findings.append(Finding(statement.path, line_of(node), "integer-arithmetic", message))
-    return findings
+def _differences(statement: Statement, tree: exp.Query) -> list[Finding]:
+    """What of a typed statement the engines may read differently."""
+    return [
+        Finding(statement.path, line_of(node), "portable", message)
+        for node, message in unportable(tree)
+        if not isinstance(node, REFUSED_HERE)
+    ]
 
 
-_WRITTEN_DIFFERENTLY = (
-    exp.DataType.Type.DECIMAL, *exp.DataType.FLOAT_TYPES, *exp.DataType.TEMPORAL_TYPES,
-)  # fmt: skip
+def _two_names(statement: Statement, tables: Mapping[str, ColumnTypes]) -> Iterator[Finding]:
+    """GROUP BY a name that a column has and what is selected too: DuckDB takes the one, BigQuery the other."""
+    if not any(_renamed_groups(select) for select in statement.found(exp.Select)):
+        return
+    for scope in traverse_scope(statement.tree):
+        for column in _renamed_groups(scope.expression):
+            if any(column.name in _names(s, tables) for s in scope.sources.values()):
+                message = (
+                    f"GROUP BY {column.name} means the column on one engine and what is selected"
+                    f" AS {column.name} on the other: write the expression, or another name."
+                )
+                yield Finding(statement.path, line_of(column), "portable", message)
 
 
-def _texts(statement: Statement, tree: exp.Query) -> list[Finding]:
-    """Text made of values that the engines write differently; whole numbers and days are written alike."""
-    findings = []
-    for node in tree.find_all(exp.Cast):
-        source = node.this.type
-        if not node.to.is_type(*exp.DataType.TEXT_TYPES) or source is None:
-            continue
-        if source.is_type(*_WRITTEN_DIFFERENTLY) and not source.is_type("date"):
-            message = (
-                f"{source.sql('bigquery')} is written differently by the two engines (1.5 and 1.500000000):"
-                " publish the value, or CAST a whole number or a DATE."
-            )
-            findings.append(Finding(statement.path, line_of(node), "text-of-value", message))
-    return findings
+def _renamed_groups(select: exp.Expr) -> list[exp.Column]:
+    """The plain names in GROUP BY that SELECT gives to something else."""
+    group = select.args.get("group")
+    if group is None:
+        return []
+    renamed = {
+        e.alias
+        for e in select.expressions
+        if isinstance(e, exp.Alias)
+        and not (isinstance(e.this, exp.Column) and e.this.name == e.alias)
+    }
+    plain = [c for c in group.expressions if isinstance(c, exp.Column) and not c.table]
+    return [column for column in plain if column.name in renamed]
+
+
+def _names(source: Scope | exp.Table, tables: Mapping[str, ColumnTypes]) -> Collection[str]:
+    """The columns of one relation in a FROM."""
+    if isinstance(source, exp.Table):
+        return tables.get(qualified(source), {})
+    query = source.expression
+    return query.named_selects if isinstance(query, exp.Query) else ()
 
 
 def _contract(statement: Statement, columns: ColumnTypes) -> list[Finding]:

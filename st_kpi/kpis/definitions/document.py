@@ -1,13 +1,14 @@
-"""``docs/kpis.md`` from the cards, and whether the cards still tell of the SQL beside them.
+"""``docs/kpis.md`` from the cards, ``docs/kpi-sql.md``, and whether the cards still tell of the SQL beside them.
 
-``python -m st_kpi.kpis.definitions.document`` writes the file; with ``--check`` it writes nothing, and exits with 1
-when the file is stale or the SQL of a KPI changed without a new version.
+``python -m st_kpi.kpis.definitions.document`` writes the files; with ``--check`` it writes nothing, and exits with 1
+when one is stale or the SQL of a KPI changed without a new version.
 """
 
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from st_kpi.kpis.definitions import document_sql
 from st_kpi.kpis.definitions.cards import Aggregation, Card
 from st_kpi.kpis.definitions.fingerprint import changed
 from st_kpi.kpis.definitions.inline import upstream
@@ -16,6 +17,7 @@ from st_kpi.kpis.definitions.statements import Statement
 from st_kpi.parameters import NO_SETTINGS
 
 DOCUMENT = Path("docs/kpis.md")
+SQL_DOCUMENT = Path("docs/kpi-sql.md")
 
 _KINDS = {
     Aggregation.SUM: "a sum: days, weeks and rollups add up",
@@ -108,20 +110,21 @@ def _code(names: Iterable[str]) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the page or, with ``--check``, say what is stale; returns the exit code."""
+    """Write the pages or, with ``--check``, say what is stale; returns the exit code."""
     project = inspect()
     for finding in project.findings:
         print(finding)
     if project.findings:
         return 1
-    page = text(project)
+    pages = {DOCUMENT: text(project), SQL_DOCUMENT: document_sql.text()}
     if "--check" not in arguments:
-        DOCUMENT.parent.mkdir(exist_ok=True)
-        DOCUMENT.write_text(page, encoding="utf-8")
+        for path, page in pages.items():
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(page, encoding="utf-8")
         return 0
-    stale = not DOCUMENT.is_file() or DOCUMENT.read_text(encoding="utf-8") != page
-    if stale:
-        print(f"{DOCUMENT}:1: stale: run python -m st_kpi.kpis.definitions.document.")
+    stale = [p for p in pages if not p.is_file() or p.read_text(encoding="utf-8") != pages[p]]
+    for path in stale:
+        print(f"{path}:1: stale: run python -m st_kpi.kpis.definitions.document.")
     definitions = changed(project)
     for finding in definitions:
         print(finding)

@@ -1,7 +1,7 @@
 """The rules a statement of ``kpi_sql`` has to keep, each a function to what is wrong.
 
-Two kinds: what would make a number depend on chance or multiply rows, and what the two engines
-read differently and ``st_kpi.warehouse.duckdb.dialect`` does not put right (each with a way around).
+What would make a number depend on chance or multiply rows. What the engines read differently is left to
+``st_kpi.kpis.definitions.portable``, which needs the types.
 """
 
 from sqlglot import exp
@@ -13,7 +13,6 @@ from st_kpi.kpis.definitions.findings import (
     function_name,
     line_of,
 )
-from st_kpi.kpis.definitions.portable import casts, portable
 from st_kpi.kpis.definitions.statements import CONTRIBUTIONS, HistoryUse, Statement, qualified
 from st_kpi.parameters import HISTORY_PARAMETERS, PARAMETERS
 
@@ -78,6 +77,9 @@ _CHANCE = (
     exp.CurrentDate, exp.CurrentDatetime, exp.CurrentTime, exp.CurrentTimestamp, exp.Rand, exp.Uuid,
     exp.AnyValue, exp.SessionUser, exp.TableSample,
 )  # fmt: skip
+
+#: What these rules have a word for already.
+REFUSED_HERE = (*_CHANCE, exp.Div, exp.IntDiv, exp.Mod)
 
 _BY_ORDER = (
     exp.RowNumber, exp.Lag, exp.Lead, exp.FirstValue, exp.LastValue, exp.NthValue, exp.Ntile,
@@ -207,6 +209,4 @@ RULES: dict[str, Rule] = {
     "tenant": _tenant,
     "known-table": _tables,
     "declared-parameter": _parameters,
-    "portable": portable,
-    "cast": casts,
 }

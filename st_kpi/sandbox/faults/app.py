@@ -50,6 +50,10 @@ class _Request:
     def start(self) -> str:
         return self.query.get("from", "")
 
+    @property
+    def is_feed(self) -> bool:
+        return "export" in self.path.split("/")
+
 
 @dataclass(slots=True)
 class _Answer:
@@ -152,9 +156,7 @@ class Misbehaving:
 
     def _refusal(self, fault: Fault, rng: Random, request: _Request) -> _Answer | None:
         if fault.name == "page-fails":
-            fails = (
-                request.query.get("page", "1") == fault.detail and "/export/" not in request.path
-            )
+            fails = request.query.get("page", "1") == fault.detail and not request.is_feed
             return self._error(500, "An unexpected error occurred.") if fails else None
         if fault.name not in _REFUSALS or rng.random() >= fault.share:
             return None
@@ -196,7 +198,7 @@ class Misbehaving:
                 self._count(fault, int(moved))
             elif fault.name not in FEED_FAULTS:
                 body = self._with_records(body, self._spoilt(fault, rng, _records(body)))
-            elif "/export/" in request.path:
+            elif request.is_feed:
                 page = self._feeds.edit(fault, rng, request.path, request.start, body)
                 self._count(fault, int(page != body))
                 body = page

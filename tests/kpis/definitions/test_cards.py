@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from st_kpi.kpis.definitions import document
+from st_kpi.kpis.definitions.allowed import EXPRESSIONS
 from st_kpi.kpis.definitions.fingerprint import changed, definition_fingerprint
 from st_kpi.kpis.definitions.lint import inspect, lint
 from st_kpi.kpis.definitions.statements import default_root, in_order
@@ -129,10 +130,11 @@ def test_the_command_writes_the_page_and_says_when_it_is_stale(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert document.main(["--check"]) == 1
-    assert (
-        "docs/kpis.md:1: stale: run python -m st_kpi.kpis.definitions.document"
-        in capsys.readouterr().out
-    )
+    told = capsys.readouterr().out
+    for page in ("docs/kpis.md", "docs/kpi-sql.md"):
+        assert f"{page}:1: stale: run python -m st_kpi.kpis.definitions.document" in told
     assert document.main([]) == 0
     assert document.main(["--check"]) == 0
     assert (tmp_path / document.DOCUMENT).read_text(encoding="utf-8") == document.text(PROJECT)
+    page = (tmp_path / document.SQL_DOCUMENT).read_text(encoding="utf-8")
+    assert all(line in page for lines in EXPRESSIONS.values() for line in lines)

@@ -21,7 +21,7 @@ def proved(tmp_path: Path, body: str) -> tuple[list[str], list[str]]:
     for name, text in files.items():
         (tmp_path / f"{name}.sql").write_text(text, encoding="utf-8")
     project = inspect(tmp_path)
-    assert {f.rule for f in project.findings} <= {"incremental-by", "wide"}
+    assert {f.rule for f in project.findings} <= {"incremental-by", "wide", "portable"}
     messages = [f.message for f in project.findings if f.rule == "incremental-by"]
     return sorted(project.by_key.get("made", ())), messages
 

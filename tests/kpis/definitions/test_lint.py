@@ -80,16 +80,15 @@ def test_the_products_own_sql_is_clean() -> None:
         pytest.param("SELECT MAX_BY(x, x) AS d FROM st_staging.a", 3, "portable", id="MAX_BY"),
         pytest.param("SELECT v FROM UNNEST([1]) AS v WITH OFFSET AS o", 3, "portable", id="WITH OFFSET"),
         pytest.param("SELECT LAX_INT64(j) AS d FROM st_staging.a", 3, "portable", id="LAX_INT64"),
-        pytest.param("SELECT CAST(n AS FLOAT64) AS d FROM st_staging.a", 3, "cast", id="FLOAT64"),
-        pytest.param("SELECT CAST(n AS BIGNUMERIC) AS d FROM st_staging.a", 3, "cast", id="BIGNUMERIC"),
-        pytest.param("SELECT CAST(n AS INT64) AS d FROM st_staging.a", 3, "cast", id="a cast that rounds"),
-        pytest.param("SELECT SUM(x) AS d FROM st_staging.a", 3, "integer-arithmetic", id="sum of INT64"),
-        pytest.param("SELECT SAFE_DIVIDE(x, x) AS d FROM st_staging.a", 3, "integer-arithmetic", id="quotient of INT64"),
-        pytest.param("SELECT SAFE_CAST(n AS INT64) AS d FROM st_staging.a", 3, "cast", id="a safe cast that rounds"),
+        pytest.param("SELECT CAST(n AS FLOAT64) AS d FROM st_staging.a", 3, "portable", id="FLOAT64"),
+        pytest.param("SELECT CAST(n AS BIGNUMERIC) AS d FROM st_staging.a", 3, "portable", id="BIGNUMERIC"),
+        pytest.param("SELECT SUM(x) AS d FROM st_staging.a", 3, "portable", id="sum of INT64"),
+        pytest.param("SELECT SAFE_DIVIDE(x, x) AS d FROM st_staging.a", 3, "portable", id="quotient of INT64"),
+        pytest.param("SELECT SAFE_CAST(n AS INT64) AS d FROM st_staging.a", 3, "portable", id="a safe cast that rounds"),
         pytest.param("SELECT x FROM st_staging.a WHERE s = NULL", 3, "null-comparison", id="equal to NULL"),
         pytest.param("SELECT x FROM st_staging.a WHERE s <> NULL", 3, "null-comparison", id="unequal to NULL"),
-        pytest.param("SELECT CAST(n AS STRING) AS d FROM st_staging.a", 3, "text-of-value", id="text of a NUMERIC"),
-        pytest.param("SELECT CAST(t AS STRING) AS d FROM st_staging.a", 3, "text-of-value", id="text of an instant"),
+        pytest.param("SELECT CAST(n AS STRING) AS d FROM st_staging.a", 3, "portable", id="text of a NUMERIC"),
+        pytest.param("SELECT CAST(t AS STRING) AS d FROM st_staging.a", 3, "portable", id="text of an instant"),
         pytest.param("SELECT STRING_AGG(s) AS d FROM st_staging.a", 3, "deterministic", id="STRING_AGG without order"),
         pytest.param(
             "SELECT FIRST_VALUE(s) OVER (PARTITION BY x) AS d FROM st_staging.a", 3, "deterministic", id="FIRST_VALUE without order"
@@ -113,6 +112,58 @@ def test_the_products_own_sql_is_clean() -> None:
         pytest.param("SELECT LAX_STRING(j) AS d FROM st_staging.a", 3, "portable", id="LAX_STRING"),
         pytest.param("SELECT LAX_FLOAT64(j) AS d FROM st_staging.a", 3, "portable", id="LAX_FLOAT64"),
         pytest.param("SELECT CONTAINS_SUBSTR(s, 'x') AS d FROM st_staging.a", 3, "portable", id="CONTAINS_SUBSTR"),
+        pytest.param("SELECT x,\n  SOUNDEX(s) AS d FROM st_staging.a", 4, "portable", id="a function that is not listed"),
+        pytest.param("SELECT NOT_BUILT_IN(s) AS d FROM st_staging.a", 3, "portable", id="a function that is not known"),
+        pytest.param("SELECT SUBSTR(s, 0, 2) AS d FROM st_staging.a", 3, "portable", id="SUBSTR from 0"),
+        pytest.param("SELECT SUBSTR(s, -1) AS d FROM st_staging.a", 3, "portable", id="SUBSTR from the end"),
+        pytest.param("SELECT SUBSTR(s, x) AS d FROM st_staging.a", 3, "portable", id="SUBSTR from a column's value"),
+        pytest.param("SELECT LEFT(s, x) AS d FROM st_staging.a", 3, "portable", id="LEFT of a column's value"),
+        pytest.param("SELECT UPPER(s) AS d FROM st_staging.a", 3, "portable", id="UPPER"),
+        pytest.param("SELECT REVERSE(s) AS d FROM st_staging.a", 3, "portable", id="REVERSE"),
+        pytest.param("SELECT CHAR_LENGTH(s) AS d FROM st_staging.a", 3, "portable", id="another name of a function"),
+        pytest.param("SELECT s LIKE s AS d FROM st_staging.a", 3, "portable", id="LIKE a column's value"),
+        pytest.param("SELECT REGEXP_EXTRACT(s, s) AS d FROM st_staging.a", 3, "portable", id="a column's value as pattern"),
+        pytest.param("SELECT s || 'x' AS d FROM st_staging.a", 3, "portable", id="||"),
+        pytest.param("SELECT n * n AS d FROM st_staging.a", 3, "portable", id="a product of NUMERICs"),
+        pytest.param("SELECT ROUND(n * n, 2) AS d FROM st_staging.a", 3, "portable", id="a product rounded to less"),
+        pytest.param("SELECT n * 1.5 AS d FROM st_staging.a", 3, "portable", id="a FLOAT64 as operand"),
+        pytest.param("SELECT 1.5 AS d FROM st_staging.a", 3, "portable", id="a FLOAT64 as column"),
+        pytest.param("SELECT CAST(0.05 AS NUMERIC) AS d FROM st_staging.a", 3, "portable", id="a FLOAT64 that is cast"),
+        pytest.param("SELECT b'x' AS d FROM st_staging.a", 3, "portable", id="BYTES"),
+        pytest.param("SELECT x FROM st_staging.a WHERE d > '2025-01-31'", 3, "portable", id="a text as a day"),
+        pytest.param("SELECT x FROM st_staging.a WHERE s = x", 3, "portable", id="a text beside a whole number"),
+        pytest.param("SELECT COALESCE(s, x) AS d FROM st_staging.a", 3, "portable", id="a choice of two types"),
+        pytest.param("SELECT NULLIF(x, n) AS d FROM st_staging.a", 3, "portable", id="NULLIF of an INT64 and a NUMERIC"),
+        pytest.param("SELECT DATE '2025-1-6' AS d FROM st_staging.a", 3, "portable", id="a day that is written otherwise"),
+        pytest.param("SELECT TIMESTAMP '2025-01-06' AS d FROM st_staging.a", 3, "portable", id="an instant without a zone"),
+        pytest.param("SELECT NUMERIC '1e3' AS d FROM st_staging.a", 3, "portable", id="a number that is written otherwise"),
+        pytest.param("SELECT CAST(s AS DATE) AS d FROM st_staging.a", 3, "portable", id="a text cast to a DATE"),
+        pytest.param("SELECT CAST(s AS INT64) AS d FROM st_staging.a", 3, "portable", id="a text cast to an INT64"),
+        pytest.param("SELECT SAFE_CAST(s AS TIMESTAMP) AS d FROM st_staging.a", 3, "portable", id="a text read as an instant"),
+        pytest.param("SELECT SAFE_CAST(x AS STRING) AS d FROM st_staging.a", 3, "portable", id="SAFE_CAST of a number"),
+        pytest.param("SELECT CAST(d AS STRING FORMAT 'YYYY') AS d FROM st_staging.a", 3, "portable", id="a format"),
+        pytest.param("SELECT DATE(t, 'UTC') AS d FROM st_staging.a", 3, "portable", id="another zone"),
+        pytest.param("SELECT DATE(2025, 1, 31) AS d FROM st_staging.a", 3, "portable", id="DATE of three numbers"),
+        pytest.param("SELECT DATE_ADD(d, INTERVAL x DAY) AS d FROM st_staging.a", 3, "portable", id="a column's value as interval"),
+        pytest.param("SELECT DATE_TRUNC(d, WEEK) AS d FROM st_staging.a", 3, "portable", id="a week from Sunday"),
+        pytest.param("SELECT TIMESTAMP_TRUNC(t, DAY, 'UTC') AS d FROM st_staging.a", 3, "portable", id="TIMESTAMP_TRUNC in a zone"),
+        pytest.param("SELECT JSON_VALUE(j, '$.a[0]') AS d FROM st_staging.a", 3, "portable", id="a path through an array"),
+        pytest.param("SELECT j = j AS d FROM st_staging.a", 3, "portable", id="JSON compared"),
+        pytest.param("SELECT STRUCT(x, s) AS d FROM st_staging.a", 3, "portable", id="STRUCT"),
+        pytest.param("SELECT x IN (SELECT y FROM st_staging.a) AS d FROM st_staging.a", 3, "portable", id="IN of a query"),
+        pytest.param("SELECT COUNT(DISTINCT x, s) AS d FROM st_staging.a", 3, "portable", id="COUNT DISTINCT of two"),
+        pytest.param("SELECT STRING_AGG(DISTINCT s, ',' ORDER BY s) AS d FROM st_staging.a", 3, "portable", id="STRING_AGG DISTINCT"),
+        pytest.param("SELECT SUM(n) OVER (ORDER BY x ROWS 1 PRECEDING) AS d FROM st_staging.a", 3, "portable", id="a frame"),
+        pytest.param("SELECT x FROM st_staging.a GROUP BY ROLLUP(x)", 3, "portable", id="ROLLUP"),
+        pytest.param("SELECT x FROM st_staging.a ORDER BY x LIMIT 1 OFFSET 1", 3, "portable", id="OFFSET of rows"),
+        pytest.param("SELECT x FROM st_staging.a EXCEPT DISTINCT SELECT x FROM st_staging.a", 3, "portable", id="EXCEPT"),
+        pytest.param("SELECT x AS d FROM st_staging.a UNION ALL\nSELECT s FROM st_staging.a", 3, "portable", id="a UNION of two types"),
+        pytest.param("SELECT s AS d\nFROM st_staging.a WHERE x", 4, "portable", id="a number as condition"),
+        pytest.param("SELECT COUNT(*) AS d FROM st_staging.a\nHAVING COUNT(*)", 4, "portable", id="a count as condition"),
+        pytest.param("SELECT LOWER(s) AS s, COUNT(*) AS d\nFROM st_staging.a GROUP BY s", 4, "portable", id="GROUP BY of two things"),
+        pytest.param(
+            "SELECT x + 1 AS x FROM (SELECT y AS x FROM st_staging.a) AS b GROUP BY x", 3, "portable", id="GROUP BY of two things, nested"
+        ),
         pytest.param("SELECT x\n, nope\nFROM st_staging.a", 4, "known-column", id="unknown column"),
         pytest.param("SELECT x\n, a.nope\nFROM st_staging.a AS a", 4, "known-column", id="unknown column of a table"),
         pytest.param("SELECT x\nFROM st_staging.a WHERE (", 4, "statement", id="syntax error"),
@@ -151,12 +202,18 @@ def test_a_broken_rule_is_found_where_it_is_broken(
         ),
         pytest.param("SELECT x FROM st_staging.a ORDER BY x LIMIT 1", id="LIMIT with order"),
         pytest.param("SELECT v FROM UNNEST([1]) AS v", id="UNNEST"),
-        pytest.param("SELECT CAST(ROUND(n) AS INT64) AS d, CAST(NULL AS INT64) AS e FROM st_staging.a", id="whole casts"),
+        pytest.param("SELECT CAST(n AS INT64) AS d, CAST(NULL AS INT64) AS e FROM st_staging.a", id="whole casts"),
+        pytest.param("SELECT ROUND(n * n, 9) AS d, n * x AS e, 2 * n AS f FROM st_staging.a", id="products"),
+        pytest.param("SELECT DATE '2025-01-31' AS d, NUMERIC '-1.5' AS e FROM st_staging.a", id="values that are written"),
         pytest.param(f"SELECT {', '.join(f'@{p} AS {p}' for p in PARAMETERS)}, x FROM st_staging.a", id="parameters"),
         pytest.param("SELECT SUM(CAST(x AS NUMERIC)) AS d FROM st_staging.a", id="a cast sum"),
         pytest.param("WITH c AS (SELECT x FROM st_staging.a) SELECT x FROM c", id="a CTE"),
         pytest.param("SELECT SAFE_DIVIDE(n, n) AS d FROM st_staging.a", id="a safe division"),
         pytest.param("SELECT x FROM st_staging.a WHERE n IS NULL", id="IS NULL"),
+        pytest.param("SELECT x, a.n FROM st_staging.a AS a FULL JOIN st_staging.a AS b USING (tenant_id, x)", id="USING"),
+        pytest.param("SELECT abs(n) AS d FROM st_staging.a", id="small letters"),
+        pytest.param("SELECT x + 1 AS m, COUNT(*) AS d FROM st_staging.a GROUP BY m", id="GROUP BY of a new name"),
+        pytest.param("SELECT x AS x, COUNT(*) AS d FROM st_staging.a GROUP BY x", id="GROUP BY of a column by its name"),
         pytest.param("SELECT CAST(x AS STRING) AS d, CAST(@as_of AS STRING) AS e FROM st_staging.a", id="text of whole numbers"),
         pytest.param("SELECT STRING_AGG(CAST(x AS STRING), ',' ORDER BY x) AS d FROM st_staging.a", id="STRING_AGG with order"),
         pytest.param(
@@ -334,6 +391,23 @@ def test_a_history_that_breaks_a_rule(
 ) -> None:
     root = project(tmp_path, {"history/weeks_before.sql": BEFORE, file: text})
     assert (file, line, rule) in findings(root)
+
+
+@pytest.mark.parametrize(
+    ("condition", "rules"),
+    [
+        pytest.param("x = 1", [], id="a comparison"),
+        pytest.param("UPPER(s) = 'A'", ["portable"], id="a function that is not listed"),
+        pytest.param("y = 1", ["statement"], id="an unknown column"),
+        pytest.param("x = (", ["statement"], id="a syntax error"),
+    ],
+)
+def test_the_condition_on_renewed_rows_is_read_too(
+    tmp_path: Path, condition: str, rules: list[str]
+) -> None:
+    header = f"-- Rows of a test.\n-- table: st_dim.made\n-- replaces: {condition}\n"
+    root = project(tmp_path, {"a.sql": header + "SELECT 1 AS x, 'a' AS s"})
+    assert [finding.rule for finding in lint(root)] == rules
 
 
 def test_two_files_for_one_table(tmp_path: Path) -> None:

@@ -136,6 +136,27 @@ def run(sql: str, **params: Any) -> tuple[Any, str]:
             "DATE",
             id="GENERATE_DATE_ARRAY",
         ),
+        pytest.param(r"SELECT 'a_c' LIKE 'a\\_c'", True, "BOOLEAN", id="a backslash in LIKE takes the meaning off a mark"),
+        pytest.param(r"SELECT 'abc' LIKE r'a\_c'", False, "BOOLEAN", id="which then stands for itself alone"),
+        pytest.param(r"SELECT RTRIM('a\t\n')", "a", "VARCHAR", id="RTRIM takes off all white space"),
+        pytest.param("SELECT LOWER('İ')", "i̇", "VARCHAR", id="the dot of İ stays"),
+        pytest.param("SELECT SAFE_CAST('yes' AS BOOL)", None, "BOOLEAN", id="yes is no BOOL"),
+        pytest.param("SELECT SAFE_CAST('True' AS BOOL)", True, "BOOLEAN", id="True is one"),
+        pytest.param("SELECT SAFE_CAST('2025-01-06 10:00' AS DATE)", None, "DATE", id="an instant is no DATE"),
+        pytest.param("SELECT SAFE_CAST('2025-1-6' AS DATE)", dt.date(2025, 1, 6), "DATE", id="a DATE with single digits is one"),
+        pytest.param("SELECT SAFE_CAST('2.5' AS INT64)", None, "BIGINT", id="2.5 is no INT64"),
+        pytest.param("SELECT SAFE_CAST(' -0x1F ' AS INT64)", -31, "BIGINT", id="a hexadecimal number is one"),
+        pytest.param("SELECT SAFE_CAST('1_000' AS NUMERIC)", None, "DECIMAL(38,9)", id="1_000 is no NUMERIC"),
+        pytest.param(
+            "SELECT TIMESTAMP_DIFF(TIMESTAMP '2025-01-02 00:00:00+00', TIMESTAMP '1969-12-31 00:00:00.000001+00', DAY)",
+            20090,
+            "BIGINT",
+            id="a microsecond less than a day is none",
+        ),
+        pytest.param(
+            "SELECT JSON_QUERY_ARRAY(JSON '{}')", None, "JSON[]", id="what is no array has no elements"
+        ),
+        pytest.param("SELECT 50000 * 50000", 2_500_000_000, "BIGINT", id="whole numbers have 64 bits"),
     ],
 )  # fmt: skip
 def test_value_and_type_are_bigquerys(sql: str, value: Any, kind: str) -> None:

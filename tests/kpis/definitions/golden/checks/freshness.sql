@@ -91,7 +91,9 @@ LEFT JOIN read_last
   ON read_last.tenant_id = newest.tenant_id AND read_last.entity = limits.entity
 WHERE
   read_last.server_time IS NULL
-  OR DATE_SUB('hour', read_last.server_time, newest.server_time) > limits.hours
+  OR (
+    EPOCH_US(newest.server_time) - EPOCH_US(read_last.server_time)
+  ) // 3600000000 > limits.hours
   OR 24 * DATE_DIFF('DAY', CAST(read_last.server_time AT TIME ZONE $timezone AS DATE), $as_of) > limits.hours
 ORDER BY
   newest.tenant_id NULLS FIRST,

@@ -6,7 +6,11 @@ SELECT
   type.name AS job_type,
   COALESCE(
     mapped.family,
-    CASE WHEN LOWER(type.name) LIKE '%estimate%' THEN 'estimate' ELSE 'other' END
+    CASE
+      WHEN LOWER(REPLACE(type.name, 'İ', 'i̇')) LIKE '%estimate%'
+      THEN 'estimate'
+      ELSE 'other'
+    END
   ) AS family,
   NOT mapped.job_type_id IS NULL AS is_mapped,
   type.sold_threshold,

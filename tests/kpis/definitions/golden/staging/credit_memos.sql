@@ -6,16 +6,39 @@ WITH first_paid AS (
     credit.id AS credit_memo_id,
     invoice.location_id
   FROM st_raw.credit_memos AS credit
-  CROSS JOIN UNNEST(CAST(credit.applied_to -> '$' AS JSON[])) AS _t0(applied)
+  CROSS JOIN UNNEST(CASE
+    WHEN JSON_TYPE(credit.applied_to) = 'ARRAY'
+    THEN CAST(credit.applied_to -> '$' AS JSON[])
+  END) AS _t0(applied)
   JOIN st_raw.invoices AS invoice
     ON invoice.tenant_id = credit.tenant_id
-    AND invoice.id = TRY_CAST(JSON_VALUE(applied, '$.appliedTo') ->> '$' AS BIGINT)
+    AND invoice.id = TRY_CAST(TRY_CAST(REGEXP_EXTRACT(
+      JSON_VALUE(applied, '$.appliedTo') ->> '$',
+      '^[\s\v]*[+-]?([0-9]+|0[xX][0-9a-fA-F]+)[\s\v]*$',
+      1
+    ) AS INT128) * CASE
+      WHEN REGEXP_MATCHES((
+        JSON_VALUE(applied, '$.appliedTo') ->> '$'
+      ), '^[\s\v]*-')
+      THEN -1
+      ELSE 1
+    END AS BIGINT)
   WHERE
     NOT NULLIF(invoice.location_id, 0) IS NULL
   QUALIFY
     ROW_NUMBER() OVER (
       PARTITION BY credit.tenant_id, credit.id
-      ORDER BY TRY_CAST(JSON_VALUE(applied, '$.appliedId') ->> '$' AS BIGINT) NULLS FIRST, invoice.id NULLS FIRST
+      ORDER BY TRY_CAST(TRY_CAST(REGEXP_EXTRACT(
+        JSON_VALUE(applied, '$.appliedId') ->> '$',
+        '^[\s\v]*[+-]?([0-9]+|0[xX][0-9a-fA-F]+)[\s\v]*$',
+        1
+      ) AS INT128) * CASE
+        WHEN REGEXP_MATCHES((
+          JSON_VALUE(applied, '$.appliedId') ->> '$'
+        ), '^[\s\v]*-')
+        THEN -1
+        ELSE 1
+      END AS BIGINT) NULLS FIRST, invoice.id NULLS FIRST
     ) = 1
 )
 SELECT
