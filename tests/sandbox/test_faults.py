@@ -686,6 +686,32 @@ async def test_long_records_are_long_and_their_money_is_the_same(meet: Meet) -> 
     assert max(len(long["summary"]) for _, long in jobs) > 8_000
 
 
+@pytest.mark.parametrize(
+    ("fault", "path", "field", "expected"),
+    [
+        ("empty-date=1", "jpm:jobs", "completedOn", "0001-01-01T00:00:00Z"),
+        ("empty-date=1#soldOn", "sales:estimates", "soldOn", "0001-01-01T00:00:00Z"),
+        ("zero-id=1", "jpm:jobs", "businessUnitId", 0),
+        ("project-billing=1", "accounting:invoices", "job", None),
+        ("project-billing=1", "sales:estimates", "jobId", None),
+    ],
+)
+async def test_shapes_from_the_field(
+    meet: Meet, fault: str, path: str, field: str, expected: object
+) -> None:
+    for fine, odd in await both(meet, path, fault):
+        assert odd[field] == expected
+        assert set(changes(fine, odd)) <= {field, "projectId"}
+        if fault.startswith("project"):
+            assert odd["projectId"] > 0
+
+
+async def test_zero_id_within_an_object(meet: Meet) -> None:
+    for fine, odd in await both(meet, "accounting:invoices", "zero-id=1#businessUnit"):
+        unit = fine["businessUnit"]
+        assert odd["businessUnit"] == (unit and {**unit, "id": 0})
+
+
 async def test_odd_names_are_of_every_script(meet: Meet) -> None:
     pairs = await both(meet, "crm:customers", "odd-names=0.5")
     suffixes = {odd["name"].removeprefix(fine["name"]) for fine, odd in pairs}

@@ -71,6 +71,11 @@ CATALOGUE: dict[str, Kind] = {
     "int-as-fraction": Kind(0.01, "records have a fraction for a whole number", _FIELD),
     "object-as-string": Kind(0.01, "records have a text for an object", _FIELD),
     "null-in-required": Kind(0.01, "records have null in a required field", _FIELD, "createdOn"),
+    "empty-date": Kind(
+        0.01, "records have 0001-01-01 for no date, as .NET writes it", _FIELD, "completedOn"
+    ),
+    "zero-id": Kind(0.01, "records refer to 0 for none", _FIELD, "businessUnitId"),
+    "project-billing": Kind(0.01, "records name a project and no job"),
     "odd-timestamps": Kind(1.0, "records write the same instants with 0 to 7 digits and offsets"),
     "huge-ids": Kind(1.0, "ids and references beyond 2^53; the share is one of ids"),
     "huge-record": Kind(0.1, "a long text in the first record", Detail.MEGABYTES, "6"),

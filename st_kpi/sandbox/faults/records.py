@@ -19,6 +19,7 @@ from st_kpi.sandbox.faults.names import SCRIPTS, Fault
 from st_kpi.sandbox.wire.base import Record
 
 BEYOND_FLOATS = 2**53 + 1
+EMPTY_DATE = "0001-01-01T00:00:00Z"
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.(\d{1,7}))?Z")
 _MONEY = re.compile(r"-?\d+\.\d+")
 _OFFSETS = (("Z", 0), ("+00:00", 0), ("-07:00", -420), ("+05:30", 330))
@@ -99,6 +100,28 @@ def _object_as_string(record: Record, fault: Fault) -> Record:
 
 def _null_in_required(record: Record, fault: Fault) -> Record:
     return {**record, fault.detail: None} if fault.detail in record else record
+
+
+def _empty_date(record: Record, fault: Fault) -> Record:
+    return {**record, fault.detail: EMPTY_DATE} if fault.detail in record else record
+
+
+def _zero_id(record: Record, fault: Fault) -> Record:
+    """Zero where an id was, in the field or, where that is an object, in its own id."""
+    value = record.get(fault.detail)
+    if isinstance(value, dict):
+        return {**record, fault.detail: {**value, "id": 0}}
+    return (
+        {**record, fault.detail: 0}
+        if fault.detail.endswith("Id") and fault.detail in record
+        else record
+    )
+
+
+def _project_billing(record: Record, fault: Fault) -> Record:
+    project = {"projectId": int(chance("project", identity(record)) * 1000) + 1}
+    none = {name: None for name in ("job", "jobId") if name in record}
+    return {**record, **none, **project} if none else record
 
 
 def _odd_names(record: Record, fault: Fault) -> Record:
@@ -220,6 +243,9 @@ RECORD_FAULTS: dict[str, Callable[[Record, Fault], Record]] = {
     "int-as-fraction": _int_as_fraction,
     "object-as-string": _object_as_string,
     "null-in-required": _null_in_required,
+    "empty-date": _empty_date,
+    "zero-id": _zero_id,
+    "project-billing": _project_billing,
     "odd-timestamps": _odd_timestamps,
     "long-records": _long_record,
     "odd-names": _odd_names,
