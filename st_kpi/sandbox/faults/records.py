@@ -120,7 +120,7 @@ def _zero_id(record: Record, fault: Fault) -> Record:
 
 def _project_billing(record: Record, fault: Fault) -> Record:
     project = {"projectId": int(chance("project", identity(record)) * 1000) + 1}
-    none = {name: None for name in ("job", "jobId") if name in record}
+    none: Record = {name: None for name in ("job", "jobId") if name in record}
     return {**record, **none, **project} if none else record
 
 
