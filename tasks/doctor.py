@@ -1,10 +1,12 @@
 """What Prefect has to have for schedules to run: the part of ``st-kpi doctor`` that asks its API."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import httpx
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.objects import WorkerStatus
+from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectNotFound, PrefectException
 
 from st_kpi.errors import ConfigurationError, RunFailed
@@ -45,8 +47,7 @@ def _asking(ask: Ask) -> Callable[[Settings], Awaitable[str]]:
 
 async def _worker(client: PrefectClient, settings: Settings) -> str:
     """Every pool that our deployments name has a worker, and is not paused."""
-    names = {name.partition("/")[2] for name in DEPLOYMENTS}
-    ours = [one for one in await client.read_deployments() if one.name in names]
+    ours = (await _ours(client)).values()
     pools = sorted({one.work_pool_name for one in ours if one.work_pool_name} or {"local"})
     found = []
     for name in pools:
@@ -67,6 +68,15 @@ async def _worker(client: PrefectClient, settings: Settings) -> str:
             )
         found.append(f"{name} has {online}")
     return f"Online by work pool: {', '.join(found)}."
+
+
+async def _ours(client: PrefectClient) -> dict[str, DeploymentResponse]:
+    """Those of our deployments that are there, by flow and name."""
+    there = {}
+    for name in DEPLOYMENTS:
+        with suppress(ObjectNotFound):
+            there[name] = await client.read_deployment_by_name(name)
+    return there
 
 
 async def _limits(client: PrefectClient, settings: Settings) -> str:
@@ -100,12 +110,7 @@ async def _automations(client: PrefectClient, settings: Settings) -> str:
 
 
 async def _deployments(client: PrefectClient, settings: Settings) -> str:
-    there = {}
-    for name in DEPLOYMENTS:
-        try:
-            there[name] = await client.read_deployment_by_name(name)
-        except ObjectNotFound:
-            continue
+    there = await _ours(client)
     absent = [name for name in DEPLOYMENTS if name not in there]
     if absent:
         raise ConfigurationError(

@@ -4,8 +4,6 @@ import asyncio
 from importlib import import_module
 from typing import Any
 
-import httpx
-
 from st_kpi.cli import render
 from st_kpi.cli.progress import log_on_stderr
 from st_kpi.local.api_answers import require_api, shown
@@ -34,10 +32,8 @@ def all_checks(patient: Patient) -> list[Check]:
     ]
 
 
-async def _findings(
-    *, tell: bool, transport: httpx.AsyncBaseTransport | None = None
-) -> list[Finding]:
-    patient = Patient(transport)
+async def _findings(*, tell: bool) -> list[Finding]:
+    patient = Patient()
     findings = []
     try:
         async for finding in examine(all_checks(patient)):

@@ -4,6 +4,7 @@ import asyncio
 import datetime as dt
 import shutil
 from collections.abc import Awaitable, Callable
+from email.utils import format_datetime
 from pathlib import Path
 
 import httpx
@@ -33,16 +34,33 @@ SETTINGS = {
 Examined = Callable[..., Awaitable[dict[str, Finding]]]
 
 
+class _Dated(httpx.AsyncBaseTransport):
+    """The tenant with another clock, or none."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport, date: Callable[[], str | None]) -> None:
+        self._inner = inner
+        self._date = date
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await self._inner.handle_async_request(request)
+        del response.headers["Date"]
+        if date := self._date():
+            response.headers["Date"] = date
+        return response
+
+
 @pytest.fixture
 def examined(company: Company, monkeypatch: pytest.MonkeyPatch) -> Examined:
     """Ask everything but Prefect of a tenant with these faults and these settings beside the right ones."""
 
-    async def examined(*faults: str, **settings: str) -> dict[str, Finding]:
+    async def examined(
+        *faults: str, date: Callable[[], str | None] | None = None, **settings: str
+    ) -> dict[str, Finding]:
         for name, value in (SETTINGS | settings).items():
             monkeypatch.setenv(f"ST_KPI_{name.upper()}", value)
         app = create_app(company, requests_per_second=10_000)
         transport = httpx.ASGITransport(misbehave(app, Faults.parse(faults)))
-        patient = Patient(transport)
+        patient = Patient(_Dated(transport, date) if date else transport)
         try:
             checks = [*patient.checks(), patient.freshness()]
             return {finding.check: finding async for finding in examine(checks)}
@@ -140,6 +158,14 @@ async def test_a_missing_scope_says_what_it_costs(examined: Examined) -> None:
         "scope of gross_pay_items",
         "scope of returns",
     ]
+
+
+async def test_two_clocks_that_agree_and_one_that_nobody_tells(examined: Examined) -> None:
+    agreed = (await examined(date=lambda: format_datetime(dt.datetime.now(dt.UTC))))["clock"]
+    assert (agreed.verdict, agreed.says.endswith(" UTC, as here.")) == (Verdict.OK, True)
+    untold = (await examined(date=lambda: None))["clock"]
+    assert untold.verdict is Verdict.FAILS
+    assert "have no Date header" in untold.says
 
 
 async def test_a_file_that_is_no_warehouse(examined: Examined, tmp_path: Path) -> None:
