@@ -13,7 +13,7 @@ from flows.parameters import EntityName, days_in_a_name
 from st_kpi.errors import DiskFull, RunFailed
 from st_kpi.ingest import changes
 from st_kpi.ingest.manifest import HISTORY_MODES
-from st_kpi.ingest.plan import Chunk, source_time, wanted_entities, wanted_window
+from st_kpi.ingest.plan import Chunk, outlook, source_time, wanted_entities, wanted_window
 from st_kpi.ingest.runs import failure_message, outcome, recorded
 from st_kpi.ingest.session import Session, shared_session
 from st_kpi.local.process import mute_at_exit
@@ -25,7 +25,7 @@ from tasks.caps import release_limits
 from tasks.chunks import count_outside, plan_chunks
 from tasks.fan_out import FanOut, hand_over, require_room_for
 from tasks.gcp_credentials import google_credentials
-from tasks.places import log_places
+from tasks.places import log_outlook, log_places
 from tasks.rate_limit import ensure_limits
 from tasks.states import completed
 from tasks.watermarks import save_watermarks
@@ -73,6 +73,7 @@ async def backfill(
             if run.after_a_kill:
                 await release_limits()
             chunks, promised, run.failures = await _plan(session, selected, span)
+            log_outlook(outlook(chunks, session.settings))
             run.failures += await _ingest(session, chunks, run_id, fan_out)
             run.failures += await _catch_up(session, selected, run_id)
             outside, failed = await _outside(session, selected, now)

@@ -5,6 +5,7 @@ second. So permits are bought in blocks, which a process spends at once or lets 
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -23,10 +24,14 @@ from st_kpi.servicetitan.rate import Limiter
 from tasks.automations import ensure_automations
 from tasks.caps import create_absent_caps
 
+_log = logging.getLogger("st_kpi.rate_limit")
+
 #: For how many seconds permits may be spent once they are bought.
 GOOD_FOR = 0.1
 #: After how many seconds to ask again for permits that were refused.
 _ASKS_AGAIN_AFTER = 0.03
+#: Seconds of waiting for permits after which a person is told.
+_TELLS_AFTER = 2.0
 #: Seconds that they may take to reach us, and the request they are for to reach ServiceTitan.
 ON_THE_WAY = 0.05
 
@@ -65,6 +70,7 @@ class SharedAllowance:
         ``prefect.concurrency.asyncio.rate_limit`` would do, but waits for a random time when refused, and puts an event
         on the dashboard for each block.
         """
+        asked_at, told = self._clock(), False
         async with get_client() as client:  # inside a flow the one that the flow keeps open
             while True:
                 try:
@@ -75,6 +81,12 @@ class SharedAllowance:
                 except httpx.HTTPStatusError as error:  # it is not time yet
                     if error.response.status_code != HTTPStatus.LOCKED:
                         raise
+                if not told and self._clock() - asked_at > _TELLS_AFTER:
+                    told = True
+                    _log.warning(
+                        "Waiting for the rate limit %s, which other runs of this tenant use up",
+                        self._name,
+                    )
                 await asyncio.sleep(_ASKS_AGAIN_AFTER)
         if not granted.json():  # Prefect grants what it does not know
             raise ConfigurationError(

@@ -187,7 +187,7 @@ def sync(
     """Load what changed since the last time, deleted rows included."""
     from st_kpi.cli import render
     from st_kpi.cli.flow_run import run_flow
-    from st_kpi.cli.progress import say
+    from st_kpi.cli.progress import say, working
     from st_kpi.ingest.plan import wanted_entities
     from st_kpi.servicetitan.registry import REGISTRY
 
@@ -202,7 +202,8 @@ def sync(
         rows = session.manifest.completeness(run_id, entities)
         return rows, [name for name in REGISTRY if name not in loaded]
 
-    rows, absent = run_flow(settings, work, creates=False)
+    with working("Sync"):
+        rows, absent = run_flow(settings, work, creates=False)
     sys.stdout.write(render.changes_table(rows))
     if absent and not entity:
         say(f"Never loaded, so not synced: {', '.join(absent)}.")
@@ -216,7 +217,7 @@ def repair(
 ) -> None:
     """Compare the warehouse with ServiceTitan, and fetch again the days that differ."""
     from st_kpi.cli.flow_run import run_flow
-    from st_kpi.cli.progress import say
+    from st_kpi.cli.progress import say, working
     from st_kpi.ingest.plan import wanted_entities
 
     start, end = _day(from_), _day(to)
@@ -229,7 +230,8 @@ def repair(
             chunks = await repair_gap(name, start, end)
             say(f"{name}: {chunks or 'no'} chunk{'s' * (chunks != 1)} fetched again")
 
-    run_flow(settings, work, creates=False)
+    with working("Repair"):
+        run_flow(settings, work, creates=False)
 
 
 @app.command()
@@ -400,6 +402,17 @@ def status(
         if as_json
         else render.status_table(health)
     )
+
+
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """What must hold, a line each in the order in which it would fail, with the way out; only reads."""
+    from st_kpi.cli.doctor import run_doctor
+
+    if not run_doctor(as_json=as_json):
+        raise typer.Exit(1)
 
 
 @app.command()

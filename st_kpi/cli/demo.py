@@ -16,7 +16,7 @@ import httpx
 
 from st_kpi.cli import render
 from st_kpi.cli.flow_run import import_flows
-from st_kpi.cli.progress import progress_bar, say
+from st_kpi.cli.progress import log_on_stderr, progress_bar, say
 from st_kpi.errors import CheckFailed, ConfigurationError, RunFailed
 from st_kpi.local.private_server import prefect_api
 from st_kpi.local.process import start_process
@@ -42,7 +42,7 @@ def run_demo(*, scale: float, seed: int, home: Path) -> None:
     started = time.monotonic()
     file = _fresh_file(home)
     say(f"Starting a made-up company at scale {scale} and a private Prefect server...")
-    with _sandbox_process(scale, seed) as process, prefect_api(import_flows):
+    with log_on_stderr(), _sandbox_process(scale, seed) as process, prefect_api(import_flows):
         tenant = _ready(process)
         settings = _settings(tenant, file)
         say(f"The company answers at {tenant.url}; its today is {tenant.today}.")

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import httpx
 
 from st_kpi.cli.lifecycle import give_up
-from st_kpi.cli.progress import say
+from st_kpi.cli.progress import log_on_stderr, say, working
 from st_kpi.errors import ConfigurationError, RunFailed
 from st_kpi.ingest.session import Progress, Session, no_progress, open_for_build, open_session
 from st_kpi.kpis.definitions.lint import inspect
@@ -45,7 +45,7 @@ def run_flow(
 def run_build(settings: Settings, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """As ``run_flow`` for what reads no source: the warehouse alone is open."""
     say(settings.places)
-    with open_for_build(settings), using_prefect(_prepare_build):
+    with open_for_build(settings), working("Build"), using_prefect(_prepare_build):
         return asyncio.run(work())
 
 
@@ -70,9 +70,17 @@ def using_prefect(meanwhile: Callable[[], object] = import_flows) -> Iterator[No
 
     While a private server starts, ``meanwhile`` is done.
     """
-    if configured_api() is None:
+    url = configured_api()
+    if url is not None:
+        say(f"Prefect API {shown(url)}.")
+    else:
         say("Starting a private Prefect server (set PREFECT_API_URL to use yours)...")
-    with prefect_api(meanwhile) as url, watched(url, give_up), api_failures_in_a_sentence(url):
+    with (
+        log_on_stderr(),
+        prefect_api(meanwhile) as url,
+        watched(url, give_up),
+        api_failures_in_a_sentence(url),
+    ):
         yield
 
 

@@ -5,6 +5,7 @@ import io
 import json
 import sys
 import textwrap
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -21,6 +22,7 @@ if TYPE_CHECKING:  # each of them stands on much that the others do without
     from st_kpi.ingest.manifest import Completeness
     from st_kpi.ingest.status import Status
     from st_kpi.reporting.diff import Diff
+    from st_kpi.reporting.doctor import Finding
     from st_kpi.reporting.explain import Explained, LeftOut, Row
 
 #: More than any table needs: a number is never cut to fit, and a narrow terminal folds the line.
@@ -365,6 +367,18 @@ def status_table(status: "Status") -> str:
         else "No run yet."
     )
     return f"{_printed(table)}Times are UTC. {last.rstrip()}\n"
+
+
+def finding_line(finding: "Finding") -> str:
+    """Verdict, check and sentence of one line of ``st-kpi doctor``."""
+    return f"{finding.verdict:<9}  {finding.check:<28}  {finding.says}"
+
+
+def findings_json(findings: Sequence["Finding"]) -> str:
+    """All of them, and how many there are of each verdict."""
+    counts = Counter(str(finding.verdict) for finding in findings)
+    checks = [{"check": f.check, "verdict": str(f.verdict), "says": f.says} for f in findings]
+    return json.dumps({"verdicts": counts, "checks": checks}, indent=2, ensure_ascii=False)
 
 
 def changes_table(rows: Iterable["Completeness"]) -> str:

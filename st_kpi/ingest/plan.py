@@ -1,7 +1,8 @@
 """Which chunks a backfill has to fetch: what was asked for, less what is complete, cut by count."""
 
 import asyncio
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -11,6 +12,11 @@ from st_kpi.servicetitan.query import Created
 from st_kpi.servicetitan.registry import REGISTRY, Entity, History, entity
 from st_kpi.settings import Settings
 from st_kpi.windows import Window, days, differing, joined, missing, months, split
+
+#: Rows a second of a slow machine, where ServiceTitan answers at once: see docs/benchmarks.md.
+_PACE = 10_000
+#: Rows of a page where records are short, and what a chunk takes beside its rows: requests, and seconds.
+_PAGE, _REQUESTS_PER_CHUNK, _SECONDS_PER_CHUNK = 5_000, 1, 0.3
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,21 @@ class Gap:
 def wanted_entities(names: Iterable[str] | None) -> list[Entity]:
     """The entities named, or all; raises ``UnknownEntity`` for a name the registry does not have."""
     return [entity(name) for name in names] if names else list(REGISTRY.values())
+
+
+def outlook(chunks: Sequence[Chunk], settings: Settings) -> str:
+    """What a plan comes to, in a sentence: rows, requests, and about how long they take."""
+    if not chunks:
+        return "To load: nothing, everything is complete."
+    rows = sum(chunk.rows for chunk in chunks)
+    pages = sum(max(1, math.ceil(chunk.rows / _PAGE)) for chunk in chunks)
+    requests = pages + _REQUESTS_PER_CHUNK * len(chunks)
+    seconds = rows / _PACE + len(chunks) * _SECONDS_PER_CHUNK
+    minutes = max(1, math.ceil(max(seconds, requests / settings.requests_per_second) / 60))
+    return (
+        f"To load: {rows:,} rows in {len(chunks):,} chunk{'s' * (len(chunks) != 1)}, about {requests:,} requests; about"
+        f" {minutes:,} minute{'s' * (minutes != 1)}, longer where ServiceTitan takes long to answer."
+    )
 
 
 def check_days(settings: Settings, start: date | None, end: date | None) -> None:

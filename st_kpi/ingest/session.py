@@ -116,7 +116,7 @@ async def open_session(
     warehouse that cannot be written, before anything is fetched.
     """
     _check(settings)
-    source = _client(settings)
+    source = client(settings)
     async with AsyncExitStack() as stack:
         warehouse = stack.enter_context(_opened(settings, creates, google)).warehouse
         spool = stack.enter_context(warehouse.spool())
@@ -183,6 +183,11 @@ def _check(settings: Settings) -> None:
     """Fail for a setting that no other use would tell of before half of the work is done."""
     settings.zone  # noqa: B018  raises where there is none
     prepare_proxies()
+    check_entities(settings)
+
+
+def check_entities(settings: Settings) -> None:
+    """Raise ``UnknownEntity`` for a name in a setting that is none."""
     for name in settings.personal_data | settings.optional_entities:
         entity_named(name)
 
@@ -201,7 +206,8 @@ def _opened(settings: Settings, create: bool, google: Any) -> Iterator[OpenWareh
             _warehouse.reset(token)
 
 
-def _client(settings: Settings) -> ServiceTitan:
+def client(settings: Settings, **more: Any) -> ServiceTitan:
+    """The source that the settings name; ``more`` is of ``ServiceTitan``. Raises as ``credentials`` does."""
     api_url, auth_url = settings.hosts
     return ServiceTitan(
         credentials(settings),
@@ -209,4 +215,5 @@ def _client(settings: Settings) -> ServiceTitan:
         auth_url=auth_url,
         requests_per_second=settings.requests_per_second,
         max_concurrency=settings.max_concurrency,
+        **more,
     )

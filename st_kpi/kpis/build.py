@@ -31,7 +31,7 @@ from st_kpi.warehouse.labels import labels
 from st_kpi.warehouse.system_tables import KNOWN_UNTIL
 
 #: Entities whose absence would show as something else, such as a mapping that matches nothing.
-_REQUIRED = ("jobs", "business_units", "job_types")
+REQUIRED = ("jobs", "business_units", "job_types")
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def _build(
 ) -> BuildResult:
     project = inspect(sql_root)
     refuse(project.findings)
-    _require_loaded(warehouse)
+    require_loaded(warehouse)
     lacks_component = contributions.lack_component(warehouse)
     if lacks_component or not warehouse.table_exists(restatements.REPORTED):
         warehouse.ensure(())  # a warehouse of an older version
@@ -278,12 +278,12 @@ class _Run:
         return {s.incremental_by for s in keyed if s.incremental_by}
 
 
-def _require_loaded(warehouse: Warehouse) -> None:
+def require_loaded(warehouse: Warehouse) -> None:
     """Raise ``NothingLoaded`` without what every KPI is about; what else is missing the check ``freshness`` tells."""
-    exist = ", ".join(f"EXISTS(SELECT 1 FROM st_raw.{name}) AS {name}" for name in _REQUIRED)
+    exist = ", ".join(f"EXISTS(SELECT 1 FROM st_raw.{name}) AS {name}" for name in REQUIRED)
     loaded = warehouse.query(f"SELECT {exist}")[0] if warehouse.table_exists("st_raw.jobs") else {}
-    absent = [name for name in _REQUIRED if not loaded.get(name)]
-    if len(absent) == len(_REQUIRED):
+    absent = [name for name in REQUIRED if not loaded.get(name)]
+    if len(absent) == len(REQUIRED):
         raise NothingLoaded("Nothing is loaded yet: run st-kpi backfill first.")
     if absent:
         raise NothingLoaded(

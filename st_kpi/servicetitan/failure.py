@@ -27,6 +27,14 @@ def to_source_error(failure: Failure, entity: Entity, url: str, attempts: int) -
     )
 
 
+def check_the_app(url: str) -> str:
+    """What to look at where the token is good and nothing can be read with it."""
+    return (
+        "Check ST_KPI_APP_KEY and ST_KPI_TENANT_ID, and that the tenant has accepted the app in"
+        f" {environment(url)}"
+    )
+
+
 def brief(failure: Failure) -> str:
     """The failure in a few words for a log line."""
     if isinstance(failure, httpx.HTTPStatusError):
@@ -64,10 +72,7 @@ def _of_status(response: httpx.Response, entity: Entity, url: str, tried: str) -
 
 def _meaning(status: int, entity: Entity, url: str, tried: str) -> tuple[type[SourceError], str]:
     if status == 401:
-        return AuthenticationError, (
-            "ServiceTitan refused a new token. Check ST_KPI_APP_KEY and ST_KPI_TENANT_ID, and that"
-            f" the tenant has accepted the app in {environment(url)}"
-        )
+        return AuthenticationError, (f"ServiceTitan refused a new token. {check_the_app(url)}")
     if status == 403:
         return EntityUnavailable, (
             f"The app may not read {entity.name}: its scope is probably not granted to this tenant"

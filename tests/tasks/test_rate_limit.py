@@ -17,10 +17,19 @@ from st_kpi.cli.demo import sandbox
 from st_kpi.ingest.session import open_session
 from st_kpi.local.private_server import is_private
 from st_kpi.sandbox.company import SandboxCredentials
+from st_kpi.servicetitan.rate import RollingWindow
 from st_kpi.servicetitan.registry import REGISTRY
 from st_kpi.settings import load_settings
+from tasks import rate_limit
 from tasks.caps import CAPS
-from tasks.rate_limit import GOOD_FOR, ON_THE_WAY, ensure_limits, rate_limit_name, terms
+from tasks.rate_limit import (
+    GOOD_FOR,
+    ON_THE_WAY,
+    SharedAllowance,
+    ensure_limits,
+    rate_limit_name,
+    terms,
+)
 
 NAME = rate_limit_name(SandboxCredentials.TENANT_ID)
 SMALL = REGISTRY["business_units"]
@@ -34,6 +43,20 @@ def test_the_terms_keep_to_what_is_allowed(per_second: int) -> None:
     assert decay > 0
     assert block >= 1
     assert math.floor(block + decay * (1 + GOOD_FOR + ON_THE_WAY)) <= per_second
+
+
+async def test_a_wait_for_permits_is_told_once(
+    prefect_server: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(rate_limit, "_TELLS_AFTER", 0.2)
+    async with get_client() as client:
+        await client.upsert_global_concurrency_limit_by_name("few", 1, slot_decay_per_second=1.0)
+    allowance = SharedAllowance("few", 1, RollingWindow(10))
+    for _ in range(2):
+        async with allowance.slot():
+            pass
+    told = [message for message in caplog.messages if "rate limit" in message]
+    assert told == ["Waiting for the rate limit few, which other runs of this tenant use up"]
 
 
 def asking(url: str, folder: Path, *, forget: bool = False) -> subprocess.Popen[str]:

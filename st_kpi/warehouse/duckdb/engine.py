@@ -27,6 +27,7 @@ from st_kpi.warehouse.base import Merged, Params, Reading, TypedFiles
 from st_kpi.warehouse.duckdb import dialect
 from st_kpi.warehouse.duckdb.dialect import TYPES, literal, parameters, quoted, to_duckdb
 from st_kpi.warehouse.duckdb.merge import merge, parquet
+from st_kpi.warehouse.duckdb.place import require_folder
 from st_kpi.warehouse.system_tables import SCHEMAS, SYSTEM_TABLES
 from st_kpi.windows import Window
 
@@ -263,10 +264,8 @@ class DuckDBWarehouse:
 
 
 def _connect(path: str, read_only: bool, create: bool) -> duckdb.DuckDBPyConnection:
-    if path != ":memory:" and not Path(path).parent.is_dir():
-        raise ConfigurationError(
-            f"The warehouse file {path} cannot be written: the folder {Path(path).parent} does not exist."
-        )
+    if path != ":memory:":
+        require_folder(Path(path))
     if not create and path != ":memory:" and not Path(path).is_file():
         raise NothingLoaded(f"There is no warehouse at {path} yet: run `st-kpi backfill` first.")
     config: dict[str, str | bool | int | float | list[str]] = {

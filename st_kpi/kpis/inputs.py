@@ -1,0 +1,28 @@
+"""Which KPIs are made of an entity, as ``rollup/kpi_inputs.sql`` says: what its absence costs."""
+
+from st_kpi.kpis.build import REQUIRED
+from st_kpi.kpis.definitions.statements import default_root, read_file
+from st_kpi.parameters import CostSource
+from st_kpi.warehouse.duckdb.engine import DuckDBWarehouse
+
+
+def cost_of_absence(entity: str, cost_source: CostSource) -> str:
+    """What the numbers lack without ``entity``, in a sentence; purchases count only where the costs come from them."""
+    if entity in REQUIRED:
+        return "Without it no KPI can be built."
+    kpis = sorted(kpi for kpi, needed in _inputs(cost_source) if needed == entity)
+    if not kpis:
+        return "No KPI is made of it."
+    return f"Without it these are incomplete: {', '.join(kpis)}."
+
+
+def _inputs(cost_source: CostSource) -> set[tuple[str, str]]:
+    """Pairs of a KPI and an entity."""
+    root = default_root()
+    (statement,) = read_file(root / "rollup" / "kpi_inputs.sql", root)
+    warehouse = DuckDBWarehouse(":memory:")
+    try:
+        rows = warehouse.query(statement.sql, {"cost_source": cost_source})
+    finally:
+        warehouse.close()
+    return {(row["kpi"], row["entity"]) for row in rows}
