@@ -53,13 +53,16 @@ class UnknownEntity(ConfigurationError):
 
 
 class MappingError(ConfigurationError):
-    """A mapping file that cannot be used; names the file and the line."""
+    """A mapping file that cannot be used; names the file and the line, and after it the ``others`` on lines of their own."""
 
-    def __init__(self, file: Path, line: int, reason: str) -> None:
+    def __init__(
+        self, file: Path, line: int, reason: str, others: "tuple[MappingError, ...]" = ()
+    ) -> None:
         self.file = file
         self.line = line
         self.reason = reason
-        super().__init__(f"{file}:{line}: {reason}")
+        self.others = others
+        super().__init__("\n".join([f"{file}:{line}: {reason}", *map(str, others)]))
 
 
 class SqlError(ConfigurationError):

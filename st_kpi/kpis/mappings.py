@@ -1,19 +1,19 @@
 """The two mapping files that a person edits: the rollup of a unit, the family of a job type.
 
-Both are CSV in UTF-8 with a header. A row names its unit or type by id or by name (trimmed, any
-case). A file is read and checked whole before anything is written; what is wrong is a
-``MappingError`` with file, line and reason.
+Both are CSV with a header, see ``mapping_file``. A row names its unit or type by id or by name (in any case and spacing).
+Both files are read and checked whole before anything is written; what is wrong is one ``MappingError`` with file, line and
+reason of each fault, and the names nearest to one that matches nothing.
 """
 
-import csv
 import datetime as dt
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from st_kpi.columns import ColumnType
 from st_kpi.errors import MappingError
+from st_kpi.kpis.mapping_file import all_at_once, day, plain_id, rows
 from st_kpi.parameters import FAMILIES
 
 #: What a business unit does; one that is ``BOTH`` counts wherever either does.
@@ -85,11 +85,15 @@ class Mappings:
 def read_mappings(
     folder: Path, *, units: Sequence[SourceRecord], types: Sequence[SourceRecord]
 ) -> Mappings:
-    """Read both files of ``folder`` against the units and types the source has; raises ``MappingError``."""
-    return Mappings(
-        units=read_units(folder / "business_units.csv", units),
-        types=read_types(folder / "job_types.csv", types),
-    )
+    """Read both files of ``folder`` against the units and types the source has; raises ``MappingError``, for all lines at once."""
+    with all_at_once() as problems:
+        of_units: tuple[UnitRow, ...] = ()
+        of_types: tuple[TypeRow, ...] = ()
+        with problems.noted():
+            of_units = read_units(folder / "business_units.csv", units)
+        with problems.noted():
+            of_types = read_types(folder / "job_types.csv", types)
+    return Mappings(of_units, of_types)
 
 
 def read_units(file: Path, records: Sequence[SourceRecord]) -> tuple[UnitRow, ...]:
@@ -97,87 +101,53 @@ def read_units(file: Path, records: Sequence[SourceRecord]) -> tuple[UnitRow, ..
 
     Rollups are one whatever their case, in the spelling that the file has first.
     """
-    rows: list[tuple[int, UnitRow]] = []
+    read: list[tuple[int, UnitRow]] = []
     spellings: dict[str, str] = {}
-    for line, cells in _rows(file, ("business_unit", "rollup", "role", "valid_from", "valid_to")):
-        role = _one_of(cells["role"].upper(), ROLES, "role", file, line)
-        rollup = spellings.setdefault(
-            _folded(cells["rollup"]), _rollup(cells["rollup"], file, line)
-        )
-        start = _date(cells["valid_from"], "valid_from", file, line)
-        end = _date(cells["valid_to"], "valid_to", file, line)
-        if start and end and end < start:
-            raise MappingError(file, line, f"valid_to {end} lies before valid_from {start}.")
-        for unit in _find(cells["business_unit"], records, "business unit", file, line):
-            row = UnitRow(unit.tenant_id, unit.id, rollup, role, start, end)
-            _refuse_overlap(row, unit, rows, file, line)
-            rows.append((line, row))
-    return tuple(row for _, row in rows)
+    with all_at_once() as problems:
+        columns = ("business_unit", "rollup", "role", "valid_from", "valid_to")
+        for line, cells in rows(file, columns, problems):
+            with problems.noted():
+                for unit, row in _unit_rows(cells, records, spellings, file, line):
+                    _refuse_overlap(row, unit, read, file, line)
+                    read.append((line, row))
+    return tuple(row for _, row in read)
 
 
 def read_types(file: Path, records: Sequence[SourceRecord]) -> tuple[TypeRow, ...]:
     """Rows of ``job_types.csv``; a type has one family."""
-    rows: dict[tuple[int, int], tuple[int, TypeRow]] = {}
-    for line, cells in _rows(file, ("job_type", "family")):
-        family = _one_of(cells["family"].lower(), FAMILIES, "family", file, line)
-        for kind in _find(cells["job_type"], records, "job type", file, line):
-            key = (kind.tenant_id, kind.id)
-            if key in rows:
-                raise MappingError(
-                    file,
-                    line,
-                    f"The job type {kind.name!r} ({kind.id}) is mapped on line {rows[key][0]} already.",
-                )
-            rows[key] = (line, TypeRow(kind.tenant_id, kind.id, family))
-    return tuple(row for _, row in rows.values())
+    read: dict[tuple[int, int], tuple[int, TypeRow]] = {}
+    with all_at_once() as problems:
+        for line, cells in rows(file, ("job_type", "family"), problems):
+            with problems.noted():
+                family = _one_of(cells["family"].lower(), FAMILIES, "family", file, line)
+                for kind in _find(cells["job_type"], records, "job type", file, line):
+                    key = (kind.tenant_id, kind.id)
+                    if key in read:
+                        raise MappingError(
+                            file,
+                            line,
+                            f"The job type {kind.name!r} ({kind.id}) is mapped on line {read[key][0]} already.",
+                        )
+                    read[key] = (line, TypeRow(kind.tenant_id, kind.id, family))
+    return tuple(row for _, row in read.values())
 
 
-def _rows(file: Path, columns: tuple[str, ...]) -> list[tuple[int, Mapping[str, str]]]:
-    """Trimmed cells by column with their line; lines without a word are skipped."""
-    reader = csv.reader(io.StringIO(_text(file), newline=""), strict=True)
-    rows: list[tuple[int, Mapping[str, str]]] = []
-    try:
-        header = [cell.strip().lower() for cell in next(reader, [])]
-        _check_header(header, columns, file)
-        for cells in reader:
-            if not any(cell.strip() for cell in cells):
-                continue
-            if len(cells) != len(header):
-                raise MappingError(
-                    file,
-                    reader.line_num,
-                    f"The line has {len(cells)} cells, the header {len(header)}.",
-                )
-            values = [cell.strip() for cell in cells]
-            rows.append((reader.line_num, dict(zip(header, values, strict=True))))
-    except csv.Error as error:
-        raise MappingError(file, reader.line_num, f"The line is not CSV: {error}.") from None
-    return rows
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_bytes().decode("utf-8-sig")  # spreadsheets write a byte order mark
-    except OSError:
-        raise MappingError(file, 1, "There is no such file, or it cannot be read.") from None
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise MappingError(file, line, "The file is not UTF-8: save it as CSV UTF-8.") from None
-
-
-def _check_header(header: list[str], columns: tuple[str, ...], file: Path) -> None:
-    if len(set(header)) < len(header):
-        raise MappingError(file, 1, "A column stands twice in the header.")
-    for name in header:
-        if name not in columns:
-            raise MappingError(
-                file, 1, f"Unknown column {name!r}; the columns are {', '.join(columns)}."
-            )
-    for name in columns:
-        if name not in header:
-            raise MappingError(
-                file, 1, f"The column {name!r} is missing; the columns are {', '.join(columns)}."
-            )
+def _unit_rows(
+    cells: Mapping[str, str],
+    records: Sequence[SourceRecord],
+    spellings: dict[str, str],
+    file: Path,
+    line: int,
+) -> list[tuple[SourceRecord, UnitRow]]:
+    """What one line says of each unit it names; ``spellings`` are the rollups met so far."""
+    role = _one_of(cells["role"].upper(), ROLES, "role", file, line)
+    rollup = spellings.setdefault(_folded(cells["rollup"]), _rollup(cells["rollup"], file, line))
+    start = day(cells["valid_from"], "valid_from", file, line)
+    end = day(cells["valid_to"], "valid_to", file, line)
+    if start and end and end < start:
+        raise MappingError(file, line, f"valid_to {end} lies before valid_from {start}.")
+    units = _find(cells["business_unit"], records, "business unit", file, line)
+    return [(unit, UnitRow(unit.tenant_id, unit.id, rollup, role, start, end)) for unit in units]
 
 
 def _find(
@@ -186,15 +156,26 @@ def _find(
     """What a cell names: an exact id, else every row of that name (names need not be unique)."""
     if not label:
         raise MappingError(file, line, f"The {what} is empty.")
-    by_id = [r for r in records if label == str(r.id)]
+    by_id = [r for r in records if plain_id(label) == str(r.id)]
     matches = by_id or [r for r in records if _folded(r.name) == _folded(label)]
     if not matches:
-        raise MappingError(file, line, f"No {what} in ServiceTitan has the id or name {label!r}.")
+        near = _nearest(label, [r.name for r in records])
+        raise MappingError(
+            file, line, f"No {what} in ServiceTitan has the id or name {label!r}{near}."
+        )
     return matches
 
 
 def _folded(name: str) -> str:
-    return name.strip().casefold()
+    """A name by which it is known: in any case, with any white space between its words."""
+    return " ".join(name.casefold().split())
+
+
+def _nearest(label: str, names: Sequence[str]) -> str:
+    """The names that look most like it, for the end of a sentence; nothing where none does."""
+    known = {_folded(name): name.strip() for name in names}
+    near = get_close_matches(_folded(label), known, n=3, cutoff=0.5)
+    return f"; nearest: {', '.join(repr(known[name]) for name in near)}" if near else ""
 
 
 def _rollup(name: str, file: Path, line: int) -> str:
@@ -216,17 +197,6 @@ def _one_of(value: str, allowed: tuple[str, ...], what: str, file: Path, line: i
             file, line, f"Unknown {what} {value!r}; it is one of {', '.join(allowed)}."
         )
     return value
-
-
-def _date(text: str, column: str, file: Path, line: int) -> dt.date | None:
-    if not text:
-        return None
-    try:
-        return dt.date.fromisoformat(text)
-    except ValueError:
-        raise MappingError(
-            file, line, f"{column} {text!r} is not a date such as 2025-01-31."
-        ) from None
 
 
 def _refuse_overlap(

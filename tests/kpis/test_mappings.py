@@ -79,7 +79,7 @@ def test_a_rollup_is_one_in_the_spelling_first_met(tmp_path: Path) -> None:
         pytest.param(HEADER + "10,(UNASSIGNED),SALES,,\n", 2, "'(unassigned)' for what belongs", id="no rollup's"),
         pytest.param(HEADER + ",East,SALES,,\n", 2, "The business unit is empty", id="no unit"),
         pytest.param(HEADER + "\nNowhere,East,SALES,,\n", 3, "has the id or name 'Nowhere'", id="matches nothing"),
-        pytest.param(HEADER + "10,East,SALES,01/02/2025,\n", 2, "valid_from '01/02/2025' is not a date", id="bad date"),
+        pytest.param(HEADER + "10,East,SALES,13/02/2025,\n", 2, "valid_from '13/02/2025' is not a date", id="bad date"),
         pytest.param(HEADER + "10,East,SALES,,2025-02-30\n", 2, "valid_to '2025-02-30' is not a date", id="no such day"),
         pytest.param(
             HEADER + "10,East,SALES,2025-02-01,2025-01-31\n", 2, "lies before valid_from", id="ends before it starts"
@@ -90,7 +90,7 @@ def test_a_rollup_is_one_in_the_spelling_first_met(tmp_path: Path) -> None:
         pytest.param(
             HEADER + "10,East,SALES,,2025-01-08\n10,West,SALES,2025-01-08,\n", 3, "mapped on 2025-01-08 by line 2", id="one day"
         ),
-        pytest.param(HEADER + "10,East,SALES,\n", 2, "4 cells, the header 5", id="too few cells"),
+        pytest.param(HEADER + "10,East,SALES,,,x\n", 2, "6 cells, the header 5", id="too many cells"),
         pytest.param(HEADER + '10,"East,SALES,,\n', 2, "The line is not CSV", id="open quote"),
     ],
 )  # fmt: skip
@@ -123,9 +123,49 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         read_mappings(tmp_path, units=UNITS, types=TYPES)
 
 
-def test_a_file_in_another_encoding_is_named_with_its_line(tmp_path: Path) -> None:
+#: Two units with umlauts, and a file that names both from a day on.
+GERMAN = [SourceRecord(1, 10, "Büro  Süd"), SourceRecord(1, 11, "East  Production")]
+ASKED = "business_unit,rollup,role,valid_from,valid_to\nBüro Süd,Süd,SALES,2025-01-31,\n11,Süd,PRODUCTION,2025-02-01,\n"
+READ = (
+    UnitRow(1, 10, "Süd", "SALES", dt.date(2025, 1, 31), None),
+    UnitRow(1, 11, "Süd", "PRODUCTION", dt.date(2025, 2, 1), None),
+)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(ASKED.encode(), id="as a program writes it"),
+        pytest.param(ASKED.replace(",", ";").encode("cp1252"), id="semicolons, old Windows"),
+        pytest.param(ASKED.replace(",", "\t").encode("utf-16"), id="tabs, UTF-16"),
+        pytest.param(ASKED.replace("\n", "\r\n").encode("utf-8-sig"), id="byte order mark, CRLF"),
+        pytest.param(ASKED.replace("\n", ",,\n").encode(), id="empty columns at the end"),
+        pytest.param(ASKED.replace(",\n", "\n").replace("valid_from\n", "valid_from,\n").replace("valid_from,\n", "valid_from,valid_to\n").encode(), id="no empty cell at the end"),
+        pytest.param(ASKED.replace("2025-01-31", "1/31/2025").replace("2025-02-01", "02/01/2025").encode(), id="American dates"),
+        pytest.param(ASKED.replace("2025-01-31", "31.1.2025").replace("2025-02-01", "01.02.2025").encode(), id="German dates"),
+        pytest.param(ASKED.replace("\n11,", '\n"=""11""",').encode(), id="an id that is to stay text"),
+        pytest.param(ASKED.replace("\n11,", "\n'11,").encode(), id="an id after an apostrophe"),
+        pytest.param(ASKED.replace("Büro Süd,", " büro   süd\u00a0,").encode(), id="spaces and case"),
+        pytest.param(ASKED.replace("\n", ",# note\n", 1).replace("-31,\n", "-31,,new\n").replace("\n11", "\n# old ones\n11").encode(), id="notes for people"),
+    ],
+)  # fmt: skip
+def test_files_as_people_make_them(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "business_units.csv"
-    file.write_bytes(HEADER.encode() + "Büro,East,SALES,,\n".encode("latin-1"))
-    with pytest.raises(MappingError, match="not UTF-8") as caught:
-        read_units(file, UNITS)
-    assert caught.value.line == 2
+    file.write_bytes(content)
+    assert read_units(file, GERMAN) == READ
+
+
+def test_all_that_is_wrong_is_told_at_once_with_the_nearest_names(tmp_path: Path) -> None:
+    units(
+        tmp_path, HEADER + "East Sale,East,SALES,,\n10,East,SALES,,\n10,West,BOSS,,\n11,,BOTH,,\n"
+    )
+    (tmp_path / "job_types.csv").write_text("job_type,family\n21,warranty\nWarrantee,other\n")
+    with pytest.raises(MappingError) as caught:
+        read_mappings(tmp_path, units=UNITS, types=TYPES)
+    lines = [line.removeprefix(f"{tmp_path}/") for line in str(caught.value).splitlines()]
+    assert lines == [
+        "business_units.csv:2: No business unit in ServiceTitan has the id or name 'East Sale'; nearest: 'East Sales'.",
+        "business_units.csv:4: Unknown role 'BOSS'; it is one of SALES, PRODUCTION, BOTH.",
+        "business_units.csv:5: The rollup is empty.",
+        "job_types.csv:3: No job type in ServiceTitan has the id or name 'Warrantee'; nearest: 'Warranty'.",
+    ]
