@@ -188,8 +188,8 @@ class DuckDBWarehouse:
         schema, name = table.split(".")
         with self._lock:
             result = self._execute(
-                "SELECT 1 FROM information_schema.tables WHERE table_catalog = current_database()"
-                " AND table_schema = $schema AND table_name = $name",
+                "SELECT 1 FROM duckdb_tables() WHERE database_name = current_database()"
+                " AND schema_name = $schema AND table_name = $name",
                 {"schema": schema, "name": name},
             )
             return result.fetchone() is not None
