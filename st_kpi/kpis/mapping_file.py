@@ -56,14 +56,15 @@ def all_at_once() -> Iterator[Problems]:
 def rows(
     file: Path, columns: tuple[str, ...], problems: Problems
 ) -> Iterator[tuple[int, Mapping[str, str]]]:
-    """Trimmed cells by column with their line; lines that are empty or begin with ``#`` are skipped."""
+    """Trimmed cells by column with their line; lines that are empty or begin with ``# `` are skipped."""
     text = _text(file)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=_separator(text))
     try:
         header = _header(next(reader, []), columns, file)
         for cells in reader:
             values = [cell.strip() for cell in cells]
-            if not any(values) or values[0].startswith(COMMENT):
+            # A unit may be called "#1 Heating": only a space after it makes a note.
+            if not any(values) or values[0].split(" ")[0] == COMMENT:
                 continue
             with problems.noted():
                 _check_width(values, len(header), file, reader.line_num)

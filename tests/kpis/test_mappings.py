@@ -169,3 +169,10 @@ def test_all_that_is_wrong_is_told_at_once_with_the_nearest_names(tmp_path: Path
         "business_units.csv:5: The rollup is empty.",
         "job_types.csv:3: No job type in ServiceTitan has the id or name 'Warrantee'; nearest: 'Warranty'.",
     ]
+
+
+@pytest.mark.parametrize("line", ["#1 Heating,East,SALES,,", '"#1 Heating",East,SALES,,'])
+def test_a_unit_whose_name_begins_like_a_note_is_no_note(tmp_path: Path, line: str) -> None:
+    heating = [SourceRecord(1, 12, "#1 Heating")]
+    file = units(tmp_path, f"{HEADER}# a note\n{line}\n")
+    assert read_units(file, heating) == (UnitRow(1, 12, "East", "SALES", None, None),)
