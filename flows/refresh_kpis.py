@@ -8,8 +8,8 @@ from prefect.runtime import flow_run
 
 from flows.parameters import zone_for_a_name
 from st_kpi.ingest.session import shared_warehouse
-from st_kpi.ingest.source_rows import require_source_rows
 from st_kpi.kpis.build import BuildResult
+from st_kpi.kpis.loaded import require_source_rows
 from st_kpi.local.process import mute_at_exit
 from tasks import events
 from tasks.artifacts import bytes_table, checks_table, kpi_link, kpi_table

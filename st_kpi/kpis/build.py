@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from st_kpi.errors import NothingLoaded
 from st_kpi.kpis import contributions, reference
 from st_kpi.kpis.checks import CheckResult, record_checks, refuse_failed, run_check
 from st_kpi.kpis.definitions.cards import Aggregation
@@ -23,15 +22,13 @@ from st_kpi.kpis.history.record import BuildUnderWay
 from st_kpi.kpis.history.restatements import OLDEST_DATA
 from st_kpi.kpis.incremental import compare, keys
 from st_kpi.kpis.incremental.plan import Plan, StatementRun
+from st_kpi.kpis.loaded import require_loaded
 from st_kpi.local.process import collecting_rarely
 from st_kpi.parameters import BuildSettings, parameters
 from st_kpi.servicetitan.registry import REGISTRY
 from st_kpi.warehouse.base import Warehouse
 from st_kpi.warehouse.labels import labels
 from st_kpi.warehouse.system_tables import KNOWN_UNTIL
-
-#: Entities whose absence would show as something else, such as a mapping that matches nothing.
-REQUIRED = ("jobs", "business_units", "job_types")
 
 
 @dataclass(frozen=True)
@@ -276,20 +273,6 @@ class _Run:
         by_key = self.project.by_key
         keyed = (s for s in self.project.statements if table in by_key.get(s.name, ()))
         return {s.incremental_by for s in keyed if s.incremental_by}
-
-
-def require_loaded(warehouse: Warehouse) -> None:
-    """Raise ``NothingLoaded`` without what every KPI is about; what else is missing the check ``freshness`` tells."""
-    exist = ", ".join(f"EXISTS(SELECT 1 FROM st_raw.{name}) AS {name}" for name in REQUIRED)
-    loaded = warehouse.query(f"SELECT {exist}")[0] if warehouse.table_exists("st_raw.jobs") else {}
-    absent = [name for name in REQUIRED if not loaded.get(name)]
-    if len(absent) == len(REQUIRED):
-        raise NothingLoaded("Nothing is loaded yet: run st-kpi backfill first.")
-    if absent:
-        raise NothingLoaded(
-            f"Not loaded yet, and every KPI needs it: {', '.join(absent)}. Run `st-kpi backfill`, which loads what is"
-            " missing."
-        )
 
 
 def _watermark(warehouse: Warehouse, statements: Iterable[Statement]) -> dt.datetime | None:

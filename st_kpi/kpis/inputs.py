@@ -1,7 +1,9 @@
 """Which KPIs are made of an entity, as ``rollup/kpi_inputs.sql`` says: what its absence costs."""
 
-from st_kpi.kpis.build import REQUIRED
+from functools import cache
+
 from st_kpi.kpis.definitions.statements import default_root, read_file
+from st_kpi.kpis.loaded import REQUIRED
 from st_kpi.parameters import CostSource
 from st_kpi.warehouse.duckdb.engine import DuckDBWarehouse
 
@@ -16,8 +18,9 @@ def cost_of_absence(entity: str, cost_source: CostSource) -> str:
     return f"Without it these are incomplete: {', '.join(kpis)}."
 
 
-def _inputs(cost_source: CostSource) -> set[tuple[str, str]]:
-    """Pairs of a KPI and an entity."""
+@cache
+def _inputs(cost_source: CostSource) -> frozenset[tuple[str, str]]:
+    """Pairs of a KPI and an entity; the doctor asks for each scope that is missing."""
     root = default_root()
     (statement,) = read_file(root / "rollup" / "kpi_inputs.sql", root)
     warehouse = DuckDBWarehouse(":memory:")
@@ -25,4 +28,4 @@ def _inputs(cost_source: CostSource) -> set[tuple[str, str]]:
         rows = warehouse.query(statement.sql, {"cost_source": cost_source})
     finally:
         warehouse.close()
-    return {(row["kpi"], row["entity"]) for row in rows}
+    return frozenset((row["kpi"], row["entity"]) for row in rows)

@@ -25,9 +25,9 @@ from st_kpi.errors import (
 )
 from st_kpi.ingest.manifest import of_tenant
 from st_kpi.ingest.session import check_entities, client
-from st_kpi.kpis.build import require_loaded
 from st_kpi.kpis.definitions.statements import default_root
 from st_kpi.kpis.inputs import cost_of_absence
+from st_kpi.kpis.loaded import require_loaded
 from st_kpi.kpis.reference import mappings_in
 from st_kpi.local.proxies import prepare_proxies
 from st_kpi.servicetitan.client import Count, ServiceTitan

@@ -7,7 +7,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from zoneinfo import ZoneInfo
 
 from st_kpi.errors import ConfigurationError, NothingLoaded
-from st_kpi.ingest.source_rows import require_source_rows
+from st_kpi.kpis.loaded import require_source_rows
 from st_kpi.kpis.mappings import ALL as ALL
 from st_kpi.kpis.mappings import UNASSIGNED as UNASSIGNED
 from st_kpi.warehouse.base import Warehouse

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from st_kpi.errors import NothingLoaded
-from st_kpi.ingest.source_rows import require_source_rows
+from st_kpi.kpis.loaded import require_source_rows
 from st_kpi.servicetitan.tables import raw_tables
 from st_kpi.warehouse.duckdb.engine import DuckDBWarehouse
 
