@@ -125,6 +125,7 @@ def texts_of(model: type[Nested]) -> Texts:
     return Texts(model)
 
 
+@cache
 def read_columns(model: type[Nested]) -> str:
     """The argument ``columns`` of ``read_json`` that reads every known field as text, and ``EXTRA`` as JSON."""
     return (

@@ -46,6 +46,7 @@ COMMON = (
 )
 
 
+@cache
 def columns(model: type[Nested], *, personal: bool = False) -> tuple[Column, ...]:
     """The columns that a record's or line's own fields become; personal ones only on request."""
     found = tuple(_walk(model, "", ()))
