@@ -62,7 +62,7 @@ class MappingError(ConfigurationError):
         self.line = line
         self.reason = reason
         self.others = others
-        super().__init__("\n".join([f"{file}:{line}: {reason}", *map(str, others)]))
+        super().__init__("\n".join(f"{e.file}:{e.line}: {e.reason}" for e in (self, *others)))
 
 
 class SqlError(ConfigurationError):

@@ -37,7 +37,7 @@ class Problems:
         try:
             yield
         except MappingError as error:
-            self.found.append(error)
+            self.found += [error, *error.others]
 
 
 @contextmanager
@@ -47,9 +47,7 @@ def all_at_once() -> Iterator[Problems]:
     with problems.noted():
         yield problems
     if problems.found:
-        each = [e for found in problems.found for e in (found, *found.others)]
-        first, *others = sorted(each, key=lambda e: (str(e.file), e.line))
-        others = [MappingError(e.file, e.line, e.reason) for e in others]
+        first, *others = sorted(problems.found, key=lambda e: (str(e.file), e.line))
         raise MappingError(first.file, first.line, first.reason, tuple(others))
 
 
