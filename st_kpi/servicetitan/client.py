@@ -10,7 +10,6 @@ import itertools
 import logging
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from email.utils import parsedate_to_datetime
@@ -176,7 +175,7 @@ class ServiceTitan:
         address = self._list_url(entity, window, number, size, include_total)
         return _page(await self._get(entity, address), (number - 1) * size)
 
-    async def pages(
+    def pages(
         self, entity: Entity, window: Filter | None = None, page_size: int = 5000
     ) -> AsyncGenerator[Page, None]:
         """Every page of a list: the first, with the total, then the others as they arrive.
@@ -190,10 +189,7 @@ class ServiceTitan:
             address = self._list_url(entity, window, span.number, span.size, span.start == 0)
             return _page(await self._get_or_less(entity, address, span), span.start)
 
-        reader = ListReader(entity, ask, self._sizes, page_size, self._ahead)
-        async with aclosing(reader.pages()) as pages:
-            async for page in pages:
-                yield page
+        return ListReader(entity, ask, self._sizes, page_size, self._ahead).pages()
 
     async def export(self, entity: Entity, since: str | date) -> AsyncGenerator[Page, None]:
         """Every page of the export feed from a token, a day or an instant on.
