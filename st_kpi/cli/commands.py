@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import typer
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from st_kpi.ingest.session import Session
     from st_kpi.settings import Settings
     from st_kpi.warehouse import Warehouse
+
+T = TypeVar("T")
 
 app = typer.Typer(
     name="st-kpi",
@@ -329,33 +331,25 @@ def explain(
     if week_of is None:
         raise ConfigurationError("Name the week with --week, or a day with --day.")
     settings = _settings()
+    tenant = settings.tenant_id
     if left_out:
-        rest_writers: dict[Format, Callable[[explaining.LeftOut], str]] = {
-            Format.table: render.left_out_table,
-            Format.csv: render.left_out_csv,
-            Format.json: render.left_out_json,
-        }
-        with _reading(settings) as warehouse:
-            rest = explaining.left_out(
-                warehouse,
-                kpi,
-                week=week_of,
-                rollup=rollup,
-                day=on_date,
-                tenant_id=settings.tenant_id,
-            )
-        sys.stdout.write(rest_writers[format](rest))
-        return
-    writers: dict[Format, Callable[[explaining.Explained], str]] = {
-        Format.table: render.explained_table,
-        Format.csv: render.explained_csv,
-        Format.json: render.explained_json,
-    }
-    with _reading(settings) as warehouse:
-        explained = explaining.explain(
-            warehouse, kpi, week=week_of, rollup=rollup, day=on_date, tenant_id=settings.tenant_id
+        _answer(
+            settings,
+            lambda warehouse: explaining.left_out(
+                warehouse, kpi, week=week_of, rollup=rollup, day=on_date, tenant_id=tenant
+            ),
+            (render.left_out_table, render.left_out_csv, render.left_out_json),
+            format,
         )
-    sys.stdout.write(writers[format](explained))
+        return
+    _answer(
+        settings,
+        lambda warehouse: explaining.explain(
+            warehouse, kpi, week=week_of, rollup=rollup, day=on_date, tenant_id=tenant
+        ),
+        (render.explained_table, render.explained_csv, render.explained_json),
+        format,
+    )
 
 
 @app.command()
@@ -374,16 +368,14 @@ def diff(
     from st_kpi.reporting import diff as comparing
 
     settings = _settings()
-    writers: dict[Format, Callable[[comparing.Diff], str]] = {
-        Format.table: render.diff_table,
-        Format.csv: render.diff_csv,
-        Format.json: render.diff_json,
-    }
-    with _reading(settings) as warehouse:
-        difference = comparing.diff(
+    _answer(
+        settings,
+        lambda warehouse: comparing.diff(
             warehouse, start=from_, to=to, kpi=kpi, tenant_id=settings.tenant_id
-        )
-    sys.stdout.write(writers[format](difference))
+        ),
+        (render.diff_table, render.diff_csv, render.diff_json),
+        format,
+    )
 
 
 @app.command()
@@ -512,6 +504,18 @@ def _reading(settings: "Settings") -> Iterator["Warehouse"]:
         settings.warehouse, read_only=True, bigquery=bigquery_options(settings)
     ) as warehouse:
         yield warehouse
+
+
+def _answer(
+    settings: "Settings",
+    ask: Callable[["Warehouse"], T],
+    writers: tuple[Callable[[T], str], Callable[[T], str], Callable[[T], str]],
+    format: Format,
+) -> None:
+    """Ask the warehouse and print the answer; ``writers`` are in the order of ``Format``."""
+    with _reading(settings) as warehouse:
+        answer = ask(warehouse)
+    sys.stdout.write(dict(zip(Format, writers, strict=True))[format](answer))
 
 
 def _prepare_the_way(*addresses: str) -> None:
