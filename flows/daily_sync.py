@@ -24,6 +24,7 @@ from tasks.caps import release_limits
 from tasks.chunks import (
     changed_windows,
     compare_history,
+    count_outside,
     fetch_changes,
     fetch_chunk,
     fetch_sweep,
@@ -189,5 +190,7 @@ async def _sweep(
     """
     fetched = await fetch_sweep(entity, now, run_id)
     await store_chunk(fetched, run_id, mark)
-    if entity.history is History.CREATED and (gap := await compare_history(entity, now)):
-        events.gap_found(session.tenant_id, run_id, gap)
+    if entity.history is History.CREATED:
+        await count_outside(entity, now)
+        if gap := await compare_history(entity, now):
+            events.gap_found(session.tenant_id, run_id, gap)

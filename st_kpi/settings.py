@@ -128,7 +128,8 @@ class Settings(BaseSettings):
     personal_data: _Entities = frozenset()
     """The entities whose names, phones, streets and notes are loaded too, as a list of entity names."""
     optional_entities: _Entities = frozenset()
-    """The entities that this tenant may lack, as a list: a 403 or 404 for one of them does not fail a run."""
+    """The entities that this tenant may lack, as a list: a 403 or 404 for one of them does not fail a run. Jobs, business
+    units and job types cannot be among them, for every KPI needs them."""
     tolerated_rejects: Annotated[int, Field(ge=0)] = 0
     """How many rows of an entity may be refused without failing a run."""
     lookback_days: Annotated[int, Field(ge=1)] = 35

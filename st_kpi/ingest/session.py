@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from st_kpi.errors import ConfigurationError
 from st_kpi.ingest.manifest import Manifest
 from st_kpi.ingest.normalize import Normalizer
 from st_kpi.ingest.rejects import Rejects
@@ -22,7 +23,7 @@ from st_kpi.ingest.watermarks import Watermarks
 from st_kpi.local.proxies import prepare_proxies
 from st_kpi.servicetitan.auth import Credentials
 from st_kpi.servicetitan.client import ServiceTitan
-from st_kpi.servicetitan.registry import REGISTRY
+from st_kpi.servicetitan.registry import REGISTRY, REQUIRED
 from st_kpi.servicetitan.registry import entity as entity_named
 from st_kpi.servicetitan.tables import EntityTables, entity_tables, raw_tables
 from st_kpi.settings import Settings, load_settings
@@ -187,9 +188,15 @@ def _check(settings: Settings) -> None:
 
 
 def check_entities(settings: Settings) -> None:
-    """Raise ``UnknownEntity`` for a name in a setting that is none."""
+    """Raise ``UnknownEntity`` for a name in a setting that is none, ``ConfigurationError`` for one that cannot be optional."""
     for name in settings.personal_data | settings.optional_entities:
         entity_named(name)
+    needed = [name for name in REQUIRED if name in settings.optional_entities]
+    if needed:
+        raise ConfigurationError(
+            f"optional_entities names {', '.join(needed)}, which every KPI needs: take it out, and let the app read it"
+            " (its scopes are set in ServiceTitan's developer portal)."
+        )
 
 
 @contextmanager

@@ -3,8 +3,8 @@
 from functools import cache
 
 from st_kpi.kpis.definitions.statements import default_root, read_file
-from st_kpi.kpis.loaded import REQUIRED
 from st_kpi.parameters import CostSource
+from st_kpi.servicetitan.registry import REQUIRED
 from st_kpi.warehouse.duckdb.engine import DuckDBWarehouse
 
 

@@ -1,11 +1,8 @@
 """Whether there is anything to count: what was never read, and what was read and has no rows at ServiceTitan."""
 
 from st_kpi.errors import NothingLoaded
+from st_kpi.servicetitan.registry import REQUIRED
 from st_kpi.warehouse.base import Warehouse
-
-#: Entities without which there is no number, and whose absence would show as something else, such as a mapping that
-#: matches nothing.
-REQUIRED = ("jobs", "business_units", "job_types")
 
 
 def require_loaded(warehouse: Warehouse) -> None:

@@ -241,6 +241,10 @@ _ENTITIES = (
 #: Every entity by name, reference data first.
 REGISTRY: dict[str, Entity] = {entity.name: entity for entity in _ENTITIES}
 
+#: Entities without which there is no number, and whose absence would show as something else, such as a mapping that
+#: matches nothing.
+REQUIRED = ("jobs", "business_units", "job_types")
+
 
 def entity(name: str) -> Entity:
     """The entity called ``name``; raises ``UnknownEntity``, which lists the names there are."""

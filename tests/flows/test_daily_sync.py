@@ -118,6 +118,12 @@ async def test_the_weekly_sweep_comes_by_itself(loaded: Loaded) -> None:
             tenant.live(2, seed=day)
             await daily_sync()
             assert one(session, sweeps)["n"] == (0 if day < 6 else 2)
+        counted = (
+            "SELECT MAX(counted_at) AS at FROM st_ops.outside_history WHERE entity = 'returns'"
+        )
+        counted_first = one(session, counted)["at"]
+        await daily_sync(["returns"], sweep=True)
+        assert one(session, counted)["at"] > counted_first
 
 
 ROUGH = [

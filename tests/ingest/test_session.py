@@ -89,8 +89,9 @@ async def test_a_build_inside_a_session_shares_its_warehouse(settings: Settings)
         ({"timezone": None}, ConfigurationError),
         ({"personal_data": frozenset({"customer"})}, UnknownEntity),
         ({"optional_entities": frozenset({"payroll"})}, UnknownEntity),
+        ({"optional_entities": frozenset({"jobs"})}, ConfigurationError),
     ],
-    ids=["no-time-zone", "personal-data", "optional-entities"],
+    ids=["no-time-zone", "personal-data", "optional-entities", "optional-but-needed"],
 )
 async def test_settings_are_checked_before_anything_is_opened(
     tmp_path: Path, wrong: dict[str, object], error: type[Exception]

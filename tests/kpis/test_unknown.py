@@ -150,3 +150,35 @@ def test_records_outside_of_the_history_are_said_with_the_numbers_they_touch(sma
         "tenant_id 1, entity invoices, older 2, undated 1, first_loaded 2025-01-01,"
         " numbers collected, future_bookings, gpm, outstanding_ar, produced, warranty_pct"
     )
+
+
+def test_with_the_history_that_later_numbers_need_they_are_right(small: Tenant) -> None:
+    """The same tenant with its older records loaded: what was produced late, and what is still open."""
+    old = {
+        "business_unit_id": 2,
+        "job_type_id": 21,
+        "customer_id": 1,
+        "created_on": "2024-11-05 18:00",
+    }
+    bill = {"business_unit_id": 2, "customer_id": 1, "created_on": "2024-11-05 18:00"}
+    small.add(
+        {
+            "locations": [{"id": 2, "customer_id": 1}],
+            "jobs": [
+                old | {"id": 102, "job_status": "Completed", "completed_on": "2024-11-06 18:00"},
+                old | {"id": 103, "job_status": "Scheduled", "first_appointment_id": 3},
+            ],
+            "appointments": [
+                {"id": 3, "job_id": 103, "status": "Done", "start": "2025-01-09 16:00"}
+            ],
+            "invoices": [
+                bill
+                | {"id": 1002, "job_id": 102, "location_id": 2, "sub_total": 5000, "balance": 5000},
+                bill
+                | {"id": 1003, "job_id": 103, "location_id": 1, "sub_total": 7000, "balance": 0},
+            ],
+        }
+    )
+    small.build(MONDAY)
+    assert small.weekly("produced")[WEEK, "East"]["value"] == 8000
+    assert small.weekly("outstanding_ar")[MONDAY, "East"]["value"] == 5000 + 400

@@ -98,6 +98,7 @@ async def test_settings_that_are_wrong_leave_nothing_to_ask(examined: Examined) 
     ("name", "value", "said"),
     [
         ("optional_entities", "bills", "There is no entity 'bills'"),
+        ("optional_entities", "jobs", "names jobs, which every KPI needs"),
         ("keep_builds", "1", "Setting keep_builds: Input should be greater"),
         ("all_proxy", "socks5://127.0.0.1:9", "ALL_PROXY names a proxy of the kind"),
     ],
