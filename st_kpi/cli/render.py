@@ -16,7 +16,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from st_kpi.reporting.published import ALL, NOTHING, UNASSIGNED, Kpi, Published, monday, rounded
+from st_kpi.reporting.published import (
+    ALL,
+    DOES_NOT_COUNT,
+    NOTHING,
+    UNASSIGNED,
+    Kpi,
+    Published,
+    monday,
+    rounded,
+)
 
 if TYPE_CHECKING:  # each of them stands on much that the others do without
     from st_kpi.ingest.manifest import Completeness
@@ -88,7 +97,26 @@ def _footer(published: Published) -> str:
             f"Not in any rollup: {rounded(Decimal(unassigned), 2):,} collected in these weeks and not"
             " applied to an invoice of a known unit."
         )
-    return "\n".join([*lines, *_without(published)]) + "\n"
+    return "\n".join([*lines, *_uncounted(published), *_without(published)]) + "\n"
+
+
+def _uncounted(published: Published) -> list[str]:
+    """A sentence on the money of these weeks that the mapping says does not count; of a ratio, above and below its line."""
+    amounts = []
+    for kpi in published.kpis:
+        parts: dict[str, Decimal] = {}
+        for money in published.uncounted:
+            if money.kpi == kpi.name:
+                parts[money.part] = parts.get(money.part, Decimal(0)) + money.amount
+        if parts:
+            shown = (f"{rounded(parts[part], 2):,}" for part in sorted(parts, reverse=True))
+            amounts.append(f"{kpi.title} {' / '.join(shown)}")
+    if not amounts:
+        return []
+    return [
+        f"Left out, as of a unit or job type {DOES_NOT_COUNT}: {', '.join(amounts)}."
+        " `st-kpi explain KPI --week DAY --left-out` lists it."
+    ]
 
 
 def _without(published: Published) -> list[str]:
@@ -117,6 +145,15 @@ def as_json(published: Published) -> str:
         "as_of": published.as_of.isoformat(),
         "input_watermark": watermark.isoformat() if watermark else None,
         "missing_inputs": [{"kpi": k, "entity": entity} for k, entity in published.missing_inputs],
+        "does_not_count": [
+            {
+                "kpi": money.kpi,
+                "part": money.part,
+                "week_start": money.week_start.isoformat(),
+                "amount": _exact(money.amount),
+            }
+            for money in published.uncounted
+        ],
         "values": list(_records(published)),
     }
     return json.dumps(document, indent=2) + "\n"

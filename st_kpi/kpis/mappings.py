@@ -16,8 +16,10 @@ from st_kpi.errors import MappingError
 from st_kpi.kpis.mapping_file import all_at_once, day, plain_id, rows
 from st_kpi.parameters import FAMILIES
 
+#: The role of a unit that does not count: it has no rollup and leaves every number.
+NONE = "NONE"
 #: What a business unit does; one that is ``BOTH`` counts wherever either does.
-ROLES = ("SALES", "PRODUCTION", "BOTH")
+ROLES = ("SALES", "PRODUCTION", "BOTH", NONE)
 
 #: What stands beside the rollups where numbers are shown: the sum over all of them (of a ratio, of its numerators over
 #: that of its denominators), and what belongs to no unit.
@@ -55,11 +57,14 @@ class SourceRecord:
 
 @dataclass(frozen=True)
 class UnitRow:
-    """Rollup and role of one unit over a stretch of days, both ends included; None is open."""
+    """Rollup and role of one unit over a stretch of days, both ends included; None is open.
+
+    One whose role is ``NONE`` has no rollup.
+    """
 
     tenant_id: int
     business_unit_id: int
-    rollup: str
+    rollup: str | None
     role: str
     valid_from: dt.date | None
     valid_to: dt.date | None
@@ -141,7 +146,9 @@ def _unit_rows(
 ) -> list[tuple[SourceRecord, UnitRow]]:
     """What one line says of each unit it names; ``spellings`` are the rollups met so far."""
     role = _one_of(cells["role"].upper(), ROLES, "role", file, line)
-    rollup = spellings.setdefault(_folded(cells["rollup"]), _rollup(cells["rollup"], file, line))
+    rollup = _rollup(cells["rollup"], role, file, line)
+    if rollup is not None:
+        rollup = spellings.setdefault(_folded(rollup), rollup)
     start = day(cells["valid_from"], "valid_from", file, line)
     end = day(cells["valid_to"], "valid_to", file, line)
     if start and end and end < start:
@@ -178,9 +185,23 @@ def _nearest(label: str, names: Sequence[str]) -> str:
     return f"; nearest: {', '.join(repr(known[name]) for name in near)}" if near else ""
 
 
-def _rollup(name: str, file: Path, line: int) -> str:
+def _rollup(name: str, role: str, file: Path, line: int) -> str | None:
+    """The cell of the rollup; None where the unit counts in none."""
+    if role == NONE:
+        if name:
+            raise MappingError(
+                file,
+                line,
+                f"A unit of the role {NONE} counts in no rollup, and this line names {name!r}: leave its cell empty, or"
+                f" give the unit one of the roles {', '.join(r for r in ROLES if r != NONE)}.",
+            )
+        return None
     if not name:
-        raise MappingError(file, line, "The rollup is empty.")
+        raise MappingError(
+            file,
+            line,
+            f"The rollup is empty: name one, or give the unit the role {NONE} if it does not count.",
+        )
     if _folded(name) in (_folded(ALL), _folded(UNASSIGNED)):
         raise MappingError(
             file,

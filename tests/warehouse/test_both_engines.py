@@ -1,8 +1,10 @@
 """A tenant loaded, changed, synced and built twice on either engine: the published numbers are the same, value for value."""
 
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from random import Random
@@ -21,6 +23,7 @@ from st_kpi.ingest.session import Session, credentials
 from st_kpi.ingest.status import read as health
 from st_kpi.ingest.watermarks import advanced
 from st_kpi.kpis.build import BuildResult, build
+from st_kpi.kpis.definitions.statements import default_root
 from st_kpi.reporting import published
 from st_kpi.reporting.explain import explain
 from st_kpi.sandbox import Company, create_app, generate_company
@@ -104,10 +107,29 @@ async def follow(session: Session) -> int:
     return sum(row.changed for row in session.manifest.completeness("sync", REGISTRY.values()))
 
 
-def built(session: Session, company: Company, run_id: str) -> BuildResult:
-    return build(
-        session.warehouse, settings=session.settings, as_of=company.last_day, run_id=run_id
-    )
+def built(
+    session: Session, company: Company, run_id: str, mappings: Path | None = None
+) -> BuildResult:
+    settings = session.settings.model_copy(update={"mappings": mappings})
+    return build(session.warehouse, settings=settings, as_of=company.last_day, run_id=run_id)
+
+
+def without_some(folder: Path, company: Company) -> Path:
+    """Mapping files by which a pair of units, another one from a day on, and two job types do not count."""
+    files = shutil.copytree(default_root() / "mappings", folder)
+    day = company.last_day - timedelta(days=30)
+    units = (files / "business_units.csv").read_text(encoding="utf-8")
+    units = units.replace("Denver Sales,DEN,SALES", "Denver Sales,,NONE")
+    units = units.replace("Denver Production,DEN,PRODUCTION", "Denver Production,,NONE")
+    until = f"Phoenix Production,PHX,PRODUCTION,,{day - timedelta(days=1)}"
+    units = units.replace("Phoenix Production,PHX,PRODUCTION,,", until)
+    units += f"Phoenix Production,,NONE,{day},\n"
+    (files / "business_units.csv").write_text(units, encoding="utf-8")
+    types = (files / "job_types.csv").read_text(encoding="utf-8")
+    types = types.replace("\nRES-INT,production", "\nRES-INT,none")
+    types = types.replace("Estimate - RES-EXT,estimate", "Estimate - RES-EXT,none")
+    (files / "job_types.csv").write_text(types, encoding="utf-8")
+    return Path(files)
 
 
 def rows(warehouse: Warehouse, table: str) -> list[dict[str, Any]]:
@@ -168,12 +190,13 @@ async def test_both_engines_publish_the_same_numbers(tmp_path: Path, bigquery_ur
 @pytest.mark.slow
 async def test_both_engines_follow_a_day_at_the_company(tmp_path: Path, bigquery_url: str) -> None:
     company = generate_company(seed=7, scale=0.005)
+    mappings = without_some(tmp_path / "mappings", company)
     async with both(company, tmp_path, bigquery_url) as sessions:
-        first = [built(session, company, "one") for session in sessions]
+        first = [built(session, company, "one", mappings) for session in sessions]
         live(company, Random(1), 100, renames=False)
         changed = [await follow(session) for session in sessions]
         assert changed[0] == changed[1] > 50
-        second = [built(session, company, "two") for session in sessions]
+        second = [built(session, company, "two", mappings) for session in sessions]
 
         for duckdb, bigquery in (first, second):
             assert duckdb.recomputed == bigquery.recomputed
@@ -195,3 +218,6 @@ async def test_both_engines_follow_a_day_at_the_company(tmp_path: Path, bigquery
             for s in sessions
         ]
         assert answers[0] == answers[1]
+        shown = answers[0][0]
+        assert {"produced", "gpm", "collected"} <= {money.kpi for money in shown.uncounted}
+        assert "DEN" not in shown.rollups

@@ -30,7 +30,8 @@ _HEAD = """\
 
 What each published number means, written from the cards in `kpi_sql/kpis` by `python -m st_kpi.kpis.definitions.document`: change
 a card, not this page. Days are the tenant's local days, weeks run from Monday to Sunday, and rows that are
-inactive in ServiceTitan never count. A number is the sum of its contributions, or the quotient of two such sums.
+inactive in ServiceTitan never count, nor does what is of a unit or job type that the mapping says does not.
+A number is the sum of its contributions, or the quotient of two such sums.
 
 | KPI | Name in tables | Meaning | Owner | Version |
 |---|---|---|---|---|

@@ -2,15 +2,22 @@
 /* check: fail */
 WITH summed AS (
   SELECT
-    tenant_id,
-    kpi,
-    SUM(CASE WHEN part = 'denominator' THEN -amount ELSE amount END) AS amount
-  FROM st_kpi.contributions
+    counted.tenant_id,
+    counted.kpi,
+    SUM(
+      CASE WHEN counted.part = 'denominator' THEN -counted.amount ELSE counted.amount END
+    ) AS amount
+  FROM st_kpi.contributions AS counted
+  LEFT JOIN st_ref.dim_bu_rollup AS unit
+    ON unit.tenant_id = counted.tenant_id
+    AND unit.business_unit_id = counted.business_unit_id
+    AND counted.on_date BETWEEN unit.valid_from AND unit.valid_to
   WHERE
-    NOT on_date IS NULL
+    NOT counted.on_date IS NULL
+    AND /* Of an older snapshot day: a unit that does not count any more. */ COALESCE(unit.role, '') <> 'NONE'
   GROUP BY
-    tenant_id,
-    kpi
+    counted.tenant_id,
+    counted.kpi
 ), daily AS (
   SELECT
     tenant_id,
