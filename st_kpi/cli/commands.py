@@ -385,15 +385,18 @@ def status(
     """Per entity: watermark, freshness, promised, fetched and stored rows, gaps, last run."""
     from st_kpi.cli import render
     from st_kpi.ingest import status
+    from st_kpi.kpis.checks import accepted_now
 
     settings = _settings()
     with _reading(settings) as warehouse:
         health = status.read(warehouse, settings)
-    sys.stdout.write(
-        json.dumps(status.as_dict(health), indent=2) + "\n"
-        if as_json
-        else render.status_table(health)
-    )
+        accepted = accepted_now(warehouse)
+    if as_json:
+        document = status.as_dict(health) | {"accepted_checks": render.accepted_records(accepted)}
+        sys.stdout.write(json.dumps(document, indent=2) + "\n")
+    else:
+        lines = render.accepted_lines(accepted)
+        sys.stdout.write(render.status_table(health) + "".join(f"{line}\n" for line in lines))
 
 
 @app.command()

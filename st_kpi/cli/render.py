@@ -6,10 +6,10 @@ import json
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -77,7 +77,7 @@ def _footer(published: Published) -> str:
     last = max(published.weeks)
     if published.frozen is not None:
         lines = ["As reported when each week closed; a dash where a week is still open."]
-        return "\n".join([*lines, *_without(published)]) + "\n"
+        return "\n".join([*lines, *_remarks(published)]) + "\n"
     lines = [f"As of {published.as_of}{until}."]
     if last == monday(published.as_of):
         lines = [f"{lines[0]} The week of {last} may still be running."]
@@ -97,7 +97,7 @@ def _footer(published: Published) -> str:
             f"Not in any rollup: {rounded(Decimal(unassigned), 2):,} collected in these weeks and not"
             " applied to an invoice of a known unit."
         )
-    return "\n".join([*lines, *_uncounted(published), *_without(published)]) + "\n"
+    return "\n".join([*lines, *_uncounted(published), *_remarks(published)]) + "\n"
 
 
 def _uncounted(published: Published) -> list[str]:
@@ -117,6 +117,25 @@ def _uncounted(published: Published) -> list[str]:
         f"Left out, as of a unit or job type {DOES_NOT_COUNT}: {', '.join(amounts)}."
         " `st-kpi explain KPI --week DAY --left-out` lists it."
     ]
+
+
+def _remarks(published: Published) -> list[str]:
+    """What a reader has to know besides: inputs that lack, and checks that do not hold and are accepted."""
+    return [*_without(published), *accepted_lines(published.accepted)]
+
+
+def accepted_lines(accepted: Iterable[Mapping[str, Any]]) -> list[str]:
+    """A sentence for each thing that is accepted though a check does not hold."""
+    return [
+        f"Accepted though the check {a['check']} does not hold, {a['subject']}: {a['reason'].rstrip('.')}"
+        f"{f' (until {until})' if (until := a['valid_to']) else ''}."
+        for a in accepted
+    ]
+
+
+def accepted_records(accepted: Iterable[Mapping[str, Any]]) -> list[dict[str, str | None]]:
+    """The same for programs."""
+    return [dict(a) | {"valid_to": str(a["valid_to"]) if a["valid_to"] else None} for a in accepted]
 
 
 def _without(published: Published) -> list[str]:
@@ -154,6 +173,7 @@ def as_json(published: Published) -> str:
             }
             for money in published.uncounted
         ],
+        "accepted_checks": accepted_records(published.accepted),
         "values": list(_records(published)),
     }
     return json.dumps(document, indent=2) + "\n"

@@ -25,6 +25,9 @@ from st_kpi.errors import (
 )
 from st_kpi.ingest.manifest import of_tenant
 from st_kpi.ingest.session import check_entities, client
+from st_kpi.kpis.accepted import FILE as ACCEPTED_FILE
+from st_kpi.kpis.accepted import read_accepted
+from st_kpi.kpis.definitions.lint import inspect
 from st_kpi.kpis.definitions.statements import default_root
 from st_kpi.kpis.inputs import cost_of_absence
 from st_kpi.kpis.loaded import require_loaded
@@ -258,7 +261,9 @@ class Patient:
     async def _mappings(self) -> str:
         folder = self.settings.mappings or default_root() / "mappings"
         found = await asyncio.to_thread(mappings_in, folder, self.warehouse)
-        return f"{folder}: {len(found.units)} lines of units, {len(found.types)} of job types."
+        accepted = await asyncio.to_thread(lambda: read_accepted(folder, inspect().statements))
+        and_accepted = f"; {len(accepted)} accepted in {ACCEPTED_FILE}" if accepted else ""
+        return f"{folder}: {len(found.units)} lines of units, {len(found.types)} of job types{and_accepted}."
 
     async def _fresh(self) -> str:
         (row,) = self.warehouse.query(

@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from st_kpi.errors import ConfigurationError, NothingLoaded
+from st_kpi.kpis.checks import accepted_now
 from st_kpi.kpis.loaded import require_source_rows
 from st_kpi.kpis.mappings import ALL as ALL
 from st_kpi.kpis.mappings import UNASSIGNED as UNASSIGNED
@@ -81,6 +83,8 @@ class Published:
     missing_inputs: tuple[tuple[str, str], ...] = ()
     #: What is left out of the totals by a unit of the role NONE or a job type of the family none.
     uncounted: tuple[Uncounted, ...] = ()
+    #: What the last build accepted though a check does not hold: check, subject, reason, valid_to.
+    accepted: tuple[Mapping[str, Any], ...] = ()
 
     def value(self, kpi: Kpi, week: date, rollup: str) -> Decimal | None:
         """The number to show: a sum without rows is zero as far as the data reach; all else without rows is nothing."""
@@ -152,6 +156,7 @@ def read(
         known_until=known_until,
         missing_inputs=missing_inputs(warehouse, tenant, kpis),
         uncounted=_uncounted(warehouse, params, kpis) if shows_totals else (),
+        accepted=tuple(accepted_now(warehouse)),
     )
 
 

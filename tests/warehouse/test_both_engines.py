@@ -115,7 +115,7 @@ def built(
 
 
 def without_some(folder: Path, company: Company) -> Path:
-    """Mapping files by which a pair of units, another one from a day on, and two job types do not count."""
+    """Mapping files by which a pair of units, another one from a day on, and two job types do not count; and an acceptance."""
     files = shutil.copytree(default_root() / "mappings", folder)
     day = company.last_day - timedelta(days=30)
     units = (files / "business_units.csv").read_text(encoding="utf-8")
@@ -129,6 +129,8 @@ def without_some(folder: Path, company: Company) -> Path:
     types = types.replace("\nRES-INT,production", "\nRES-INT,none")
     types = types.replace("Estimate - RES-EXT,estimate", "Estimate - RES-EXT,none")
     (files / "job_types.csv").write_text(types, encoding="utf-8")
+    accepted = "check,subject,reason,valid_to\nreferences_resolve,appointments.job_id,Deleted,\n"
+    (files / "accepted_checks.csv").write_text(accepted, encoding="utf-8")
     return Path(files)
 
 
@@ -221,3 +223,4 @@ async def test_both_engines_follow_a_day_at_the_company(tmp_path: Path, bigquery
         shown = answers[0][0]
         assert {"produced", "gpm", "collected"} <= {money.kpi for money in shown.uncounted}
         assert "DEN" not in shown.rollups
+        assert [each["subject"] for each in shown.accepted] == ["appointments.job_id"]
