@@ -201,6 +201,10 @@ async def test_data_and_mappings(small: Tenant, examined: Examined, tmp_path: Pa
     assert found["data"].says == "Loaded, and free to be read and written."
     assert found["mappings"].says.endswith("maps: 2 lines of units, 1 of job types.")
     assert found["freshness"].says == "No load is recorded for this tenant: run `st-kpi backfill`."
+    accepted = tmp_path / "maps" / "accepted_checks.csv"
+    accepted.write_text("check,subject,reason,valid_to\ninputs_read,gpm returns,None,\n")
+    found = await examined(warehouse="duckdb:///own.duckdb", mappings="maps")
+    assert found["mappings"].says.endswith("of job types; 1 accepted in accepted_checks.csv.")
     (tmp_path / "maps" / "job_types.csv").write_text("job_type,family\nRES,production\n")
     found = await examined(warehouse="duckdb:///own.duckdb", mappings="maps")
     assert found["mappings"].verdict is Verdict.FAILS
