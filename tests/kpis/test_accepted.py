@@ -152,6 +152,16 @@ def test_without_the_line_it_is_told_no_more(by_the_piece: Tenant) -> None:
     assert published.read(by_the_piece.warehouse).accepted == ()
 
 
+def test_a_warehouse_of_an_older_version_is_read_and_built(by_the_piece: Tenant) -> None:
+    accept(by_the_piece.folder, BY_THE_PIECE)
+    by_the_piece.build(MONDAY, run_id="one")
+    by_the_piece.warehouse.execute("DROP TABLE st_ops.accepted_checks")
+    assert published.read(by_the_piece.warehouse).accepted == ()
+    assert results_of(by_the_piece.warehouse, "one") == []
+    by_the_piece.build(MONDAY, run_id="two")
+    assert len(published.read(by_the_piece.warehouse).accepted) == 1
+
+
 def test_a_warning_can_be_accepted_too(small: Tenant) -> None:
     small.add({"invoices": [{"id": 7, "balance": 5, "business_unit_id": 2}]})
     small.build(MONDAY)
