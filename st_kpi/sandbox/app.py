@@ -23,7 +23,8 @@ from st_kpi.sandbox.company import Company, SandboxCredentials
 from st_kpi.sandbox.endpoints import ENDPOINTS, Endpoint
 from st_kpi.sandbox.problem import Problem, json_answer
 from st_kpi.sandbox.query import BadRequest, Query, Shelf, parse_query
-from st_kpi.sandbox.reports.api import Reports, report_routes
+from st_kpi.sandbox.reports.api import report_routes
+from st_kpi.sandbox.reports.desk import Reports
 from st_kpi.sandbox.tokens import SCOPES, TokenDesk, continuation, parse_continuation
 from st_kpi.sandbox.wire.accounting import invoice_item
 from st_kpi.sandbox.wire.base import Names, Record
@@ -247,6 +248,7 @@ def create_app(
         setattr(app.state, counter, 0)
     app.state.company = company
     app.state.faults = Counter()  # filled by whoever makes this app misbehave
+    app.state.reports = Reports(company, report_seconds, clock, app.state.faults)
 
     def guarded(answer: Callable[[Mapping[str, str]], Any]) -> Callable[[Request], Any]:
         async def endpoint(request: Request) -> Response:
@@ -269,14 +271,18 @@ def create_app(
 
     app.router.routes += [Route("/connect/token", token, methods=["POST"])]
     app.router.routes += about_routes(
-        company, lambda: {name: getattr(app.state, name) for name in (*COUNTERS, "faults")}
+        company,
+        lambda: {
+            **{name: getattr(app.state, name) for name in (*COUNTERS, "faults")},
+            "report_differences": app.state.reports.differences.told,
+        },
     )
     for entry in ENDPOINTS:
         base = f"/{entry.module}/v2/tenant/{{tenant}}/"
         app.router.routes.append(Route(base + entry.path, guarded(_lister(tenant, entry))))
         for feed in filter(None, (entry.export, entry.older_export)):
             app.router.routes.append(Route(base + feed, guarded(_feeder(tenant, entry))))
-    app.router.routes += report_routes(Reports(company, report_seconds, clock), gate.check, problem)
+    app.router.routes += report_routes(app.state.reports, gate.check, problem)
     items = Route("/accounting/v2/tenant/{tenant}/export/invoice-items", guarded(tenant.item_feed))
     everything = ["GET", "POST", "PUT", "PATCH", "DELETE"]
     app.router.routes += [items, Route("/{path:path}", missing, methods=everything)]

@@ -5,8 +5,9 @@
 Every request reaches the inner app first, so that its limits and counters see also those that then
 fail. What the inner app refused (limit, sign-in, bad parameter) is passed on as it is; a good answer
 may be edited, replaced, cut or held back. Only lists, feeds and the token endpoint are concerned; a
-fault of an answer reaches the token endpoint when its path says `connect/token`. How often each fault
-occurred is counted in `app.state.faults`.
+fault of an answer reaches the token endpoint when its path says `connect/token`. What is wrong inside
+a report is handed to the reports themselves, whose rows are dated and summed only there. How often each
+fault occurred is counted in `app.state.faults`.
 """
 
 from __future__ import annotations
@@ -85,6 +86,7 @@ class Misbehaving:
         self.app = app
         self.state = app.state
         self._seed = faults.seed
+        app.state.reports.differences.plant(faults)
         self._sleep = sleep
         self._problem = Problem()
         self._faults = [

@@ -37,9 +37,8 @@ def sold_estimates(ledger: Ledger, asked: Asked) -> Iterator[Row]:
 def unit_sales(ledger: Ledger, asked: Asked) -> Iterator[Row]:
     """What adds up to the row of a unit: sales, opportunities and visits completed, each by its day."""
     for job, estimate, sold in _sold(ledger):
-        yield _event(
-            ledger, job, ledger.books.local(sold), "sale", TotalSales=estimate.subtotal_cents
-        )
+        day = ledger.books.local(sold)
+        yield _event(ledger, job, day, f"sale {estimate.id} of", TotalSales=estimate.subtotal_cents)
     for job in ledger.company.jobs:
         if not job.active:
             continue

@@ -1,4 +1,4 @@
-"""What is left of a report's rows once it is asked, and how the API writes their values."""
+"""A report as it is answered, and how the API writes its values."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from st_kpi.sandbox.clock import SECOND
-from st_kpi.sandbox.reports.ledger import Ledger
-from st_kpi.sandbox.reports.table import Asked, Field, Kind, Report, Row, Value
+from st_kpi.sandbox.reports.table import Field, Kind, Report, Row, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,33 +20,6 @@ class Shown:
     rows: list[Row]
 
 
-def show(report: Report, asked: Asked, ledger: Ledger) -> Shown:
-    """The rows a report has for what is asked."""
-    rows = [row for row in report.rows(ledger, asked) if not row.left_out and chosen(row, asked)]
-    for row in rows:
-        if not asked.adjustments:
-            add(row, "adjustments")
-    return Shown(report, report.fields, report.finish(ledger, rows))
-
-
-def chosen(row: Row, asked: Asked) -> bool:
-    """Whether a row is within the days and units asked for."""
-    day = row.days.get(asked.date_type)
-    if day is None or not asked.first <= day <= asked.last:
-        return False
-    return asked.units is None or row.unit_id in asked.units
-
-
-def add(row: Row, reading: str) -> bool:
-    """Change a row's values to another reading; True if that makes a difference."""
-    changes = row.other.get(reading, {})
-    for name, cents in changes.items():
-        value = row.values[name]
-        assert isinstance(value, int)
-        row.values[name] = value + cents
-    return any(changes.values())
-
-
 class Writer:
     """Values as JSON: whole money without a fraction, days as local midnights with their offset."""
 
@@ -56,7 +28,7 @@ class Writer:
 
     def row(self, row: Row, fields: tuple[Field, ...]) -> list[Any]:
         """The values of a row in the order of the fields."""
-        return [self._value(row.values.get(field.name), field.kind) for field in fields]
+        return [self._value(field.of(row), field.kind) for field in fields]
 
     def local(self, instant: int) -> datetime:
         """An instant on the tenant's clocks, to the second."""

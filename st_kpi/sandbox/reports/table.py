@@ -34,11 +34,16 @@ _DATA_TYPES = {Kind.TEXT: "String", Kind.DAY: "Date", Kind.INSTANT: "Date"}
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A column: its name for programs and its label for people."""
+    """A column: its name for programs, its label for people, and which value where not that of its name."""
 
     name: str
     label: str
     kind: Kind = Kind.TEXT
+    source: str = ""
+
+    def of(self, row: Row) -> Value:
+        """What a row has in this column."""
+        return row.values.get(self.source or self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,20 @@ class Row:
     days: dict[str, date] = field(default_factory=dict)
     left_out: str = ""
     other: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def shown(self, asked: Asked) -> bool:
+        """Whether no filter hides it, and it is within the days and units asked for."""
+        day = self.days.get(asked.date_type)
+        if self.left_out or day is None or not asked.first <= day <= asked.last:
+            return False
+        return asked.units is None or self.unit_id in asked.units
+
+    def add(self, cents: dict[str, int]) -> None:
+        """Change values by so many cents."""
+        for name, more in cents.items():
+            value = self.values[name]
+            assert isinstance(value, int)
+            self.values[name] = value + more
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,3 +118,8 @@ class Report:
     unit_field: str
     rows: Callable[[Ledger, Asked], Iterable[Row]]
     finish: Callable[[Ledger, list[Row]], list[Row]]
+
+    @property
+    def between_days(self) -> bool:
+        """Whether it is asked for a stretch of days, and not as of one."""
+        return any(parameter.name == "From" for parameter in self.parameters)

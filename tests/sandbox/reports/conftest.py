@@ -1,12 +1,13 @@
 """A client that asks for reports as a program would: by name and category, and without waiting."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Any
 
 import httpx
 import pytest
 
-from st_kpi.sandbox import Company, create_app
+from st_kpi.sandbox import Company, Faults, create_app, misbehave
 from tests.sandbox.conftest import Client
 
 CATEGORY = {
@@ -60,3 +61,21 @@ async def reader(company: Company) -> AsyncIterator[Reader]:
     await one.sign_in()
     yield one
     await one.http.aclose()
+
+
+Meet = Callable[..., Awaitable[Reader]]
+
+
+@pytest.fixture
+async def meet(company: Company) -> AsyncIterator[Meet]:
+    """A client of a tenant whose reports have faults."""
+    async with AsyncExitStack() as stack:
+
+        async def meet(*faults: str, seed: int = 1) -> Reader:
+            app = create_app(company, requests_per_second=100_000, report_seconds=0)
+            client = Reader(misbehave(app, Faults.parse(faults, seed)), company.tenant_id)
+            await stack.enter_async_context(client.http)
+            await client.sign_in()
+            return client
+
+        yield meet
