@@ -3,8 +3,11 @@
 They let a client in another process compare what it computed with what the tenant knows, see how it
 called, and let time go by. No sign-in, for nothing is secret.
 
-- `GET /sandbox`: the tenant, its first and its present day, counters of calls and faults so far.
+- `GET /sandbox`: the tenant, its first and its present day, counters of calls and faults so far, and
+  in `report_differences` the rows in which the last answers of reports differ, by fault and report.
 - `GET /sandbox/books?as_of=2025-10-21`: every weekly KPI.
+- `GET /sandbox/report-download?report=Leads&...`: a report as the office downloads it, see
+  `reports.download`.
 - `POST /sandbox/live?changes=2000&seed=1`: a day of changes; how many rows became what. With
   `until=2025-10-23T12:00:00Z` not a day but a stretch, with `renames=false` units keep their names.
 """

@@ -25,6 +25,7 @@ from st_kpi.sandbox.problem import Problem, json_answer
 from st_kpi.sandbox.query import BadRequest, Query, Shelf, parse_query
 from st_kpi.sandbox.reports.api import report_routes
 from st_kpi.sandbox.reports.desk import Reports
+from st_kpi.sandbox.reports.download import download_routes
 from st_kpi.sandbox.tokens import SCOPES, TokenDesk, continuation, parse_continuation
 from st_kpi.sandbox.wire.accounting import invoice_item
 from st_kpi.sandbox.wire.base import Names, Record
@@ -282,6 +283,7 @@ def create_app(
         app.router.routes.append(Route(base + entry.path, guarded(_lister(tenant, entry))))
         for feed in filter(None, (entry.export, entry.older_export)):
             app.router.routes.append(Route(base + feed, guarded(_feeder(tenant, entry))))
+    app.router.routes += download_routes(app.state.reports)
     app.router.routes += report_routes(app.state.reports, gate.check, problem)
     items = Route("/accounting/v2/tenant/{tenant}/export/invoice-items", guarded(tenant.item_feed))
     everything = ["GET", "POST", "PUT", "PATCH", "DELETE"]

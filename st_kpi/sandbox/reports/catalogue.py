@@ -135,7 +135,7 @@ REPORTS = (
             Field("SalesOpportunities", "Sales Opportunities", Kind.COUNT),
             Field("ClosedOpportunities", "Closed Opportunities", Kind.COUNT),
             Field("CloseRate", "Close Rate", Kind.FRACTION),
-            Field("ClosedAverageSale", "Closed Average Sale", Kind.MONEY),
+            Field("ClosedAverageSale", "Closed Average Sale", Kind.AVERAGE),
             Field("CompletedEstimates", "Completed Estimates", Kind.COUNT),
         ),
         key_field="Name",

@@ -1,8 +1,8 @@
 """Known differences hidden in reports, by the faults a tenant was asked to have.
 
 A row is hit by the seed and its key alone, so that it is the same one in each answer. A row meets at
-most one difference, the first asked for, so that each is found for what it is. Which rows they were in
-the last answer of a report is told, by the key and unit that the row had before.
+most one difference, the first that fits it in the order of `_EDITS`, so that each is found for what it
+is. Which rows they were in the last answer of a report is told, by the key and unit they had before.
 """
 
 from __future__ import annotations

@@ -28,17 +28,18 @@ class Writer:
 
     def row(self, row: Row, fields: tuple[Field, ...]) -> list[Any]:
         """The values of a row in the order of the fields."""
-        return [self._value(field.of(row), field.kind) for field in fields]
+        return [self.value(field.of(row), field.kind) for field in fields]
 
     def local(self, instant: int) -> datetime:
         """An instant on the tenant's clocks, to the second."""
         moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=instant // SECOND)
         return moment.astimezone(self._zone)
 
-    def _value(self, value: Value, kind: Kind) -> Any:
+    def value(self, value: Value, kind: Kind) -> Any:
+        """One value of that kind."""
         if isinstance(value, date):
             return datetime(value.year, value.month, value.day, tzinfo=self._zone).isoformat()
-        if kind is Kind.MONEY and isinstance(value, int):
+        if kind in (Kind.MONEY, Kind.AVERAGE) and isinstance(value, int):
             return value / 100 if value % 100 else value // 100
         if kind is Kind.INSTANT and isinstance(value, int):
             return self.local(value).isoformat()

@@ -19,6 +19,7 @@ class Kind(Enum):
     TEXT = "text"
     COUNT = "count"
     MONEY = "money"
+    AVERAGE = "money that does not add up"
     FRACTION = "fraction"
     DAY = "day"
     INSTANT = "instant"
