@@ -112,6 +112,8 @@ CATALOGUE: dict[str, Kind] = {
     "report-other-tenant": Kind(1.0, "numbers and units of a report are those of another tenant"),
     "report-column-renamed": Kind(1.0, "a column of a report has another name", _FIELD),
     "report-column-dropped": Kind(1.0, "a column of a report is gone", _FIELD),
+    "report-renamed": Kind(1.0, "a report has another name, which begins as before"),
+    "report-copied": Kind(1.0, "a report is there twice, under one name and two numbers"),
     "report-gone": Kind(1.0, "a report is not there any more"),
     "report-async": Kind(
         1.0, "data of reports are queried and fetched, the old way says this", Detail.STATUS, "410"

@@ -54,7 +54,7 @@ def _value(parameter: Parameter, value: Any) -> Any:
         if parameter.array:
             return [read(each) for each in value] if isinstance(value, list) else [read(value)]
         if parameter.dynamic_set == DATE_SET:
-            return DATE_TYPES[int(read(value))]
+            return DATE_TYPES[read(value)]
         return read(value)
     except (ValueError, KeyError) as error:
         raise BadRequest(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from st_kpi.sandbox.company import Company
@@ -15,6 +16,8 @@ from st_kpi.sandbox.reports.ledger import Ledger
 from st_kpi.sandbox.reports.queries import Queries
 from st_kpi.sandbox.reports.shown import Shown, Writer
 from st_kpi.sandbox.reports.table import Field, Report
+
+_COPY = 50
 
 
 class Reports:
@@ -44,8 +47,17 @@ class Reports:
         return self._ledger[1]
 
     def there(self) -> list[Report]:
-        """Every report that is not gone."""
-        return [report for report in REPORTS if self.fault("report-gone", report) is None]
+        """Every report that is not gone, by the name it has now, and copies."""
+        found = []
+        for report in REPORTS:
+            if self.fault("report-gone", report) is not None:
+                continue
+            renamed = self.fault("report-renamed", report) is not None
+            here = replace(report, name=f"{report.name} (edited)") if renamed else report
+            found.append(here)
+            if self.fault("report-copied", report) is not None:
+                found.append(replace(here, number=here.number + _COPY))
+        return found
 
     def id(self, report: Report) -> int:
         """The number of a report at this tenant."""
@@ -56,8 +68,8 @@ class Reports:
         return self.differences.fields(report, self._address(report))
 
     def fault(self, name: str, report: Report) -> str | None:
-        """The detail of a fault that the report has, or None without it."""
-        fault = self.differences.of(name, report, self._address(report))
+        """The detail of a fault that the report has, which then occurs, or None without it."""
+        fault = self.differences.met(name, report, self._address(report))
         return fault.detail if fault else None
 
     def wait(self, report: Report) -> int:

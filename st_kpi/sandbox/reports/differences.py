@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from st_kpi.sandbox.clock import DAY
@@ -25,15 +25,6 @@ _READINGS = {
     "report-no-adjustments": "adjustments",
 }
 _HIDDEN = {"report-test-customer": "test", "report-excluded-family": "family"}
-_ELSEWHERE = "Lakeside"
-
-
-@dataclass(slots=True)
-class Touched:
-    """What became of one row: the row as it was, and what stands for it now."""
-
-    before: Row
-    after: list[Row] = field(default_factory=list)
 
 
 class Differences:
@@ -58,6 +49,13 @@ class Differences:
                 return fault
         return None
 
+    def met(self, name: str, report: Report, path: str) -> Fault | None:
+        """As `of`, and it counts as having occurred."""
+        fault = self.of(name, report, path)
+        if fault is not None:
+            self._counts[name] += 1
+        return fault
+
     def rows(
         self,
         report: Report,
@@ -67,45 +65,34 @@ class Differences:
         ledger: Ledger,
     ) -> list[Row]:
         """The rows of a report with its differences, before anything was chosen of them."""
-        touched: dict[str, list[Touched]] = {}
+        faults = [fault for name in _EDITS if (fault := self.of(name, report, path)) is not None]
+        touched: dict[str, list[Row]] = {fault.name: [] for fault in faults}
         out: list[Row] = []
         for row in rows:
-            for name, edit in _EDITS.items():
-                fault = self.of(name, report, path)
-                if fault is None or chance(self._seed, name, row.key) >= fault.share:
+            for fault in faults:
+                if chance(self._seed, fault.name, row.key) >= fault.share:
                     continue
-                after = edit(_copy(row), fault, report, asked, ledger)
+                after = _EDITS[fault.name](_copy(row), _Case(fault, report, asked, ledger))
                 if after is not None:
-                    touched.setdefault(name, []).append(Touched(row, after))
+                    if any(each.shown(asked) for each in (row, *after)):
+                        touched[fault.name].append(row)
                     out += after
                     break
             else:
                 out.append(row)
-        self._tell(report, touched, asked)
+        for name, befores in touched.items():
+            self._told(name, report, befores)
         return out
-
-    def _tell(self, report: Report, touched: dict[str, list[Touched]], asked: Asked) -> None:
-        for fault in _EDITS:
-            self._told(
-                fault,
-                report,
-                [
-                    each.before
-                    for each in touched.get(fault, [])
-                    if any(row.shown(asked) for row in [each.before, *each.after])
-                ],
-            )
 
     def _told(self, fault: str, report: Report, rows: list[Row]) -> None:
         self._counts[fault] += len(rows)
-        if rows or report.name in self.told.get(fault, {}):
-            self.told.setdefault(fault, {})[report.name] = [
-                {
-                    "key": row.values.get(report.key_field) or row.key,
-                    "unit": row.values.get(report.unit_field),
-                }
-                for row in rows
-            ]
+        self.told.setdefault(fault, {})[report.name] = [
+            {
+                "key": row.values.get(report.key_field) or row.key,
+                "unit": row.values.get(report.unit_field),
+            }
+            for row in rows
+        ]
 
     def finished(self, report: Report, path: str, rows: list[Row]) -> list[Row]:
         """The finished rows, of another tenant where that is asked for."""
@@ -116,8 +103,8 @@ class Differences:
 
     def fields(self, report: Report, path: str) -> tuple[Field, ...]:
         """The columns, one of them renamed or dropped."""
-        dropped = self.of("report-column-dropped", report, path)
-        renamed = self.of("report-column-renamed", report, path)
+        dropped = self.met("report-column-dropped", report, path)
+        renamed = self.met("report-column-renamed", report, path)
         fields = report.fields
         if dropped is not None:
             fields = tuple(f for f in fields if f.name != _column(dropped, report))
@@ -131,29 +118,38 @@ class Differences:
         return fields
 
 
-Edit = Callable[[Row, Fault, Report, Asked, Ledger], list[Row] | None]
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """What an edit may look at besides the row."""
+
+    fault: Fault
+    report: Report
+    asked: Asked
+    ledger: Ledger
 
 
-def _missing(row: Row, fault: Fault, report: Report, asked: Asked, ledger: Ledger) -> list[Row]:
+#: What stands for a row, or None where the fault does not fit it. The row is a copy.
+_Edit = Callable[[Row, _Case], list[Row] | None]
+
+
+def _missing(row: Row, case: _Case) -> list[Row]:
     return []
 
 
-def _extra(row: Row, fault: Fault, report: Report, asked: Asked, ledger: Ledger) -> list[Row]:
+def _extra(row: Row, case: _Case) -> list[Row]:
     """The row, and one like it with a number that nothing has."""
-    number = row.values.get(report.key_field)
-    more = {} if report.key_field == report.unit_field else {report.key_field: f"9{number}"}
-    return [row, replace(row, key=f"9{row.key}", values={**row.values, **more})]
+    more = _copy(row)
+    _renumber(more, case.report, "9")
+    return [row, more]
 
 
-def _amount_off(
-    row: Row, fault: Fault, report: Report, asked: Asked, ledger: Ledger
-) -> list[Row] | None:
+def _amount_off(row: Row, case: _Case) -> list[Row] | None:
     name = next(
         (
             field.name
-            for field in report.fields
+            for field in case.report.fields
             if field.kind is Kind.MONEY and field.name in row.values
-            if fault.detail in ("", field.name)
+            if case.fault.detail in ("", field.name)
         ),
         None,
     )
@@ -163,13 +159,11 @@ def _amount_off(
     return [row]
 
 
-def _other_week(
-    row: Row, fault: Fault, report: Report, asked: Asked, ledger: Ledger
-) -> list[Row] | None:
-    if not report.between_days:
+def _other_week(row: Row, case: _Case) -> list[Row] | None:
+    if not case.report.between_days:
         return None
     row.days = {name: day + timedelta(days=7) for name, day in row.days.items()}
-    for column in report.fields:
+    for column in case.report.fields:
         value = row.values.get(column.name)
         if isinstance(value, date):
             row.values[column.name] = value + timedelta(days=7)
@@ -178,47 +172,41 @@ def _other_week(
     return [row]
 
 
-def _other_unit(
-    row: Row, fault: Fault, report: Report, asked: Asked, ledger: Ledger
-) -> list[Row] | None:
-    unit = ledger.books.unit(row.unit_id)
+def _other_unit(row: Row, case: _Case) -> list[Row] | None:
+    unit = case.ledger.books.unit(row.unit_id)
     if unit is None:
         return None
-    like = [u for u in ledger.company.business_units if u.role == unit.role and u.active]
+    like = [u for u in case.ledger.company.business_units if u.role == unit.role and u.active]
     others = [u for u in like if u.rollup != unit.rollup]
     if not others:
         return None
     other = next((u for u in others if u.id > unit.id), others[0])
     row.unit_id = other.id
-    row.values[report.unit_field] = other.name
+    row.values[case.report.unit_field] = other.name
     return [row]
 
 
-def _twice(row: Row, fault: Fault, report: Report, asked: Asked, ledger: Ledger) -> list[Row]:
+def _twice(row: Row, case: _Case) -> list[Row]:
     return [row, _copy(row)]
 
 
-def _revealed(
-    row: Row, fault: Fault, report: Report, asked: Asked, ledger: Ledger
-) -> list[Row] | None:
-    if row.left_out != _HIDDEN[fault.name]:
+def _revealed(row: Row, case: _Case) -> list[Row] | None:
+    if row.left_out != _HIDDEN[case.fault.name]:
         return None
     row.left_out = ""
     return [row]
 
 
-def _read_otherwise(
-    row: Row, fault: Fault, report: Report, asked: Asked, ledger: Ledger
-) -> list[Row] | None:
-    reading = _READINGS[fault.name]
+def _read_otherwise(row: Row, case: _Case) -> list[Row] | None:
+    reading = _READINGS[case.fault.name]
     changes = row.other.get(reading, {})
-    if not any(changes.values()) or (reading == "adjustments" and not asked.adjustments):
+    if not any(changes.values()) or (reading == "adjustments" and not case.asked.adjustments):
         return None
     row.add(changes)
     return [row]
 
 
-_EDITS: dict[str, Edit] = {
+_EDITS: dict[str, _Edit] = {
     **dict.fromkeys(_HIDDEN, _revealed),
     "report-row-missing": _missing,
     "report-row-extra": _extra,
@@ -240,8 +228,15 @@ def _column(fault: Fault, report: Report) -> str:
     return fault.detail or [*money, report.fields[-1].name][0]
 
 
+def _renumber(row: Row, report: Report, before: str) -> None:
+    """Another number, where the row has one; a unit is none."""
+    number = row.values.get(report.key_field)
+    if number is not None and report.key_field != report.unit_field:
+        row.values[report.key_field] = f"{before}{number}"
+
+
 def _of_another_tenant(row: Row, report: Report) -> Row:
-    unit = row.values.get(report.unit_field)
-    values = {**row.values, report.key_field: f"77{row.values.get(report.key_field)}"}
-    values[report.unit_field] = f"{_ELSEWHERE} {str(unit).rpartition(' ')[2]}"
-    return replace(row, values=values)
+    other = _copy(row)
+    _renumber(other, report, "77")
+    other.values[report.unit_field] = f"Lakeside {row.values.get(report.unit_field)}"
+    return other

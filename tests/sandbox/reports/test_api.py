@@ -178,9 +178,10 @@ async def test_a_wrong_request_is_refused_by_name(
 
 async def test_a_date_type_must_be_one_of_the_set(reader: Reader) -> None:
     path = await reader.path("Job Costing") + "/data"
-    answer = await reader.post(path, {**YEAR, "DateType": 99})
-    assert answer.status_code == 400
-    assert list(answer.json()["errors"]) == ["DateType"]
+    for number in (99, 7.5, "7", True):
+        answer = await reader.post(path, {**YEAR, "DateType": number})
+        assert answer.status_code == 400
+        assert list(answer.json()["errors"]) == ["DateType"]
 
 
 @pytest.mark.parametrize("body", ["", "[]", '{"parameters": {}}', '{"parameters": [{"value": 1}]}'])

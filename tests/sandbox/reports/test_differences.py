@@ -282,3 +282,32 @@ async def test_faults_of_answers_reach_reports(meet: Meet) -> None:
     answer = await other.post(await other.path("Leads") + "/data", YEAR)
     assert answer.status_code == 200
     assert answer.text.endswith("],")
+
+
+async def test_a_report_is_renamed_and_keeps_its_number(reader: Reader, meet: Meet) -> None:
+    path = await reader.path("Leads")
+    other = await meet("report-renamed@Leads")
+    assert (await other.ok(path))["name"] == "Leads (edited)"
+    listed = await other.ok("reporting:report-category/marketing/reports")
+    assert [row["name"] for row in listed["data"]] == ["Leads (edited)"]
+    answers = [(await one.post(path + "/data", YEAR)).json() for one in (reader, other)]
+    assert answers[0] == answers[1]
+
+
+async def test_a_copy_has_the_same_name_and_rows(meet: Meet) -> None:
+    other = await meet("report-copied@Leads")
+    path = "reporting:report-category/marketing/reports"
+    one, two = (await other.ok(path))["data"]
+    assert one["name"] == two["name"] == "Leads"
+    assert one["id"] != two["id"]
+    data = [(await other.post(f"{path}/{row['id']}/data", YEAR)).json() for row in (one, two)]
+    assert data[0] == data[1]
+
+
+async def test_extra_money_that_was_not_applied_has_no_number_either(meet: Meet) -> None:
+    other = await meet("report-row-extra=1@Collections")
+    rows = await other.rows("Collections", From="2020-01-01", To="2025-12-31")
+    loose = [row for row in rows if row["InvoiceNumber"] is None]
+    assert loose
+    assert len(loose) % 2 == 0
+    assert all(str(row["InvoiceNumber"]).isdecimal() for row in rows if row not in loose)

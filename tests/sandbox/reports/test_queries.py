@@ -21,6 +21,7 @@ async def test_the_old_way_is_closed(meet: Meet) -> None:
         answer = await other.post(await other.path("Leads") + "/data", YEAR)
         assert answer.status_code == status
         assert "deprecated" in answer.json()["title"]
+        assert (await other.http.get("/sandbox")).json()["faults"] == {"report-async": 1}
 
 
 async def test_a_fast_query_answers_at_once(reader: Reader, meet: Meet) -> None:
