@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from st_kpi.sandbox import Company
+from st_kpi.sandbox import Company, Faults
 from st_kpi.sandbox.clock import ticks
 from st_kpi.sandbox.company import (
     Application,
@@ -36,9 +36,10 @@ WEEK = {"From": "2025-01-06", "To": "2025-01-12"}
 BY_START = {**WEEK, "DateType": 7, "IncludeAdjustmentInvoices": True}
 
 
-def shown(company: Company, name: str, **given: Any) -> list[dict[str, Any]]:
+def shown(company: Company, name: str, *faults: str, **given: Any) -> list[dict[str, Any]]:
     """The rows of a report as a client reads them."""
     reports = Reports(company, 0, lambda: 0.0, Counter())
+    reports.differences.plant(Faults.parse(faults))
     report = next(report for report in REPORTS if report.name == name)
     found = reports.run(report, given)
     names = [field.name for field in found.fields]
@@ -78,6 +79,20 @@ def test_a_job_has_its_revenue_and_each_part_of_its_cost() -> None:
 def test_costs_without_revenue_have_no_margin() -> None:
     warranty = shown(production_company(), "Job Costing", **BY_START)[5]
     assert (warranty["TotalCosts"], warranty["GrossMarginPercentage"]) == (150, 0)
+
+
+def test_orders_alone_are_what_was_ordered_and_not_canceled() -> None:
+    rows = shown(production_company(), "Job Costing", "report-orders-only", **BY_START)
+    costs = [row["MaterialEquipmentPurchaseOrderCosts"] for row in rows]
+    assert costs[:2] == [15 + 120, 300]
+    assert not any(costs[2:])
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_adjustments_are_taken_away_once(asked: bool) -> None:
+    given = {**BY_START, "IncludeAdjustmentInvoices": asked}
+    row = shown(production_company(), "Job Costing", "report-no-adjustments", **given)[0]
+    assert row["Subtotal"] == 1000
 
 
 def test_an_adjustment_takes_its_supplies_along() -> None:
