@@ -31,9 +31,10 @@ _DIFFERENCES_SHOWN = 10
 
 @dataclass(frozen=True)
 class ServedTenant:
-    """The sandbox as it is served: where, and which day is today there."""
+    """The sandbox as it is served: where, as which tenant, and which day is today there."""
 
     url: str
+    tenant_id: int
     today: date
 
 
@@ -107,7 +108,7 @@ async def _load_and_build(settings: Settings, today: date) -> None:
 
 def _settings(tenant: ServedTenant, file: Path) -> Settings:
     return load_settings(
-        tenant_id=SandboxCredentials.TENANT_ID,
+        tenant_id=tenant.tenant_id,
         client_id=SandboxCredentials.CLIENT_ID,
         client_secret=SandboxCredentials.CLIENT_SECRET,
         app_key=SandboxCredentials.APP_KEY,
@@ -115,7 +116,17 @@ def _settings(tenant: ServedTenant, file: Path) -> Settings:
         auth_url=tenant.url,
         timezone="America/Phoenix",
         warehouse=f"duckdb:///{file}",
+        mappings=_mapping_files(tenant, file.parent),
     )
+
+
+def _mapping_files(tenant: ServedTenant, home: Path) -> Path:
+    """The folder of the mapping files as the company itself would write them: each seed has other units."""
+    folder = home / "mappings"
+    folder.mkdir(exist_ok=True)
+    for name, text in _ask(f"{tenant.url}/sandbox/mappings").items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
 
 
 def _fresh_file(home: Path) -> Path:
@@ -158,7 +169,7 @@ def _ready(process: subprocess.Popen[str]) -> ServedTenant:
         raise RunFailed("The made-up tenant did not start.")
     url = line.rsplit(" ", 1)[1].strip()
     about = _ask(f"{url}/sandbox")
-    return ServedTenant(url, date.fromisoformat(about["today"]))
+    return ServedTenant(url, about["tenant_id"], date.fromisoformat(about["today"]))
 
 
 def _books(tenant: ServedTenant) -> dict[tuple[str, date, str], tuple[Decimal, Decimal]]:
