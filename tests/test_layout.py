@@ -72,6 +72,8 @@ def test_the_package_has_these_doors_and_no_others() -> None:
         "errors",
         "settings",
         "setting_sources",
+        "setting_files",
+        "files",
         "windows",
         "parameters",
         "columns",

@@ -126,7 +126,7 @@ def _build(
         warehouse.ensure(())  # a warehouse of an older version
     watermark = _watermark(warehouse, project.statements)
     params = parameters(settings, as_of, watermark, _entities_read(warehouse))
-    mappings = reference.mappings_in(settings.mappings or project.root / "mappings", warehouse)
+    mappings = reference.mappings_in(settings.mappings, warehouse, project.root / "mappings")
     checks: list[CheckResult] = []
     try:
         with warehouse.transaction():
