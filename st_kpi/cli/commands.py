@@ -447,7 +447,6 @@ def init(
     }
     for sentence in run_init(given, on_terminal()):
         print(sentence)
-    print("Look through the mapping files, then run `st-kpi doctor` and `st-kpi backfill`.")
 
 
 @app.command()

@@ -50,7 +50,7 @@ def run_demo(*, scale: float, seed: int, home: Path) -> None:
         asyncio.run(_load_and_build(settings, tenant.today))
         with open_warehouse(settings.warehouse, read_only=True) as warehouse:
             print(render.weekly_table(published.read(warehouse, weeks=_WEEKS_SHOWN)))
-            verdict = compare(warehouse, _books(tenant))
+            verdict = compare(warehouse, books_of(tenant))
     print(verdict)
     print(f"The warehouse is {file}. Ask it:")
     print(f"  ST_KPI_WAREHOUSE=duckdb:///{file} {sys.argv[0]} show --kpi gpm")
@@ -172,7 +172,7 @@ def _ready(process: subprocess.Popen[str]) -> ServedTenant:
     return ServedTenant(url, about["tenant_id"], date.fromisoformat(about["today"]))
 
 
-def _books(tenant: ServedTenant) -> dict[tuple[str, date, str], tuple[Decimal, Decimal]]:
+def books_of(tenant: ServedTenant) -> dict[tuple[str, date, str], tuple[Decimal, Decimal]]:
     """The tenant's own numbers per KPI, week and rollup: numerator and denominator."""
     return {
         (row["kpi"], date.fromisoformat(row["week_start"]), row["rollup"]): (

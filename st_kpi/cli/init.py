@@ -75,7 +75,8 @@ async def _tried_and_written(
         drafts = _draft(asking.settings, seen, patient.warehouse if loaded else None)
     finally:
         await patient.close()
-    return [*map(_told, drafts), *_write_settings(asking.settings, optional)]
+    told = [*map(_told, drafts), *_write_settings(asking.settings, optional)]
+    return [*told, *_next(drafts)]
 
 
 async def _try(patient: Patient) -> None:
@@ -146,7 +147,17 @@ def _told(draft: Draft) -> str:
         return f"Wrote {file}: {draft.lines} lines{doubts}."
     if not draft.lines:
         return f"{file} has a line for everything, and stays as it is."
-    return f"Added {draft.lines} lines for what is new to {file}{doubts}."
+    lines = f"{draft.lines} line{'s' * (draft.lines != 1)}"
+    return f"Added {lines} for what is new to {file}{doubts}."
+
+
+def _next(drafts: list[Draft]) -> list[str]:
+    """What a person does now, where there is anything to do."""
+    if any(not draft.was_there for draft in drafts):
+        return ["Look through the mapping files, then run `st-kpi doctor` and `st-kpi backfill`."]
+    if any(draft.lines for draft in drafts):
+        return ["Look through what was added, then run `st-kpi build`."]
+    return []
 
 
 def _write_settings(settings: Settings, optional: list[str]) -> list[str]:

@@ -84,6 +84,7 @@ def test_everything_given_is_tried_and_written(
         "Wrote mappings/job_types.csv: 43 lines, 5 of them not sure.",
         "Wrote into .env, which only you may read: client_id, client_secret, app_key.",
         "Wrote into st-kpi.toml: tenant_id, timezone, warehouse, mappings, api_url, auth_url.",
+        "Look through the mapping files, then run `st-kpi doctor` and `st-kpi backfill`.",
     ]
     assert (tmp_path / ".env").stat().st_mode & 0o777 == 0o600
     assert (tmp_path / ".gitignore").read_text() == ".env\n/mappings/\n"
@@ -113,7 +114,11 @@ def test_what_is_new_is_added(init: Init, other: Company, tmp_path: Path) -> Non
         told = init()
     finally:
         other.business_units.remove(unit)
-    assert told[0] == "Added 1 lines for what is new to mappings/business_units.csv."
+    assert told == [
+        "Added 1 line for what is new to mappings/business_units.csv.",
+        "mappings/job_types.csv has a line for everything, and stays as it is.",
+        "Look through what was added, then run `st-kpi build`.",
+    ]
     after = files(tmp_path)
     added = after.pop("mappings/business_units.csv").decode("utf-8-sig")
     assert added.splitlines()[-1] == "1999,Tahoe PL Sales,Tahoe PL,SALES,,,yes,,,"
@@ -223,7 +228,7 @@ def test_others_who_can_read_the_secrets_are_told_of(
     (tmp_path / ".env").write_text(f"ST_KPI_TENANT_ID={other.tenant_id}\n")
     (tmp_path / ".env").chmod(0o644)
     told = init(**GIVEN)
-    assert told[-1] == "Others can read .env: `chmod 600` keeps it yours."
+    assert told[-2] == "Others can read .env: `chmod 600` keeps it yours."
     assert "tenant_id" not in (tmp_path / "st-kpi.toml").read_text(), "it stands in .env"
 
 
