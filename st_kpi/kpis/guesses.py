@@ -188,7 +188,7 @@ def _unit(
 def _role(name: _Name, rollup: str, is_sold: bool) -> UnitGuess:
     if not name.label:
         return UnitGuess(
-            "Unknown", "BOTH", "ServiceTitan does not list it any more, but records name it"
+            "Unknown", "BOTH", "ServiceTitan does not list it any more but records name it"
         )
     if name.idle and not (name.sells or name.produces):
         return UnitGuess(rollup, _NO_ROLE, "sounds as if nothing is sold or done there")
@@ -199,7 +199,7 @@ def _role(name: _Name, rollup: str, is_sold: bool) -> UnitGuess:
     if name.produces and is_sold:
         return UnitGuess(rollup, "PRODUCTION")
     if name.produces:
-        return UnitGuess(rollup, "BOTH", "no unit of this rollup sells, so it may do that too")
+        return UnitGuess(rollup, "BOTH", "no unit of this rollup sells: it may do that too")
     return UnitGuess(rollup, "BOTH", "its name does not say whether it sells or works")
 
 
@@ -213,7 +213,7 @@ def _stem(name: str) -> str:
 def _kind(kind: JobKind, has_class: bool, asked_for: Collection[str]) -> KindGuess:
     says = [family for family, words in _FAMILY.items() if words.search(kind.name)]
     if not kind.name:
-        return KindGuess(_NO_FAMILY, "ServiceTitan does not list it any more, but jobs name it")
+        return KindGuess(_NO_FAMILY, "ServiceTitan does not list it any more but jobs name it")
     guess = _family(kind, says, has_class)
     if not says and guess.family == "production" and _stem(kind.name) in asked_for:
         guess = KindGuess("production")  # "RES-EXT" beside "Estimate - RES-EXT"
@@ -234,12 +234,12 @@ def _family(kind: JobKind, says: list[str], has_class: bool) -> KindGuess:
         return KindGuess("production", "its name does not say what it is")
     first, *others = says
     if first == "estimate" and has_class:
-        return KindGuess(first, f"its class is {kind.group!r}, unlike that of other estimates")
+        return KindGuess(first, f"its class is {kind.group!r} unlike that of other estimates")
     if first == "estimate" and "warranty" in others:
         return KindGuess(first, "its name says warranty too")
     if first == "excluded":
         return KindGuess(
-            first, "an upkeep visit: left out of Future Bookings, unless you say production"
+            first, "an upkeep visit: left out of Future Bookings unless you say production"
         )
     if first == "other":
         return KindGuess(

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from st_kpi.errors import AuthenticationError, ConfigurationError, StKpiError
 from st_kpi.sandbox import Company, SandboxCredentials, create_app, generate_company
 from st_kpi.sandbox.company import BusinessUnit
 from st_kpi.sandbox.faults.app import Faults, misbehave
+from st_kpi.servicetitan.tables import raw_tables
 from st_kpi.settings import load_settings
+from st_kpi.warehouse.duckdb.engine import DuckDBWarehouse
 from tests.support.tenant import Tenant
 
 GIVEN = {
@@ -124,6 +127,59 @@ def test_what_is_new_is_added(init: Init, other: Company, tmp_path: Path) -> Non
     assert added.splitlines()[-1] == "1999,Tahoe PL Sales,Tahoe PL,SALES,,,yes,,,"
     assert added.encode("utf-8-sig").startswith(before.pop("mappings/business_units.csv"))
     assert after == before
+
+
+def test_with_data_loaded_each_line_says_what_hangs_on_it(
+    init: Init, other: Company, tmp_path: Path
+) -> None:
+    """And what records name gets a line, though ServiceTitan does not list it any more."""
+    warehouse = DuckDBWarehouse(tmp_path / "st_kpi.duckdb")
+    warehouse.ensure(raw_tables())
+    mine = {"tenant_id": other.tenant_id}
+    warehouse.insert("st_raw.business_units", [mine | {"id": 1_000, "name": "Any"}])
+    warehouse.insert("st_raw.job_types", [mine | {"id": 2_000, "name": "Any"}])
+    job = {"id": 1, "business_unit_id": 1_000, "job_type_id": 2_999}
+    warehouse.insert("st_raw.jobs", [mine | job, {"tenant_id": 1} | job])
+    bill = {"id": 1, "job_id": 1, "business_unit_id": 1_777, "sub_total": Decimal("12.50")}
+    warehouse.insert("st_raw.invoices", [mine | bill, {"tenant_id": 1} | bill])
+    warehouse.close()
+    init(**GIVEN, tenant_id=str(other.tenant_id))
+    units = (tmp_path / "mappings" / "business_units.csv").read_text(encoding="utf-8-sig")
+    kinds = (tmp_path / "mappings" / "job_types.csv").read_text(encoding="utf-8-sig")
+    assert "SALES,,,yes,1,0.00,\n" in units
+    assert "1777,,Unknown,BOTH,,,no,0,12.50,ServiceTitan does not list it any more" in units
+    assert "2999,,other,no,1,12.50,ServiceTitan does not list it any more" in kinds
+    assert "2000,Estimate - Water Heater,estimate,yes,0,0.00,\n" in kinds
+
+
+@pytest.mark.parametrize("written", range(5))
+def test_killed_half_way_it_goes_on_where_it_was(
+    written: int, init: Init, other: Company, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = GIVEN | {"tenant_id": str(other.tenant_id)}
+    replace, left = Path.replace, written
+
+    def killed(file: Path, target: Path) -> Path:
+        nonlocal left
+        if not left:
+            raise KeyboardInterrupt
+        left -= 1
+        return replace(file, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            init(**given)
+    there = {name: text for name, text in files(tmp_path).items() if "unfinished" not in name}
+    assert len(there) == written
+    init(**given)
+    whole = files(tmp_path)
+    assert len(whole) == 5, "nothing unfinished is left"
+    assert there.items() <= whole.items()
+    assert init() == [
+        "mappings/business_units.csv has a line for everything, and stays as it is.",
+        "mappings/job_types.csv has a line for everything, and stays as it is.",
+    ]
 
 
 def test_without_a_terminal_all_that_is_missing_is_one_error(init: Init, tmp_path: Path) -> None:
