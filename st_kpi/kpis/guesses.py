@@ -7,8 +7,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-#: What a unit and a type get that look like counting nowhere.
-_NO_ROLE = "BOTH"
+#: What a type is taken for that looks like neither a sale nor work.
 _NO_FAMILY = "other"
 
 _SALES = frozenset(
@@ -191,7 +190,7 @@ def _role(name: _Name, rollup: str, is_sold: bool) -> UnitGuess:
             "Unknown", "BOTH", "ServiceTitan does not list it any more but records name it"
         )
     if name.idle and not (name.sells or name.produces):
-        return UnitGuess(rollup, _NO_ROLE, "sounds as if nothing is sold or done there")
+        return _idle(rollup)
     if name.sells and name.produces:
         return UnitGuess(rollup, "BOTH", "its name says sales and work")
     if name.sells:
@@ -201,6 +200,11 @@ def _role(name: _Name, rollup: str, is_sold: bool) -> UnitGuess:
     if name.produces:
         return UnitGuess(rollup, "BOTH", "no unit of this rollup sells: it may do that too")
     return UnitGuess(rollup, "BOTH", "its name does not say whether it sells or works")
+
+
+def _idle(rollup: str) -> UnitGuess:
+    """A unit that looks like counting nowhere; should it have money after all, that is in some rollup."""
+    return UnitGuess(rollup, "BOTH", "sounds as if nothing is sold or done there")
 
 
 def _stem(name: str) -> str:
