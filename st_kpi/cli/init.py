@@ -24,7 +24,7 @@ from st_kpi.reporting.doctor import Doubtful, Patient
 from st_kpi.reporting.first_look import FirstLook, look
 from st_kpi.servicetitan.registry import REQUIRED
 from st_kpi.setting_files import SECRETS, add_secrets, add_settings, keep_out_of_git, said_in_files
-from st_kpi.setting_sources import PREFIX, config_file, env_file, folder
+from st_kpi.setting_sources import config_file, env_file, folder
 from st_kpi.settings import Settings, load_settings
 from st_kpi.warehouse.base import Warehouse
 
@@ -57,8 +57,8 @@ def _refuse_contradictions(settings: Settings) -> None:
             continue
         if getattr(load_settings(**{name: value}), name) != getattr(settings, name):
             raise ConfigurationError(
-                f"{file} has another {name} than was given, and no line of it is changed: change it there, or leave"
-                f" --{name.replace('_', '-')} and {PREFIX}{name.upper()} out."
+                f"{file} has another {name} than the command line or the environment, and no line of it is changed:"
+                " change it there, or leave the other out."
             )
 
 
@@ -98,7 +98,9 @@ def _not_readable(patient: Patient) -> list[str]:
             raise ConfigurationError(
                 f"The app may not read {name}. {cost} Grant the scope in ServiceTitan's developer portal."
             )
-        say(f"The app may not read {name}, so it is proposed as optional. {cost}")
+        is_declared = name in patient.settings.optional_entities
+        state = "and it is declared optional" if is_declared else "so it is proposed as optional"
+        say(f"The app may not read {name}, {state}. {cost}")
     return names
 
 

@@ -56,7 +56,7 @@ def draft_units(folder: Path, units: Sequence[Unit], known: Activities) -> Draft
     lines = [
         {
             "business_unit": str(unit.id),
-            "# name": unit.name,
+            "# name": _on_a_line(unit.name),
             "rollup": guess.rollup,
             "role": guess.role,
             **_for_people(unit, known, guess.doubt),
@@ -81,7 +81,7 @@ def draft_types(folder: Path, kinds: Sequence[JobKind], known: Activities) -> Dr
     lines = [
         {
             "job_type": str(kind.id),
-            "# name": kind.name,
+            "# name": _on_a_line(kind.name),
             "family": guess.family,
             **_for_people(kind, known, guess.doubt),
         }
@@ -105,6 +105,10 @@ def _there(
     return read(file, [SourceRecord(_ANY_TENANT, one.id, one.name) for one in listed])
 
 
+def _on_a_line(name: str) -> str:
+    return " ".join(name.splitlines())
+
+
 def _for_people(one: Unit | JobKind, known: Activities, doubt: str) -> dict[str, str]:
     hanging = None if known is None else known.get(one.id, Activity())
     return {
@@ -121,7 +125,7 @@ def _write(file: Path, columns: Sequence[str], lines: Sequence[Mapping[str, str]
     if not was_there:
         # With the mark by which Excel knows UTF-8.
         text = _csv([list(columns)], ",", "\n") + _csv(_cells(columns, lines), ",", "\n")
-        replace_file(file, text.encode("utf-8-sig"))
+        replace_file(file, text.encode("utf-8-sig", errors="replace"))
     elif lines:
         before, encoding = decoded(file)
         end = "\r\n" if "\r\n" in before else "\n"

@@ -7,6 +7,8 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from st_kpi.kpis.mappings import ALL, UNASSIGNED
+
 #: What a type is taken for that looks like neither a sale nor work.
 _NO_FAMILY = "other"
 
@@ -162,13 +164,20 @@ class _Name:
         plain = {word: word.casefold().rstrip(".") for word in words}
         said = set(plain.values())
         market = [w for w in words if plain[w] not in _SALES | _PRODUCTION | _EMPTY]
+        label = _label(market, name, bool(words))
         return cls(
-            tuple(sorted({_TRADES.get(plain[w], plain[w]) for w in market})),
-            " ".join(market) or ("Company" if words else ""),
+            tuple(sorted({_TRADES.get(plain[w], plain[w]) for w in market})) or (label,),
+            label,
             bool(said & _SALES),
             bool(said & _PRODUCTION),
             bool(said & _IDLE),
         )
+
+
+def _label(market: Sequence[str], name: str, has_words: bool) -> str:
+    """What to call the rollup; empty where there is no name at all."""
+    label = " ".join(market) or ("Company" if has_words else " ".join(name.split()))
+    return f"{label} units" if label.casefold() in (ALL.casefold(), UNASSIGNED) else label
 
 
 def _is_past(unit: Unit) -> bool:

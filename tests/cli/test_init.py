@@ -266,6 +266,7 @@ def test_what_the_app_may_not_read_is_proposed_as_optional(
     before = files(tmp_path)
     told = init("forbidden@inventory/", "forbidden@payroll/payrolls")
     assert told[-1] == f"Add to optional_entities in {tmp_path}/st-kpi.toml: payrolls."
+    assert "may not read returns, and it is declared optional." in capsys.readouterr().err
     assert files(tmp_path) == before
 
 
@@ -273,7 +274,7 @@ def test_a_file_that_says_something_else_is_not_passed_over(
     init: Init, other: Company, tmp_path: Path
 ) -> None:
     (tmp_path / "st-kpi.toml").write_text('timezone = "America/Denver"\n')
-    with pytest.raises(ConfigurationError, match="has another timezone than was given"):
+    with pytest.raises(ConfigurationError, match="has another timezone than the command line"):
         init(**GIVEN, tenant_id=str(other.tenant_id))
     assert set(files(tmp_path)) == {"st-kpi.toml"}
 

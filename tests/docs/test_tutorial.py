@@ -58,7 +58,11 @@ def steps(page: str) -> list[Step]:
 def run(commands: list[str], folder: Path, **variables: str) -> list[Done]:
     """Run the commands one after the other in one shell."""
     script = "".join(f"{command}\nprintf '\\a%s\\a' $?\n" for command in commands)
-    own = {k: v for k, v in os.environ.items() if not k.startswith(("ST_KPI_", "PREFECT_API_URL"))}
+    own = {
+        k: v
+        for k, v in os.environ.items()
+        if not k.startswith(("ST_KPI_", "PREFECT_API_", "COLUMNS"))
+    }
     tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         ["bash", "-c", script],

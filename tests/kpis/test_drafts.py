@@ -4,6 +4,8 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from st_kpi.errors import MappingError
 from st_kpi.kpis.drafts import Activity, draft_types, draft_units
@@ -44,6 +46,24 @@ def test_a_draft_can_be_read_as_it_is(tmp_path: Path) -> None:
     records = [SourceRecord(1, kind.id, kind.name) for kind in KINDS]
     families = {row.job_type_id: row.family for row in read_types(draft.file, records)}
     assert families == {20: "estimate", 21: "production", 22: "production"}
+
+
+@given(
+    st.lists(st.sampled_from(["All", "All Sales", "---", "(unassigned)"]) | st.text(), max_size=6)
+)
+@example(["\ud800", "a\r\nb", "# note", '"', "\0"])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_units_and_types_are_called(tmp_path: Path, names: list[str]) -> None:
+    for file in tmp_path.iterdir():
+        file.unlink()
+    units = [Unit(n, name) for n, name in enumerate(names)]
+    draft_units(tmp_path, units, None)
+    assert {row.business_unit_id for row in rows(tmp_path, units)} == set(range(len(names)))
+    assert draft_units(tmp_path, units, None).lines == 0
+    kinds = [JobKind(n, name) for n, name in enumerate(names)]
+    draft = draft_types(tmp_path, kinds, None)
+    found = read_types(draft.file, [SourceRecord(1, kind.id, kind.name) for kind in kinds])
+    assert {row.job_type_id for row in found} == set(range(len(names)))
 
 
 def test_what_a_person_made_of_it_stays_and_only_what_is_new_is_added(tmp_path: Path) -> None:
