@@ -135,7 +135,8 @@ class Settings(BaseSettings):
     lookback_days: Annotated[int, Field(ge=1)] = 35
     """How far back a sync reads pay lines anew each time, and all else once a week, in days."""
     mappings: Path | None = None
-    """The folder of the mapping files `business_units.csv` and `job_types.csv`; without it, `kpi_sql/mappings`."""
+    """The folder of the mapping files `business_units.csv` and `job_types.csv`, which `st-kpi init` drafts; without it,
+    nothing but the made-up company can be built."""
     cost_source: CostSource = "bill_else_po"
     """Which purchases are the cost of a job: `bill_else_po` (the vendor's bill, or else the order),
     `purchase_orders`, `receipts` or `inventory_bills`."""

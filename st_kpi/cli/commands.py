@@ -411,6 +411,48 @@ def doctor(
 
 
 @app.command()
+def init(
+    client_id: Annotated[
+        str | None, typer.Option(help="Client id of the app's credentials.")
+    ] = None,
+    client_secret: Annotated[
+        str | None,
+        typer.Option(
+            help="Its secret; rather by ST_KPI_CLIENT_SECRET, for others see a command line."
+        ),
+    ] = None,
+    app_key: Annotated[str | None, typer.Option(help="Key of the app; likewise.")] = None,
+    tenant_id: Annotated[str | None, typer.Option(help="Number of the tenant.")] = None,
+    environment: Annotated[str | None, typer.Option(help="production or integration.")] = None,
+    timezone: Annotated[
+        str | None, typer.Option(help="The tenant's IANA time zone, such as America/Phoenix.")
+    ] = None,
+    warehouse: Annotated[
+        str | None, typer.Option(help="duckdb:///FILE or bigquery://PROJECT?location=US.")
+    ] = None,
+) -> None:
+    """Ask for what is missing, try it, and write .env, st-kpi.toml and drafts of the mapping files.
+
+    What is not given is taken from the environment, .env and st-kpi.toml; where there is no terminal nothing is asked.
+    Run again it adds what is new.
+    """
+    from st_kpi.cli.asking import on_terminal
+    from st_kpi.cli.init import run_init
+
+    given = {
+        "client_id": client_id,
+        "client_secret": client_secret,
+        "app_key": app_key,
+        "tenant_id": tenant_id,
+        "environment": environment,
+        "timezone": timezone,
+        "warehouse": warehouse,
+    }
+    for sentence in run_init(given, on_terminal()):
+        print(sentence)
+
+
+@app.command()
 def copy(
     from_: Annotated[
         str, typer.Option("--from", metavar="W", help="A warehouse, as in ST_KPI_WAREHOUSE.")

@@ -136,9 +136,9 @@ def _build(
         warehouse.ensure(())  # a warehouse of an older version
     watermark = _watermark(warehouse, project.statements)
     params = parameters(settings, as_of, watermark, _entities_read(warehouse))
-    folder = settings.mappings or project.root / "mappings"
-    mappings = reference.mappings_in(folder, warehouse)
-    accepted = read_accepted(folder, project.statements)
+    samples = project.root / "mappings"
+    mappings = reference.mappings_in(settings.mappings, warehouse, samples)
+    accepted = read_accepted(settings.mappings or samples, project.statements)
     checks: list[CheckResult] = []
     try:
         with warehouse.transaction():

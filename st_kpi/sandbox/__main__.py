@@ -17,6 +17,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--requests-per-second", type=int, default=60)
     parser.add_argument("--token-seconds", type=int, default=900)
+    parser.add_argument("--report-seconds", type=float, default=60, help="between two calls of one")
     parser.add_argument("--fault", action="append", default=[], help="NAME[=SHARE][@PATH][#DETAIL]")
     parser.add_argument("--fault-seed", type=int, default=0)
     options = parser.parse_args()
@@ -28,6 +29,7 @@ def main() -> None:
             scale=options.scale,
             requests_per_second=options.requests_per_second,
             token_seconds=options.token_seconds,
+            report_seconds=options.report_seconds,
             faults=Faults.parse(options.fault, options.fault_seed),
         )
     except (OSError, ValueError) as error:  # the port is taken, the scale or a fault makes no sense

@@ -10,7 +10,6 @@ from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qs
 
-import orjson
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -22,7 +21,11 @@ from st_kpi.sandbox.about import about_routes
 from st_kpi.sandbox.clock import SECOND, ticks
 from st_kpi.sandbox.company import Company, SandboxCredentials
 from st_kpi.sandbox.endpoints import ENDPOINTS, Endpoint
+from st_kpi.sandbox.problem import Problem, json_answer
 from st_kpi.sandbox.query import BadRequest, Query, Shelf, parse_query
+from st_kpi.sandbox.reports.api import report_routes
+from st_kpi.sandbox.reports.desk import Reports
+from st_kpi.sandbox.reports.download import download_routes
 from st_kpi.sandbox.tokens import SCOPES, TokenDesk, continuation, parse_continuation
 from st_kpi.sandbox.wire.accounting import invoice_item
 from st_kpi.sandbox.wire.base import Names, Record
@@ -36,12 +39,6 @@ COUNTERS = (
     "not_found",
     "tokens_issued",
 )
-_TITLES = {
-    400: "One or more validation errors occurred.",
-    401: "Unauthorized",
-    403: "Access denied: the application or the tenant is not allowed.",
-    404: "Not found",
-}
 
 
 class Limiter:
@@ -88,17 +85,8 @@ class Tenant:
         """One page of a list endpoint."""
         self._forget_if_changed()
         rows = self._shelf(endpoint).select(query)
-        start = (query.page - 1) * query.page_size
-        data = [endpoint.write(row, self.names) for row in rows[start : start + query.page_size]]
-        if endpoint.bare:
-            return data
-        return {
-            "page": query.page,
-            "pageSize": query.page_size,
-            "hasMore": start + query.page_size < len(rows),
-            "totalCount": len(rows) if query.include_total else None,
-            "data": data,
-        }
+        page = query.paging.envelope(rows, lambda row: endpoint.write(row, self.names))
+        return page["data"] if endpoint.bare else page
 
     def feed(self, endpoint: Endpoint, params: Mapping[str, str]) -> Record:
         """One page of an export feed: every row, deleted or not, by change time."""
@@ -218,35 +206,6 @@ class Gate:
         return None
 
 
-class Problem:
-    """Error bodies as RFC 7807 objects, each with its own trace id."""
-
-    def __init__(self) -> None:
-        self._made = 0
-
-    def __call__(
-        self,
-        status: int,
-        title: str | None = None,
-        errors: dict[str, list[str]] | None = None,
-        headers: dict[str, str] | None = None,
-    ) -> Response:
-        self._made += 1
-        body = {
-            "type": f"https://httpstatuses.io/{status}",
-            "title": title or _TITLES[status],
-            "status": status,
-            "traceId": f"00-{self._made:032x}-{status:016x}-00",
-            "errors": errors or {},
-            "data": {},
-        }
-        return _json(body, status, headers)
-
-
-def _json(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(orjson.dumps(body), status, headers, media_type="application/json")
-
-
 class Dated:
     """Puts the tenant's own clock on every answer: a second after its last change, not the machine's now.
 
@@ -272,12 +231,13 @@ def create_app(
     *,
     requests_per_second: int = 60,
     token_seconds: int = 900,
+    report_seconds: float = 60.0,
     feed_page: int = EXPORT_PAGE,
     clock: Callable[[], float] = time.monotonic,
 ) -> Starlette:
     """The tenant as an ASGI app; `clock` is only for tests of expiry and limits.
 
-    `feed_page` is how many rows a page of an export feed holds, which no client can ask for.
+    `report_seconds` must pass between two calls for the data of one report; `feed_page` is how many rows a page of an export feed holds, which no client can ask for.
 
     Example: `httpx.AsyncClient(transport=httpx.ASGITransport(create_app(company)))`.
     """
@@ -289,6 +249,7 @@ def create_app(
         setattr(app.state, counter, 0)
     app.state.company = company
     app.state.faults = Counter()  # filled by whoever makes this app misbehave
+    app.state.reports = Reports(company, report_seconds, clock, app.state.faults)
 
     def guarded(answer: Callable[[Mapping[str, str]], Any]) -> Callable[[Request], Any]:
         async def endpoint(request: Request) -> Response:
@@ -296,7 +257,7 @@ def create_app(
             if refusal is not None:
                 return refusal
             try:
-                return _json(answer(request.query_params))
+                return json_answer(answer(request.query_params))
             except BadRequest as bad:
                 return problem(400, errors={bad.parameter: [bad.problem]})
 
@@ -311,13 +272,19 @@ def create_app(
 
     app.router.routes += [Route("/connect/token", token, methods=["POST"])]
     app.router.routes += about_routes(
-        company, lambda: {name: getattr(app.state, name) for name in (*COUNTERS, "faults")}
+        company,
+        lambda: {
+            **{name: getattr(app.state, name) for name in (*COUNTERS, "faults")},
+            "report_differences": app.state.reports.differences.told,
+        },
     )
     for entry in ENDPOINTS:
         base = f"/{entry.module}/v2/tenant/{{tenant}}/"
         app.router.routes.append(Route(base + entry.path, guarded(_lister(tenant, entry))))
         for feed in filter(None, (entry.export, entry.older_export)):
             app.router.routes.append(Route(base + feed, guarded(_feeder(tenant, entry))))
+    app.router.routes += download_routes(app.state.reports)
+    app.router.routes += report_routes(app.state.reports, gate.check, problem)
     items = Route("/accounting/v2/tenant/{tenant}/export/invoice-items", guarded(tenant.item_feed))
     everything = ["GET", "POST", "PUT", "PATCH", "DELETE"]
     app.router.routes += [items, Route("/{path:path}", missing, methods=everything)]
@@ -338,15 +305,15 @@ async def _sign_in(request: Request, app: Starlette, desk: TokenDesk, problem: P
         return problem(400, errors={"": ["The request must be form-urlencoded."]})
     form = {name: values[-1] for name, values in parse_qs((await request.body()).decode()).items()}
     if form.get("grant_type") != "client_credentials":
-        return _json({"error": "unsupported_grant_type"}, 400)
+        return json_answer({"error": "unsupported_grant_type"}, 400)
     if (form.get("client_id"), form.get("client_secret")) != (
         SandboxCredentials.CLIENT_ID,
         SandboxCredentials.CLIENT_SECRET,
     ):
-        return _json({"error": "invalid_client"}, 400)
+        return json_answer({"error": "invalid_client"}, 400)
     token = desk.issue()
     app.state.tokens_issued = desk.issued
-    return _json(
+    return json_answer(
         {
             "access_token": token,
             "expires_in": desk.seconds,

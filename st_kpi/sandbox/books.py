@@ -110,10 +110,17 @@ from st_kpi.sandbox.company import (
     Job,
     Payment,
 )
+from st_kpi.sandbox.job_costs import (
+    by_job,
+    labour,
+    payroll_adjustments,
+    purchases,
+    returns,
+    supplies,
+)
 
 UNASSIGNED = "(unassigned)"
 RATIOS = frozenset({"success_rate", "gpm", "warranty_pct", "closed_average_sale"})
-PAY_THAT_COUNTS = frozenset({"TimesheetTime", "CustomBonus", "InvoiceRelatedBonus"})
 AR_MINIMUM_CENTS = 10_00
 
 Key = tuple[str, date, str]
@@ -164,7 +171,13 @@ class Books:
         }
         self.sold = self._sold_by_job()
         self.revenue = self._revenue_by_job()
-        self.cost = self._cost_by_job()
+        self.cost = by_job(
+            labour(company),
+            payroll_adjustments(company),
+            supplies(company),
+            purchases(company),
+            returns(company),
+        )
 
     def weekly(self, as_of: date) -> dict[Key, BookValue]:
         """All cells of all weeks; snapshots only for the week of `as_of` (a local day)."""
@@ -184,9 +197,9 @@ class Books:
             unit = self.units.get(job.business_unit_id)
             if not job.active or unit is None:
                 continue
-            if unit.role == "SALES":
+            if unit.sells:
                 yield from self._sales(job, unit.rollup)
-            else:
+            if unit.produces:
                 yield from self._production(job, unit.rollup, as_of)
         for payment in self.company.payments:
             if payment.active:
@@ -199,10 +212,14 @@ class Books:
         sold = self.sold.get(job.id, [])
         for estimate, when in sold:
             yield Entry("total_booked", self.local(when), rollup, estimate.subtotal_cents)
-        if self._family(job) == "estimate":
+        if self.family(job) == "estimate":
             yield from self._estimate_job(job, rollup)
-        if not self._no_charge(job):
-            yield from self._opportunity(job, rollup, sold)
+        opportunity = self.opportunity(job)
+        if opportunity is not None:
+            day, closed, total = opportunity
+            yield Entry("success_rate", day, rollup, int(closed), 1)
+            if closed:
+                yield Entry("closed_average_sale", day, rollup, total, 1)
 
     def _estimate_job(self, job: Job, rollup: str) -> Iterator[Entry]:
         if job.customer_id not in self.test_customers:
@@ -214,28 +231,28 @@ class Books:
             current = max(visit.start for visit in visits)
             yield Entry("estimates_scheduled", self.local(current), rollup, 1)
 
-    def _opportunity(
-        self, job: Job, rollup: str, sold: list[tuple[Estimate, int]]
-    ) -> Iterator[Entry]:
+    def opportunity(self, job: Job) -> tuple[date, bool, int] | None:
+        """Rule 12: the day, whether it closed, and for how many cents; None when it is none."""
+        if self.no_charge(job):
+            return None
+        sold = self.sold.get(job.id, [])
         total = sum(estimate.subtotal_cents for estimate, _ in sold)
         kind = self.types.get(job.job_type_id)
         threshold = kind.sold_threshold_cents if kind else None
         if sold and (threshold is None or total >= threshold):
-            day = self.local(min(when for _, when in sold))
-            yield Entry("success_rate", day, rollup, 1, 1)
-            yield Entry("closed_average_sale", day, rollup, total, 1)
-        elif job.status == "Completed" and job.completed is not None:
-            yield Entry("success_rate", self.local(job.completed), rollup, 0, 1)
+            return self.local(min(when for _, when in sold)), True, total
+        if job.status == "Completed" and job.completed is not None:
+            return self.local(job.completed), False, 0
+        return None
 
     # Production side: rules 15 to 20 and 22
 
     def _production(self, job: Job, rollup: str, as_of: date) -> Iterator[Entry]:
-        first = self._first_appointment(job)
+        first = self.first_appointment(job)
         revenue = self.revenue.get(job.id, 0)
         cost = self.cost.get(job.id, 0)
-        family = self._family(job)
-        start = first if first is not None else job.completed
-        day = self.local(job.created if start is None else start)
+        family = self.family(job)
+        day = self.start_day(job)
         yield Entry("produced", day, rollup, revenue)
         yield Entry("gpm", day, rollup, revenue - cost, revenue)
         yield Entry("warranty_pct", day, rollup, cost if family == "warranty" else 0, revenue)
@@ -246,14 +263,13 @@ class Books:
     # Money received: rule 21
 
     def _collected(self, payment: Payment) -> Iterator[Entry]:
-        whole_day = payment.date % DAY == 0
-        day = calendar_date(payment.date) if whole_day else self.local(payment.date)
+        day = self.dated(payment.date)
         for line in payment.applied_to:
             invoice = self.invoices.get(line.invoice_id)
-            unit = self._unit(invoice.business_unit_id) if invoice else None
+            unit = self.unit(invoice.business_unit_id) if invoice else None
             if unit is None:
                 yield Entry("collected", day, UNASSIGNED, line.amount_cents or 0)
-            elif unit.role == "PRODUCTION":
+            elif unit.produces:
                 yield Entry("collected", day, unit.rollup, line.amount_cents or 0)
         yield Entry("collected", day, UNASSIGNED, payment.unapplied_cents or 0)
 
@@ -262,14 +278,15 @@ class Books:
     def _receivable(self, as_of: date) -> Iterator[Entry]:
         owed: dict[int, list[tuple[int, BusinessUnit, int]]] = defaultdict(list)
         for invoice in self.company.invoices:
-            unit = self._unit(invoice.business_unit_id)
-            if invoice.location_id is None or unit is None or unit.role != "PRODUCTION":
+            unit = self.unit(invoice.business_unit_id)
+            if invoice.location_id is None or unit is None or not unit.produces:
                 continue
-            if invoice.active and invoice.balance_cents and self._due(invoice, as_of):
+            if invoice.active and invoice.balance_cents and self.due(invoice, as_of):
                 owed[invoice.location_id].append((invoice.id, unit, invoice.balance_cents))
         credits: dict[int, list[tuple[BusinessUnit | None, int]]] = defaultdict(list)
-        for location_id, unit_or_none, cents in self._credits():
-            if location_id in owed:
+        for location_id, unit_or_none, cents in self.credits():
+            sales = unit_or_none is not None and unit_or_none.role == "SALES"
+            if location_id in owed and not sales:
                 credits[location_id].append((unit_or_none, cents))
         for location_id, invoices in owed.items():
             less = credits.get(location_id, [])
@@ -282,16 +299,18 @@ class Books:
             for own, cents in less:
                 yield Entry("outstanding_ar", as_of, (own or oldest).rollup, -cents)
 
-    def _due(self, invoice: Invoice, as_of: date) -> bool:
+    def due(self, invoice: Invoice, as_of: date) -> bool:
+        """Rule 23a: whether the invoice's job, if any, has started."""
         if invoice.job_id is None:
             return True
         job = self.jobs.get(invoice.job_id)
         if job is None or not job.active:
             return False
-        first = self._first_appointment(job)
+        first = self.first_appointment(job)
         return job.status == "Completed" if first is None else self.local(first) <= as_of
 
-    def _credits(self) -> Iterator[tuple[int, BusinessUnit | None, int]]:
+    def credits(self) -> Iterator[tuple[int, BusinessUnit | None, int]]:
+        """Rule 23c: location, own unit and cents of every open credit, those of sales units too."""
         lowest: dict[int, int] = {}
         for place in self.company.locations:
             known = lowest.get(place.customer_id)
@@ -305,8 +324,8 @@ class Books:
             ),
         ]
         for own, row, cents in rows:
-            unit = self._unit(row.business_unit_id)
-            if not cents or (unit is not None and unit.role == "SALES"):
+            unit = self.unit(row.business_unit_id)
+            if not cents:
                 continue
             location_id = own if own is not None else self._applied_location(row.applied_to)
             if location_id is None and row.customer_id is not None:
@@ -323,20 +342,34 @@ class Books:
 
     # What belongs to a job
 
-    def _unit(self, unit_id: int | None) -> BusinessUnit | None:
+    def dated(self, moment: int) -> date:
+        """Rule 21: a midnight is a calendar date as it is, anything else an instant."""
+        return calendar_date(moment) if moment % DAY == 0 else self.local(moment)
+
+    def start_day(self, job: Job) -> date:
+        """Rule 15: the day a job's work is dated by."""
+        first = self.first_appointment(job)
+        start = first if first is not None else job.completed
+        return self.local(job.created if start is None else start)
+
+    def unit(self, unit_id: int | None) -> BusinessUnit | None:
+        """The unit of that id, if there is one."""
         return None if unit_id is None else self.units.get(unit_id)
 
-    def _family(self, job: Job) -> str:
+    def family(self, job: Job) -> str:
+        """Rule 7: that of the job's type."""
         kind = self.types.get(job.job_type_id)
         return kind.family if kind else "other"
 
-    def _no_charge(self, job: Job) -> bool:
+    def no_charge(self, job: Job) -> bool:
+        """Rule 12: the job's own word, else its type's."""
         if job.no_charge is not None:
             return job.no_charge
         kind = self.types.get(job.job_type_id)
         return bool(kind and kind.no_charge)
 
-    def _first_appointment(self, job: Job) -> int | None:
+    def first_appointment(self, job: Job) -> int | None:
+        """Rule 6: its start."""
         named = (
             None
             if job.first_appointment_id is None
@@ -359,41 +392,6 @@ class Books:
             if invoice.active and invoice.job_id is not None:
                 revenue[invoice.job_id] += invoice.subtotal_cents
         return revenue
-
-    def _cost_by_job(self) -> dict[int, int]:
-        cost: dict[int, int] = defaultdict(int)
-        for line in self.company.gross_pay_items:
-            if line.active and line.job_id and line.kind in PAY_THAT_COUNTS:
-                cost[line.job_id] += line.amount_cents + (line.adjustment_cents or 0)
-        for invoice in self.company.invoices:
-            if invoice.active and invoice.job_id is not None:
-                cost[invoice.job_id] += sum(
-                    item.total_cost_cents or 0
-                    for item in invoice.items
-                    if item.kind in ("Material", "Equipment")
-                )
-        for job_id, cents in self._purchases():
-            cost[job_id] += cents
-        for back in self.company.returns:
-            if back.active and back.job_id and back.status != "Canceled":
-                cost[back.job_id] -= back.amount_cents
-        return cost
-
-    def _purchases(self) -> Iterator[tuple[int, int]]:
-        canceled = {row.id for row in self.company.purchase_orders if row.status == "Canceled"}
-        jobs_of_orders = {row.id: row.job_id for row in self.company.purchase_orders}
-        billed = set()
-        for bill in self.company.inventory_bills:
-            if not bill.active or bill.purchase_order_id in canceled:
-                continue
-            if bill.purchase_order_id is not None:
-                billed.add(bill.purchase_order_id)
-            job_id = bill.job_id or jobs_of_orders.get(bill.purchase_order_id or 0)
-            if job_id:
-                yield job_id, bill.amount_cents or 0
-        for order in self.company.purchase_orders:
-            if order.job_id and order.status != "Canceled" and order.id not in billed:
-                yield order.job_id, order.total_cents
 
 
 def _value(kpi: str, numerator: int, denominator: int) -> BookValue:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
@@ -44,6 +44,26 @@ class BadRequest(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Paging:
+    """Which rows of an answer, and whether their number is told."""
+
+    page: int
+    size: int
+    include_total: bool
+
+    def envelope(self, rows: Sequence[Any], write: Callable[[Any], Any]) -> dict[str, Any]:
+        """The page of these rows, as lists and reports have it."""
+        start = (self.page - 1) * self.size
+        return {
+            "page": self.page,
+            "pageSize": self.size,
+            "hasMore": start + self.size < len(rows),
+            "totalCount": len(rows) if self.include_total else None,
+            "data": [write(row) for row in rows[start : start + self.size]],
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """A list request, parsed; unknown parameters are gone, as in the real API."""
 
@@ -51,17 +71,12 @@ class Query:
     conditions: tuple[tuple[Filter, Any], ...]
     sort: str | None
     descending: bool
-    page: int
-    page_size: int
-    include_total: bool
+    paging: Paging
 
 
 def parse_query(endpoint: Endpoint, params: Mapping[str, str]) -> Query:
     """Read the parameters an endpoint knows; raises BadRequest."""
     sort, descending = _parse_sort(endpoint, params)
-    size = _whole(params, "pageSize", 50)
-    if size > MAX_PAGE:
-        raise BadRequest("pageSize", f"The maximum page size is {MAX_PAGE}.")
     known = {**endpoint.filters, **_windows(endpoint)}
     return Query(
         active=_parse_active(endpoint, params),
@@ -72,10 +87,20 @@ def parse_query(endpoint: Endpoint, params: Mapping[str, str]) -> Query:
         ),
         sort=sort,
         descending=descending,
+        paging=parse_paging(params),
+    )
+
+
+def parse_paging(params: Mapping[str, str], size: int = 50, most: int = MAX_PAGE) -> Paging:
+    """Read the page asked for, by default the first of so many rows; raises BadRequest."""
+    paging = Paging(
         page=_whole(params, "page", 1),
-        page_size=size,
+        size=_whole(params, "pageSize", size),
         include_total=params.get("includeTotal", "").lower() == "true",
     )
+    if paging.size > most:
+        raise BadRequest("pageSize", f"The maximum page size is {most}.")
+    return paging
 
 
 def _windows(endpoint: Endpoint) -> dict[str, Filter]:

@@ -36,6 +36,7 @@ def serve(
     scale: float = 0.05,
     requests_per_second: int = 60,
     token_seconds: int = 900,
+    report_seconds: float = 60.0,
     faults: Faults | None = None,
 ) -> None:
     """Serve until interrupted; port 0 picks a free one, told on the line printed to stdout.
@@ -48,7 +49,10 @@ def serve(
     gc.set_threshold(100_000, 20, 20)  # a page is many dicts and no garbage
     gc.freeze()  # the company lives as long as the process; spare each collection from it
     app: Any = create_app(
-        tenant, requests_per_second=requests_per_second, token_seconds=token_seconds
+        tenant,
+        requests_per_second=requests_per_second,
+        token_seconds=token_seconds,
+        report_seconds=report_seconds,
     )
     if faults is not None and faults.faults:
         app = misbehave(app, faults)

@@ -85,6 +85,7 @@ WRONG_USE = [
     pytest.param(["backfill"], without("client_secret", "app_key"),
                  "ServiceTitan credentials are missing: set ST_KPI_CLIENT_SECRET, ST_KPI_APP_KEY.",
                  id="credentials missing"),
+    pytest.param(["init"], {}, "--client-id or ST_KPI_CLIENT_ID, --client-secret or", id="nothing to begin with"),
     pytest.param(["backfill"], without("timezone"), "Set ST_KPI_TIMEZONE", id="zone missing"),
     pytest.param(["build"], {}, "Set ST_KPI_TIMEZONE", id="zone missing for a build"),
     pytest.param(["backfill", "--from", "2025-02-01", "--to", "2025-01-01"], SANDBOX,

@@ -197,6 +197,8 @@ async def test_data_and_mappings(small: Tenant, examined: Examined, tmp_path: Pa
     (tmp_path / "maps").mkdir()
     for name in ("business_units", "job_types"):
         shutil.copy(small.folder / f"{name}.csv", tmp_path / "maps")
+    found = await examined(warehouse="duckdb:///own.duckdb")
+    assert "No mapping files are set for tenant 1" in found["mappings"].says
     found = await examined(warehouse="duckdb:///own.duckdb", mappings="maps")
     assert found["data"].says == "Loaded, and free to be read and written."
     assert found["mappings"].says.endswith("maps: 2 lines of units, 1 of job types.")

@@ -19,6 +19,7 @@ FILES = {
     "marketing": "marketing-v2",
     "payroll": "payroll-v2",
     "pricebook": "pricebook-v2",
+    "reporting": "reporting-v2",
     "sales": "salestech-v2",
     "settings": "settings-v2",
 }
@@ -90,9 +91,11 @@ def plain(document: Any, node: Any) -> Any:
 
 
 @cache
-def validator(module: str, path: str, status: str = "200") -> Draft202012Validator:
+def validator(
+    module: str, path: str, status: str = "200", method: str = "get"
+) -> Draft202012Validator:
     document = spec(module)
-    answer = document["paths"][f"/tenant/{{tenant}}/{path}"]["get"]["responses"][status]
+    answer = document["paths"][f"/tenant/{{tenant}}/{path}"][method]["responses"][status]
     schema = plain(document, answer["content"]["application/json"]["schema"])
     return Draft202012Validator(schema)
 
@@ -137,6 +140,39 @@ async def test_the_item_feed_fits_the_specification(client: Any) -> None:
     body["data"] = body["data"][:200]
     wrong, _ = problems("accounting", "export/invoice-items", "invoice-items", body)
     assert wrong == []
+
+
+REPORT = "report-category/{report_category}/reports/{reportId}"
+
+
+async def test_reports_fit_the_specification(client: Any) -> None:
+    """All of the Reporting API; what the data hold is free in it."""
+    served = {
+        "report-categories": "report-categories",
+        "report-category/{report_category}/reports": "report-category/operations/reports",
+        "dynamic-value-sets/{dynamicSetId}": "dynamic-value-sets/business-units",
+    }
+    for path, asked in served.items():
+        body = await client.ok(f"reporting:{asked}")
+        assert list(validator("reporting", path).iter_errors(body)) == []
+    listed = await client.ok("reporting:report-category/operations/reports")
+    for report in listed["data"]:
+        path = f"reporting:report-category/operations/reports/{report['id']}"
+        body = await client.ok(path)
+        assert list(validator("reporting", REPORT).iter_errors(body)) == []
+        days = {"From": "2024-01-01", "To": "2024-01-31", "DateType": 0}
+        given = [
+            {"name": asked["name"], "value": days[asked["name"]]}
+            for asked in body["parameters"]
+            if asked["isRequired"]
+        ]
+        data = await client.http.post(client.url(path + "/data"), json={"parameters": given})
+        told = validator("reporting", REPORT + "/data", method="post")
+        assert list(told.iter_errors(data.json())) == []
+        again = await client.http.post(client.url(path + "/data"), json={"parameters": given})
+        assert again.status_code == 429
+        refused = validator("reporting", REPORT + "/data", "400", "post")
+        assert list(refused.iter_errors(again.json())) == []
 
 
 async def test_errors_fit_the_specification(client: Any) -> None:

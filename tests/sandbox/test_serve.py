@@ -13,6 +13,7 @@ from st_kpi.sandbox import SandboxCredentials
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-m", "st_kpi.sandbox", "--port", "0", "--scale", "0.003"]
+COMMAND += ["--report-seconds", "0"]
 
 
 @pytest.fixture
@@ -39,10 +40,16 @@ def test_it_says_where_it_listens_and_answers_there(served: str) -> None:
     }
     with httpx.Client(base_url=url, trust_env=False) as http:
         token = http.post("/connect/token", data=form).json()["access_token"]
-        answer = http.get(
-            f"/jpm/v2/tenant/{SandboxCredentials.TENANT_ID}/jobs?pageSize=5000&includeTotal=true",
-            headers={"Authorization": f"Bearer {token}", "ST-App-Key": SandboxCredentials.APP_KEY},
-        )
+        http.headers["Authorization"] = f"Bearer {token}"
+        http.headers["ST-App-Key"] = SandboxCredentials.APP_KEY
+        tenant = f"v2/tenant/{SandboxCredentials.TENANT_ID}"
+        answer = http.get(f"/jpm/{tenant}/jobs?pageSize=5000&includeTotal=true")
+        category = f"/reporting/{tenant}/report-category/marketing/reports"
+        report = http.get(category).json()["data"][0]["id"]
+        days = [{"name": "From", "value": "2024-01-01"}, {"name": "To", "value": "2024-12-31"}]
+        for _ in range(2):  # the program was told not to wait
+            data = http.post(f"{category}/{report}/data", json={"parameters": days})
+            assert data.status_code == 200
     assert answer.status_code == 200
     assert answer.json()["totalCount"] == len(answer.json()["data"]) > 400
     assert len(answer.headers.get_list("date")) == 1

@@ -5,8 +5,9 @@
 Every request reaches the inner app first, so that its limits and counters see also those that then
 fail. What the inner app refused (limit, sign-in, bad parameter) is passed on as it is; a good answer
 may be edited, replaced, cut or held back. Only lists, feeds and the token endpoint are concerned; a
-fault of an answer reaches the token endpoint when its path says `connect/token`. How often each fault
-occurred is counted in `app.state.faults`.
+fault of an answer reaches the token endpoint when its path says `connect/token`. What is wrong inside
+a report is handed to the reports themselves, whose rows are dated and summed only there. How often each
+fault occurred is counted in `app.state.faults`.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from st_kpi.sandbox.app import Problem
 from st_kpi.sandbox.faults.names import CATALOGUE, Fault, Faults, described
 from st_kpi.sandbox.faults.pages import FEED_FAULTS, MOVES, SAME_PLACE, FeedFaults, move_rows
 from st_kpi.sandbox.faults.records import RECORD_FAULTS, hit, huge_ids, with_long_text
+from st_kpi.sandbox.problem import Problem
 from st_kpi.sandbox.wire.base import Record
 
 __all__ = ["CATALOGUE", "Fault", "Faults", "Misbehaving", "described", "misbehave"]
@@ -49,6 +50,11 @@ class _Request:
     @property
     def start(self) -> str:
         return self.query.get("from", "")
+
+    @property
+    def has_records(self) -> bool:
+        """Reports have rows without names, which other faults are about."""
+        return self.path != _TOKEN and not self.path.startswith("reporting/")
 
     @property
     def is_feed(self) -> bool:
@@ -80,6 +86,7 @@ class Misbehaving:
         self.app = app
         self.state = app.state
         self._seed = faults.seed
+        app.state.reports.differences.plant(faults)
         self._sleep = sleep
         self._problem = Problem()
         self._faults = [
@@ -189,7 +196,7 @@ class Misbehaving:
     def _edited(self, request: _Request, answer: _Answer) -> _Answer:
         """The answer with faults in its records and pages; parsed only when there is one."""
         faults = [pair for pair in self._matching(request) if pair[0].name in _EDITS]
-        if not faults or answer.status != 200 or request.path == _TOKEN:
+        if not faults or answer.status != 200 or not request.has_records:
             return answer
         body = before = orjson.loads(answer.body)
         for fault, rng in faults:
@@ -327,7 +334,7 @@ def _of(response: Response) -> _Answer:
 
 
 def _records(body: Any) -> list[Record]:
-    records: list[Record] = body if isinstance(body, list) else body["data"]
+    records: list[Record] = body if isinstance(body, list) else body.get("data", [])
     return records
 
 

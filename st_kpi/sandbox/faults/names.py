@@ -18,6 +18,7 @@ class Detail(Enum):
     MEGABYTES = "megabytes"
     KILOBYTES = "kilobytes"
     SCRIPT = "script"
+    POLLS = "polls"
 
 
 SCRIPTS = ("emoji", "right-to-left", "combining", "surrogate")
@@ -34,6 +35,14 @@ class Kind:
 
 
 _SECONDS, _FIELD = Detail.SECONDS, Detail.FIELD
+_NUMBERS = (
+    Detail.SECONDS,
+    Detail.STATUS,
+    Detail.PAGE,
+    Detail.MEGABYTES,
+    Detail.KILOBYTES,
+    Detail.POLLS,
+)
 
 #: The share is one of answers, or of records where the description speaks of records.
 CATALOGUE: dict[str, Kind] = {
@@ -86,6 +95,30 @@ CATALOGUE: dict[str, Kind] = {
         "8",
     ),
     "odd-names": Kind(0.1, f"records with odd names: {', '.join(SCRIPTS)}", Detail.SCRIPT),
+    # Reports; the path is a part of their address or of their name
+    "report-row-missing": Kind(0.1, "rows of a report are not there"),
+    "report-row-extra": Kind(0.1, "a report has rows that nothing stands for"),
+    "report-amount-off": Kind(0.1, "an amount in rows of a report is 12.34 more", _FIELD),
+    "report-other-week": Kind(0.1, "rows of a report are dated a week later"),
+    "report-other-unit": Kind(0.1, "rows of a report are under another unit of the same role"),
+    "report-row-twice": Kind(0.1, "rows of a report come twice"),
+    "report-test-customer": Kind(1.0, "rows of test customers, which the office filters out"),
+    "report-excluded-family": Kind(1.0, "rows of job types that the office filters out"),
+    "report-with-tax": Kind(1.0, "amounts in rows of a report include tax"),
+    "report-orders-only": Kind(1.0, "costs in rows of a report are orders, whatever was billed"),
+    "report-no-adjustments": Kind(
+        1.0, "rows of a report lack adjustment invoices, asked for or not"
+    ),
+    "report-other-tenant": Kind(1.0, "numbers and units of a report are those of another tenant"),
+    "report-column-renamed": Kind(1.0, "a column of a report has another name", _FIELD),
+    "report-column-dropped": Kind(1.0, "a column of a report is gone", _FIELD),
+    "report-renamed": Kind(1.0, "a report has another name, which begins as before"),
+    "report-copied": Kind(1.0, "a report is there twice, under one name and two numbers"),
+    "report-gone": Kind(1.0, "a report is not there any more"),
+    "report-async": Kind(
+        1.0, "data of reports are queried and fetched, the old way says this", Detail.STATUS, "410"
+    ),
+    "report-slow": Kind(1.0, "a query is ready at this poll, and not at once", Detail.POLLS, "3"),
 }
 
 
@@ -93,7 +126,7 @@ CATALOGUE: dict[str, Kind] = {
 class Fault:
     """A fault asked for: `share` from 0 to 1, `path` a part of `jpm/export/jobs` or the like.
 
-    Without a path it concerns every list and feed. `detail` is what the catalogue says.
+    Without a path it concerns every list and feed, or every report. `detail` is what the catalogue says.
     """
 
     name: str
@@ -152,9 +185,7 @@ def _detail(text: str, kind: Detail, detail: str) -> str:
         raise ValueError(f"The fault in {text!r} takes nothing after #.")
     if kind is Detail.SCRIPT and detail and detail not in SCRIPTS:
         raise ValueError(f"The script in {text!r} is none of: {', '.join(SCRIPTS)}.")
-    if kind in (
-        Detail.SECONDS, Detail.STATUS, Detail.PAGE, Detail.MEGABYTES, Detail.KILOBYTES
-    ):  # fmt: skip
+    if kind in _NUMBERS:
         whole = detail.isascii() and detail.isdigit()
         if not whole or (kind is Detail.STATUS and not 400 <= int(detail) <= 599):
             raise ValueError(f"What follows # in {text!r} is not a number of {kind.value}.")
