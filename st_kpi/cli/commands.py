@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -397,6 +397,32 @@ def status(
 
 
 @app.command()
+def mappings(
+    format: Annotated[Format, typer.Option(help="table, csv or json.")] = Format.table,
+) -> None:
+    """What the mapping files cover: the jobs and the money on each line, and on none."""
+    from st_kpi.cli import render
+    from st_kpi.kpis.definitions.statements import default_root
+    from st_kpi.reporting import coverage
+
+    settings = _settings()
+    covered = _answer(
+        settings,
+        lambda warehouse: coverage.read(
+            warehouse,
+            settings.mappings or default_root() / "mappings",
+            tenant_id=settings.tenant_id,
+            timezone=settings.zone.key,
+            today=datetime.now(settings.zone).date(),
+        ),
+        (render.coverage_table, render.coverage_csv, render.coverage_json),
+        format,
+    )
+    if not covered.is_complete:
+        raise typer.Exit(1)
+
+
+@app.command()
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
@@ -511,11 +537,12 @@ def _answer(
     ask: Callable[["Warehouse"], T],
     writers: tuple[Callable[[T], str], Callable[[T], str], Callable[[T], str]],
     format: Format,
-) -> None:
-    """Ask the warehouse and print the answer; ``writers`` are in the order of ``Format``."""
+) -> T:
+    """Ask the warehouse, print the answer and return it; ``writers`` are in the order of ``Format``."""
     with _reading(settings) as warehouse:
         answer = ask(warehouse)
     sys.stdout.write(dict(zip(Format, writers, strict=True))[format](answer))
+    return answer
 
 
 def _prepare_the_way(*addresses: str) -> None:

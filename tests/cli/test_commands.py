@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 from st_kpi.cli import app
 from st_kpi.cli.demo import ServedTenant, sandbox
 from st_kpi.errors import StKpiError
+from st_kpi.kpis.definitions.statements import default_root
 from st_kpi.sandbox.company import SandboxCredentials
 
 
@@ -111,6 +113,7 @@ WRONG_USE = [
     pytest.param(["status"], {}, "/st_kpi.duckdb yet: run `st-kpi backfill` first", id="no status yet"),
     pytest.param(["show"], {"warehouse": "bigquery://made-up", "all_proxy": "socks5://127.0.0.1:9"},
                  "ALL_PROXY names a proxy of the kind socks5://", id="no such proxy"),
+    pytest.param(["mappings"], SANDBOX, "/st_kpi.duckdb yet: run `st-kpi backfill` first", id="nothing to map"),
     pytest.param(["show", "--format", "xml"], {}, "'xml' is not one of", id="unknown format"),
     pytest.param(["sandbox", "serve", "--scale", "99"], {}, "--scale", id="scale out of range"),
     pytest.param(["explode"], {}, "No such command 'explode'", id="unknown command"),
@@ -382,6 +385,24 @@ def test_a_malformed_mapping_stops_the_build_before_anything_is_written(
     assert "SELLING" in done.stderr
     assert "Traceback" not in done.stderr
     assert st_kpi("show", "--format", "json", **built).stdout == before
+
+
+def test_mappings_say_what_has_no_line(built: dict[str, str], tmp_path: Path) -> None:
+    done = st_kpi("mappings", **built)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("\nEverything that has jobs or money is mapped.\n")
+    types = [line for line in done.stdout.splitlines() if "production" in line]
+    assert len(types) > 10
+    folder = tmp_path / "ours"
+    shutil.copytree(default_root() / "mappings", folder)
+    file = folder / "business_units.csv"
+    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+    file.write_text("".join(line for line in lines if not line.startswith("Denver")))
+    done = st_kpi("mappings", **built | {"mappings": str(folder)})
+    assert done.returncode == 1
+    assert f"{file} needs a line for Denver Production, Denver Sales." in done.stdout
+    rows = st_kpi("mappings", "--format", "csv", **built | {"mappings": str(folder)}).stdout
+    assert len([row for row in rows.splitlines() if row.endswith(",unmapped")]) == 2
 
 
 def test_a_file_that_another_process_holds(built: dict[str, str]) -> None:
