@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 import sys
 import textwrap
 from collections import Counter
@@ -429,8 +430,15 @@ _COVERED = ("file", "line", "tenant_id", "id", "name", "rollup", "role", "family
 
 
 def finding_line(finding: "Finding") -> str:
-    """Verdict, check and sentence of one line of ``st-kpi doctor``."""
-    return f"{finding.verdict:<9}  {finding.check:<28}  {finding.says}"
+    """Verdict, check and sentence of ``st-kpi doctor``: one line, which a terminal has in as many as it needs."""
+    line = f"{finding.verdict:<9}  {finding.check:<28}  {finding.says}"
+    if not sys.stdout.isatty():
+        return line
+    width = shutil.get_terminal_size().columns
+    wrapper = textwrap.TextWrapper(
+        width, subsequent_indent=" " * 11, break_long_words=False, break_on_hyphens=False
+    )
+    return "\n".join(wrapper.fill(part) for part in line.splitlines())
 
 
 def findings_json(findings: Sequence["Finding"]) -> str:

@@ -15,8 +15,8 @@ from typing import Any
 
 from st_kpi.errors import NothingLoaded
 from st_kpi.kpis.loaded import require_loaded
-from st_kpi.kpis.mappings import SourceRecord, TypeRow, UnitRow, read_mappings
-from st_kpi.kpis.reference import units_and_types
+from st_kpi.kpis.mappings import SourceRecord, TypeRow, UnitRow
+from st_kpi.kpis.reference import mappings_in, units_and_types
 from st_kpi.warehouse.base import Warehouse
 
 #: What hangs on a line: a number of jobs, and money in the tenant's currency.
@@ -129,8 +129,8 @@ def read(
     types are loaded.
     """
     require_loaded(warehouse, ("business_units", "job_types"))
+    mappings = mappings_in(folder, warehouse)
     units, types = units_and_types(warehouse)
-    mappings = read_mappings(folder, units=units, types=types)
     units = [unit for unit in units if tenant_id in (None, unit.tenant_id)]
     types = [kind for kind in types if tenant_id in (None, kind.tenant_id)]
     if not units:
