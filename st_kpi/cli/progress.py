@@ -23,7 +23,7 @@ from rich.progress import Progress as Bar
 if TYPE_CHECKING:
     from st_kpi.ingest.session import Progress
 
-#: Seconds until the first line where there is no bar, and between the others: nobody wonders, and no log is flooded.
+#: Seconds between lines where there is no bar, at first and later: nobody wonders, and no log of hours is flooded.
 _FIRST_LINE = 2.0
 _LINE_EVERY = 10.0
 #: Seconds between lines about waiting, of which each of many requests would have one.
@@ -52,7 +52,7 @@ class _Rows:
 
 @contextmanager
 def progress_bar(label: str) -> Iterator["Progress"]:
-    """A bar of rows stored on stderr; lines where stderr is no terminal, the first after two seconds."""
+    """A bar of rows stored on stderr; lines where stderr is no terminal, every two seconds at first."""
     console, rows = Console(stderr=True), _Rows()
     if not console.is_terminal:
         with waiting(label, rows):
@@ -90,10 +90,10 @@ def waiting(label: str, rows: _Rows | None = None) -> Iterator[None]:
     started, ended = time.monotonic(), Event()
 
     def tell() -> None:
-        pause = _FIRST_LINE
-        while not ended.wait(pause):
-            pause = _LINE_EVERY
-            say(f"{label}: {rows or ''}{time.monotonic() - started:.0f} s")
+        passed = 0.0
+        while not ended.wait(_pause(passed)):
+            passed = time.monotonic() - started
+            say(f"{label}: {rows or ''}{passed:.0f} s")
 
     thread = Thread(target=tell, daemon=True)
     thread.start()
@@ -102,6 +102,11 @@ def waiting(label: str, rows: _Rows | None = None) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
+
+
+def _pause(passed: float) -> float:
+    """Seconds until the next line, a tenth of those that have passed."""
+    return min(_LINE_EVERY, max(_FIRST_LINE, passed / 10))
 
 
 @contextmanager

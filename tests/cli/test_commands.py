@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -200,6 +201,9 @@ def built(
     }
     done = process("backfill", **settings)
     assert done.returncode == 0, done.stderr
+    plan = r"To load: [\d,]+ rows in \d+ chunks, about [\d,]+ requests; about \d minutes?, longer"
+    said = [line for line in done.stderr.splitlines() if re.match(plan, line)]
+    assert len(said) == 1, done.stderr
     done = process("build", "--as-of", str(tenant.today), **settings)
     assert done.returncode == 0, done.stderr
     return settings

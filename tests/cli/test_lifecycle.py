@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -161,6 +162,38 @@ def test_a_folder_that_was_removed_is_one_sentence(tmp_path: Path) -> None:
         2,
         "st-kpi: The folder that this was started in is not there any more: change to another one.\n",
     )
+
+
+@pytest.mark.process
+def test_a_tenant_that_does_not_answer_is_told_of_at_the_first_attempt() -> None:
+    """Not a minute later, when all of them have failed; a private server's start is told of, too."""
+    settings = {
+        "ST_KPI_TENANT_ID": "1",
+        "ST_KPI_CLIENT_ID": "a",
+        "ST_KPI_CLIENT_SECRET": "b",
+        "ST_KPI_APP_KEY": "c",
+        "ST_KPI_TIMEZONE": "America/Phoenix",
+        "ST_KPI_API_URL": "http://127.0.0.1:9",
+        "ST_KPI_AUTH_URL": "http://127.0.0.1:9",
+    }
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "ST_KPI_"))}
+    with subprocess.Popen(
+        [sys.executable, "-c", MAIN, "backfill"],
+        env=inherited | settings,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as backfill:
+        assert backfill.stderr
+        said = []
+        for line in backfill.stderr:
+            said.append(line)
+            if "attempt 1 failed" in line:
+                break
+        backfill.send_signal(signal.SIGINT)
+        said += backfill.stderr
+    assert backfill.returncode == 130, said
+    assert said[1].startswith("Starting a private Prefect server")
+    assert any("attempt 1 failed with ConnectError" in line for line in said), said
 
 
 def test_what_nobody_foresaw_is_shown_in_full() -> None:

@@ -28,9 +28,10 @@ def test_lines_say_how_far_it_is(
     assert said[-1] == "Backfill: 1,200 of 2,000 rows, 0 s"
 
 
-def test_the_first_line_comes_before_anybody_wonders() -> None:
-    """And the others so seldom that a log of hours can be read."""
-    assert progress._FIRST_LINE <= 2 < progress._LINE_EVERY
+def test_nobody_has_to_wonder_and_no_log_is_flooded() -> None:
+    """Seconds to the next line, after so many."""
+    pauses = {passed: progress._pause(passed) for passed in (0, 19, 50, 3600)}
+    assert pauses == {0: 2, 19: 2, 50: 5, 3600: 10}
 
 
 #: A bar for as long as somebody needs to see it.
