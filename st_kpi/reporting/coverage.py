@@ -114,6 +114,7 @@ def _ambiguous(rows: Iterable[Row]) -> list[list[Row]]:
     return list(lines.values())
 
 
+_UNITS, _TYPES = "business_units.csv", "job_types.csv"
 _Key = tuple[int, int]
 _Line = UnitRow | TypeRow
 #: A sum of records, as the warehouse gives it: ``on_date``, ``what`` and ``amount``.
@@ -141,8 +142,8 @@ def read(
     hanging = warehouse.query(_hanging(dated), {"timezone": timezone, "today": today})
     return Coverage(
         folder,
-        _rows("business_units.csv", units, mappings.units, _grouped(hanging, "business_unit_id")),
-        _rows("job_types.csv", types, mappings.types, _grouped(hanging, "job_type_id")),
+        _rows(_UNITS, units, mappings.units, _grouped(hanging, "business_unit_id")),
+        _rows(_TYPES, types, mappings.types, _grouped(hanging, "job_type_id")),
     )
 
 
@@ -171,13 +172,13 @@ def _rows(
         for line in mine:
             covered = [one for one in of_it if _covers(line, one["on_date"])]
             ambiguous = [Note.AMBIGUOUS] * (named[line.tenant_id, line.line] > 1)
-            unused = [Note.UNUSED] * (not covered)
+            # Before anything is loaded nothing is known to be unused.
+            unused = [Note.UNUSED] * (bool(hanging) and not covered)
             rows.append(_row(file, record, line, covered, [*ambiguous, *unused]))
         rest = [one for one in of_it if not any(_covers(line, one["on_date"]) for line in mine)]
         if rest or not mine:
-            by_name = (
-                file == "job_types.csv" and "estimate" in record.name.lower()
-            )  # as a build has it
+            # A build takes a type for an estimate whose name says so.
+            by_name = file == _TYPES and "estimate" in record.name.lower()
             note = Note.BY_NAME if by_name else Note.UNMAPPED
             rows.append(_row(file, record, None, rest, [note]))
     rows.sort(key=lambda row: (row.line is None, row.line or -row.amounts["jobs"], row.id))
@@ -207,7 +208,7 @@ def _row(
     amounts = dict.fromkeys(AMOUNTS, Decimal(0))
     for one in hanging:
         amounts[one["what"]] += one["amount"]
-    days = [one["on_date"] for one in hanging if one["on_date"]]
+    days = [one["on_date"] for one in hanging if one["on_date"] and file == _UNITS]
     return Row(
         file=file,
         line=line.line if line else None,

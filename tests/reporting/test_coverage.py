@@ -100,7 +100,8 @@ def test_days_are_shown_as_read_and_those_without_a_line_too(small: Tenant) -> N
     """The invoice and its job are of the day of the work, the 8th; the open balance is of today."""
     small.map(
         HEADER
-        + "1,East,SALES,,\n2,East,PRODUCTION,1/2/2025,1/8/2025\n2,West,PRODUCTION,2/1/2025,\n"
+        + "1,East,SALES,,\n2,East,PRODUCTION,1/2/2025,1/8/2025\n2,West,PRODUCTION,2/1/2025,\n",
+        "job_type,family\n",
     )
     found = covered(small)
     first, later, rest = row(found, 2, 3), row(found, 2, 4), row(found, 2, None)
@@ -110,6 +111,7 @@ def test_days_are_shown_as_read_and_those_without_a_line_too(small: Tenant) -> N
     assert (rest.valid_from, rest.valid_to) == (dt.date(2025, 1, 9), MONDAY)
     assert amounts(rest) == {"paid": 600, "open": 400}
     assert not found.is_complete
+    assert row(found, 21, None).valid_from is None, "a job type has no days"
     assert "East Production  East    PRODUCTION  2025-01-02  2025-01-08" in coverage_table(found)
 
 
@@ -138,7 +140,7 @@ def test_before_any_job_only_names_are_known(tenant: Tenant) -> None:
     tenant.add({name: ROWS[name] for name in ("business_units", "job_types")})
     found = covered(tenant)
     assert [(r.name, r.notes) for r in found.units] == [
-        ("East Sales", (Note.UNUSED,)),
+        ("East Sales", ()),
         ("East Production", (Note.UNMAPPED,)),
     ]
     assert found.says() == [
