@@ -16,7 +16,7 @@ import httpx
 
 from st_kpi.cli import render
 from st_kpi.cli.flow_run import import_flows
-from st_kpi.cli.progress import log_on_stderr, progress_bar, say
+from st_kpi.cli.progress import log_on_stderr, progress_bar, say, working
 from st_kpi.errors import CheckFailed, ConfigurationError, RunFailed
 from st_kpi.local.private_server import prefect_api
 from st_kpi.local.process import start_process
@@ -102,7 +102,7 @@ async def _load_and_build(settings: Settings, today: date) -> None:
     with progress_bar("Backfill") as progress:
         async with open_session(settings, progress):
             await backfill()
-    with open_for_build(settings):
+    with open_for_build(settings), working("Build"):
         say((await refresh_kpis(today)).summary())
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 import sys
 import textwrap
 from collections import Counter
@@ -30,6 +31,8 @@ from st_kpi.reporting.published import (
 if TYPE_CHECKING:  # each of them stands on much that the others do without
     from st_kpi.ingest.manifest import Completeness
     from st_kpi.ingest.status import Status
+    from st_kpi.reporting.coverage import Coverage
+    from st_kpi.reporting.coverage import Row as Covered
     from st_kpi.reporting.diff import Diff
     from st_kpi.reporting.doctor import Finding
     from st_kpi.reporting.explain import Explained, LeftOut, Row
@@ -426,9 +429,73 @@ def status_table(status: "Status") -> str:
     return f"{_printed(table)}Times are UTC. {last.rstrip()}\n"
 
 
+def coverage_table(coverage: "Coverage") -> str:
+    """A table per mapping file, then in sentences what to do."""
+    tables = (
+        _covered("Business unit", ("rollup", "role", *_DAYS), coverage.units),
+        _covered("Job type", ("family",), coverage.types),
+    )
+    return "\n".join([*map(_printed, tables), *coverage.says()]) + "\n"
+
+
+def _covered(heading: str, columns: Sequence[str], rows: "Sequence[Covered]") -> Table:
+    """A line per row, without columns in which none has anything."""
+    columns = [name for name in columns if any(getattr(row, name) for row in rows)]
+    amounts = [name for name in rows[0].amounts if any(row.amounts[name] for row in rows)]
+    headings = [name.removeprefix("valid_").capitalize() for name in columns]
+    right = [name.capitalize() for name in amounts]
+    table = _plain_table(("Line", heading, *headings), right, ("Note",))
+    for row in rows:
+        table.add_row(
+            str(row.line or NOTHING),
+            row.name or str(row.id),
+            *(str(getattr(row, name) or NOTHING) for name in columns),
+            *(f"{rounded(row.amounts[name], 0):,}" for name in amounts),
+            ", ".join(row.notes),
+        )
+    return table
+
+
+def coverage_csv(coverage: "Coverage") -> str:
+    """One line per row of either table, amounts exact."""
+    rows = _covered_records(coverage)
+    records = [record | {"notes": "; ".join(record["notes"])} for record in rows]
+    return _csv_text(list(records[0]), (record.values() for record in records))
+
+
+def coverage_json(coverage: "Coverage") -> str:
+    """The same; amounts are text, so that no digit is lost."""
+    document = {
+        "folder": str(coverage.folder),
+        "complete": coverage.is_complete,
+        "lines": list(_covered_records(coverage)),
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+def _covered_records(coverage: "Coverage") -> Iterator[dict[str, Any]]:
+    for row in coverage.rows:
+        record = {name: getattr(row, name) for name in _COVERED}
+        for name in _DAYS:
+            record[name] = record[name] and record[name].isoformat()
+        record |= {name: _exact(amount) for name, amount in row.amounts.items()}
+        yield record | {"jobs": int(row.amounts["jobs"]), "notes": list(row.notes)}
+
+
+_DAYS = ("valid_from", "valid_to")
+_COVERED = ("file", "line", "tenant_id", "id", "name", "rollup", "role", "family", *_DAYS)
+
+
 def finding_line(finding: "Finding") -> str:
-    """Verdict, check and sentence of one line of ``st-kpi doctor``."""
-    return f"{finding.verdict:<9}  {finding.check:<28}  {finding.says}"
+    """Verdict, check and sentence of ``st-kpi doctor``: one line, which a terminal has in as many as it needs."""
+    line = f"{finding.verdict:<9}  {finding.check:<28}  {finding.says}"
+    if not sys.stdout.isatty():
+        return line
+    width = shutil.get_terminal_size().columns
+    wrapper = textwrap.TextWrapper(
+        width, subsequent_indent=" " * 11, break_long_words=False, break_on_hyphens=False
+    )
+    return "\n".join(wrapper.fill(part) for part in line.splitlines())
 
 
 def findings_json(findings: Sequence["Finding"]) -> str:

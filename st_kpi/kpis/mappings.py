@@ -7,7 +7,7 @@ reason of each fault, and the names nearest to one that matches nothing.
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -47,12 +47,13 @@ TYPE_COLUMNS = (
 class SourceRecord:
     """A business unit or job type of the source, by which rows of a mapping are recognised.
 
-    One that records name and the source does not list any more has an empty name.
+    One that records name and the source does not list any more has an empty name, and is not ``active``.
     """
 
     tenant_id: int
     id: int
     name: str
+    active: bool = True
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,8 @@ class UnitRow:
     role: str
     valid_from: dt.date | None
     valid_to: dt.date | None
+    #: Where the file says so.
+    line: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,8 @@ class TypeRow:
     tenant_id: int
     job_type_id: int
     family: str
+    #: Where the file says so.
+    line: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -133,7 +138,7 @@ def read_types(file: Path, records: Sequence[SourceRecord]) -> tuple[TypeRow, ..
                             line,
                             f"The job type {kind.name!r} ({kind.id}) is mapped on line {read[key][0]} already.",
                         )
-                    read[key] = (line, TypeRow(kind.tenant_id, kind.id, family))
+                    read[key] = (line, TypeRow(kind.tenant_id, kind.id, family, line))
     return tuple(row for _, row in read.values())
 
 
@@ -154,7 +159,9 @@ def _unit_rows(
     if start and end and end < start:
         raise MappingError(file, line, f"valid_to {end} lies before valid_from {start}.")
     units = _find(cells["business_unit"], records, "business unit", file, line)
-    return [(unit, UnitRow(unit.tenant_id, unit.id, rollup, role, start, end)) for unit in units]
+    return [
+        (unit, UnitRow(unit.tenant_id, unit.id, rollup, role, start, end, line)) for unit in units
+    ]
 
 
 def _find(

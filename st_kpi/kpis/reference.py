@@ -69,10 +69,12 @@ def _source_records(
     """What the source lists, and what the records of ``used_by`` name besides."""
     used = " UNION ALL ".join(f"SELECT tenant_id, {key} AS id FROM st_raw.{t}" for t in used_by)
     rows = warehouse.query(
-        f"SELECT tenant_id, id, name FROM st_raw.{entity} UNION ALL"
-        f" SELECT used.tenant_id, used.id, '' AS name FROM ({used}) AS used"
+        f"SELECT tenant_id, id, name, COALESCE(active, TRUE) AS active FROM st_raw.{entity} UNION ALL"
+        f" SELECT used.tenant_id, used.id, '' AS name, FALSE AS active FROM ({used}) AS used"
         f" LEFT JOIN st_raw.{entity} AS listed"
         " ON listed.tenant_id = used.tenant_id AND listed.id = used.id"
         " WHERE used.id <> 0 AND listed.id IS NULL GROUP BY used.tenant_id, used.id"
     )
-    return [SourceRecord(row["tenant_id"], row["id"], row["name"] or "") for row in rows]
+    return [
+        SourceRecord(row["tenant_id"], row["id"], row["name"] or "", row["active"]) for row in rows
+    ]

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from st_kpi.cli.demo import compare
+from st_kpi.cli.render import coverage_csv
 from st_kpi.ingest import changes
 from st_kpi.ingest.chunk import fetch, store
 from st_kpi.ingest.manifest import ReadMode
@@ -24,7 +25,7 @@ from st_kpi.ingest.status import read as health
 from st_kpi.ingest.watermarks import advanced
 from st_kpi.kpis.build import BuildResult, build
 from st_kpi.kpis.definitions.statements import default_root
-from st_kpi.reporting import published
+from st_kpi.reporting import coverage, published
 from st_kpi.reporting.explain import explain
 from st_kpi.sandbox import Company, create_app, generate_company
 from st_kpi.sandbox.books import Books
@@ -157,6 +158,26 @@ def comparable(*tables: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     return [sorted(table, key=lambda row: [str(row[k]) for k in sorted(row)]) for table in rounded]
 
 
+def covered(session: Session, company: Company, folder: Path) -> str:
+    """What each line of the mapping files covers, as CSV; one of them holds for some days alone."""
+    for name in ("business_units.csv", "job_types.csv"):
+        text = (default_root() / "mappings" / name).read_text(encoding="utf-8")
+        (folder / name).write_text(
+            text.replace(
+                "Phoenix Production,PHX,PRODUCTION,,", "Phoenix Production,PHX,PRODUCTION,1/2/2025,"
+            )
+        )
+    return coverage_csv(
+        coverage.read(
+            session.warehouse,
+            folder,
+            tenant_id=company.tenant_id,
+            timezone="America/Phoenix",
+            today=company.last_day,
+        )
+    )
+
+
 @asynccontextmanager
 async def both(company: Company, folder: Path, url: str) -> AsyncIterator[list[Session]]:
     """A session on DuckDB and one on BigQuery, each with the company's whole history."""
@@ -184,6 +205,7 @@ async def test_both_engines_publish_the_same_numbers(tmp_path: Path, bigquery_ur
         assert not duckdb.bytes
         assert set(bigquery.bytes) > {"gpm", "leads"}  # an emulator says 0 of each
         assert_same_tables(sessions)
+        assert len({covered(session, company, tmp_path) for session in sessions}) == 1
         cells = Books(company).weekly(company.last_day).items()
         books = {key: (cell.numerator, cell.denominator or Decimal(0)) for key, cell in cells}
         assert "equal to the cent" in compare(sessions[0].warehouse, books)
