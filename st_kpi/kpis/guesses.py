@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from st_kpi.kpis.mappings import ALL, UNASSIGNED
+from st_kpi.kpis.mappings import ALL, NONE, UNASSIGNED
 
 #: What a type is taken for that looks like neither a sale nor work.
 _NO_FAMILY = "other"
@@ -199,7 +199,7 @@ def _role(name: _Name, rollup: str, is_sold: bool) -> UnitGuess:
             "Unknown", "BOTH", "ServiceTitan does not list it any more but records name it"
         )
     if name.idle and not (name.sells or name.produces):
-        return _idle(rollup)
+        return _idle()
     if name.sells and name.produces:
         return UnitGuess(rollup, "BOTH", "its name says sales and work")
     if name.sells:
@@ -211,9 +211,9 @@ def _role(name: _Name, rollup: str, is_sold: bool) -> UnitGuess:
     return UnitGuess(rollup, "BOTH", "its name does not say whether it sells or works")
 
 
-def _idle(rollup: str) -> UnitGuess:
-    """A unit that looks like counting nowhere; should it have money after all, that is in some rollup."""
-    return UnitGuess(rollup, "BOTH", "sounds as if nothing is sold or done there")
+def _idle() -> UnitGuess:
+    """A unit that looks like counting nowhere; should it have money after all, that is listed as left out."""
+    return UnitGuess("", NONE, "sounds as if nothing is sold or done there")
 
 
 def _stem(name: str) -> str:

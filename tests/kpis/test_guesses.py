@@ -20,7 +20,7 @@ DOUBTFUL = [
     ("Tucson Service", "BOTH", "no unit of this rollup sells"),
     ("Prescott", "BOTH", "does not say whether it sells or works"),
     ("Mesa Sales & Install", "BOTH", "says sales and work"),
-    ("99 ADMIN", "BOTH", "nothing is sold or done there"),
+    ("99 ADMIN", "NONE", "nothing is sold or done there"),
     ("(OLD) Mesa Sales", "SALES", "retired"),
     ("zzz_Mesa Sales", "SALES", "retired"),
     ("Mesa Sales - DO NOT USE", "SALES", "retired"),
