@@ -269,3 +269,27 @@ async def test_the_other_transport_gives_the_same(office: Office) -> None:
     for faults in (["report-async"], ["report-async#404", "report-slow#3"]):
         other, _ = await office.pull("gpm", WEEK, *faults)
         assert other.lines == one.lines
+
+
+@pytest.mark.parametrize(
+    ("fault", "verdict"),
+    [
+        ("report-row-missing=0.3", Verdict.ONLY_HERE),
+        ("report-amount-off=0.3", Verdict.AMOUNT_DIFFERS),
+        ("report-row-twice=0.3", Verdict.COUNTED_TWICE),
+        ("report-other-unit=0.7", Verdict.OTHER_UNIT),
+    ],
+)
+@pytest.mark.parametrize("format", ["csv", "xlsx"])
+async def test_what_is_planted_is_found_in_a_download_too(
+    office: Office, tmp_path: Path, format: str, fault: str, verdict: Verdict
+) -> None:
+    by_api, _ = await office.pull("gpm", WEEK, fault)
+    file = await office.download(
+        tmp_path / f"r.{format}", fault, report="Job Costing", DateType="Job Start Date",
+        From=str(WEEK), To=str(WEEK + dt.timedelta(days=6)), IncludeAdjustmentInvoices="true",
+        format=format, style="office",
+    )  # fmt: skip
+    (by_file,) = office.compare("gpm", file)
+    assert keys(by_file, verdict) == differing(by_file) == differing(by_api) != set()
+    assert by_file.gap == by_api.gap
