@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from st_kpi.setting_sources import PREFIX, config_file, env_file, folder, toml_v
 
 #: What stands in ``.env``, which nobody else may read, and never in ``st-kpi.toml``.
 SECRETS = ("client_id", "client_secret", "app_key")
+#: The head of the first table, with the empty lines above it.
+_TABLE = re.compile(rb"^(?:[ \t]*\r?\n)*[ \t]*\[", re.M)
 
 
 def said_in_files() -> dict[str, tuple[Path, object]]:
@@ -44,11 +47,11 @@ def add_secrets(secrets: Mapping[str, str]) -> None:
 
 
 def add_settings(settings: Mapping[str, object]) -> None:
-    """Add them to ``st-kpi.toml``."""
-    _append(
-        config_file(),
-        [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in settings.items()],
-    )
+    """Add them to ``st-kpi.toml``, before its tables: below the head of one they would be a part of it."""
+    lines = [
+        f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in settings.items()
+    ]
+    _append(config_file(), lines, before=_TABLE)
 
 
 def keep_out_of_git(*names: str) -> None:
@@ -58,10 +61,15 @@ def keep_out_of_git(*names: str) -> None:
     _append(file, [name for name in names if name not in there])
 
 
-def _append(file: Path, lines: list[str], mode: int = 0o644) -> None:
+def _append(
+    file: Path, lines: list[str], mode: int = 0o644, *, before: re.Pattern[bytes] | None = None
+) -> None:
+    """Add lines to the end of a file, or in front of what first matches ``before`` and the empty lines above it."""
     if not lines:
         return
-    before = file.read_bytes() if file.is_file() else b""
-    if before and not before.endswith(b"\n"):
-        before += b"\n"
-    replace_file(file, before + "".join(f"{line}\n" for line in lines).encode(), mode)
+    content = file.read_bytes() if file.is_file() else b""
+    found = before.search(content) if before else None
+    head, tail = (content[: found.start()], content[found.start() :]) if found else (content, b"")
+    if head and not head.endswith(b"\n"):
+        head += b"\n"
+    replace_file(file, head + "".join(f"{line}\n" for line in lines).encode() + tail, mode)

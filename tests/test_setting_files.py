@@ -58,3 +58,19 @@ def test_git_is_told_once(tmp_path: Path) -> None:
     keep_out_of_git(".env", "/mappings/")
     keep_out_of_git(".env", "/mappings/")
     assert (tmp_path / ".gitignore").read_text() == "*.pyc\n.env\n/mappings/\n"
+
+
+def test_a_setting_stands_before_the_tables_of_the_file(tmp_path: Path) -> None:
+    """Below ``[reports.leads]`` it would be one of the report's."""
+    file = tmp_path / "st-kpi.toml"
+    file.write_text('tenant_id = 7\n\n[reports.leads]\nname = "Leads"\n', encoding="utf-8")
+    add_settings({"optional_entities": ["returns"]})
+    assert file.read_text(encoding="utf-8") == (
+        'tenant_id = 7\noptional_entities = ["returns"]\n\n[reports.leads]\nname = "Leads"\n'
+    )
+    settings = load_settings()
+    assert settings.optional_entities == {"returns"}
+    assert settings.reports["leads"].name == "Leads"
+    file.write_text("[reports.leads]\nid = 5\n", encoding="utf-8")
+    add_settings({"tenant_id": 7})
+    assert load_settings().tenant_id == 7

@@ -110,7 +110,12 @@ def _filters(
     """What was asked for, as a person reads it: the names of values and not their numbers."""
     of_days = {"from", "to", "asof"}
     asked = {str(value["name"]) for value in values}
-    others = [f"{n} {v}" for n, v in wanted.items() if n in asked and n.casefold() not in of_days]
+    words: dict[object, str] = {True: "yes", False: "no"}
+    others = [
+        f"{name} {words[value] if isinstance(value, bool) else value}"
+        for name, value in wanted.items()
+        if name in asked and name.casefold() not in of_days
+    ]
     when = f"of {days[0]} to {days[1]}" if days[0] != days[1] else f"as of {days[0]}"
     return ", ".join([f"{rows:,} rows {when}", *others])
 
