@@ -25,6 +25,7 @@ DEPLOYMENTS = (
     "backfill/manual",
     "refresh-kpis/on-data",
     "repair-gap/on-gap",
+    "reconcile/weekly",
     "ingest-chunk/on-workers",
 )
 _BOOTSTRAP = "run `st-kpi bootstrap`, which makes what is missing"
