@@ -136,6 +136,8 @@ class Settings(BaseSettings):
     """How far back a sync reads pay lines anew each time, and all else once a week, in days."""
     mappings: Path | None = None
     """The folder of the mapping files `business_units.csv` and `job_types.csv`; without it, `kpi_sql/mappings`."""
+    report_path: Path | None = None
+    """The folder where each build writes the weekly review, `weekly-review.html`; without it, a build writes none."""
     cost_source: CostSource = "bill_else_po"
     """Which purchases are the cost of a job: `bill_else_po` (the vendor's bill, or else the order),
     `purchase_orders`, `receipts` or `inventory_bills`."""
@@ -179,10 +181,10 @@ class Settings(BaseSettings):
     def _named_in_full(cls, address: str) -> str:
         return named_in_full(address)
 
-    @field_validator("mappings")
+    @field_validator("mappings", "report_path")
     @classmethod
-    def _mappings_from_the_folder(cls, mappings: Path | None) -> Path | None:
-        return mappings and folder() / mappings
+    def _from_the_folder(cls, path: Path | None) -> Path | None:
+        return path and folder() / path
 
     @field_validator("test_customer_pattern")
     @classmethod

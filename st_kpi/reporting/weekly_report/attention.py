@@ -1,0 +1,168 @@
+"""How far the page may be believed: freshness of each input, what the checks found, and what needs a person."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from st_kpi.errors import SqlError
+from st_kpi.ingest.rejects import Rejects
+from st_kpi.kpis import build_log
+from st_kpi.kpis.definitions.statements import CHECKS_FILE, default_root, read_file
+from st_kpi.reporting.published import Kpi
+from st_kpi.warehouse.base import Warehouse
+from st_kpi.warehouse.system_tables import KNOWN_UNTIL
+
+#: Which command follows from a check that does not hold; of all others the rows tell more.
+_COMMANDS = {
+    "freshness": "st-kpi sync && st-kpi build",
+    "history_holds_all": "st-kpi backfill",
+    "inputs_read": "st-kpi backfill && st-kpi build",
+    "money_without_place": "st-kpi explain K --week D --left-out",
+}
+
+
+@dataclass(frozen=True)
+class Input:
+    """An entity the numbers are made of, and until when all of it is known, in UTC; None where it was never read."""
+
+    entity: str
+    known_until: datetime | None
+
+
+@dataclass(frozen=True)
+class Matter:
+    """One thing that needs a person: what it is, more of it, and what helps; ``severe`` where numbers are withheld or wrong."""
+
+    what: str
+    detail: str
+    command: str
+    severe: bool = False
+
+
+@dataclass(frozen=True)
+class Attention:
+    """``checks`` is how many of the last build hold, and of how many; none where no results are kept."""
+
+    inputs: tuple[Input, ...]
+    checks: tuple[int, int] | None
+    matters: tuple[Matter, ...]
+
+
+def read(
+    warehouse: Warehouse,
+    tenant: int,
+    kpis: tuple[Kpi, ...],
+    missing: tuple[tuple[str, str], ...],
+    zone: ZoneInfo,
+) -> Attention:
+    """All of it for one tenant, the most severe matters first."""
+    results = _last_checks(warehouse)
+    matters = [
+        *_refused_build(warehouse, results, zone),
+        *(_matter(row) for row in results if row["failed_rows"]),
+        *_incomplete(kpis, missing),
+        *_refused_rows(warehouse, tenant),
+    ]
+    holding = sum(1 for row in results if not row["failed_rows"])
+    return Attention(
+        inputs=_inputs(warehouse, tenant),
+        checks=(holding, len(results)) if results else None,
+        matters=tuple(sorted(matters, key=lambda matter: not matter.severe)),
+    )
+
+
+def _inputs(warehouse: Warehouse, tenant: int) -> tuple[Input, ...]:
+    """The entities that KPIs are made of, those known the least far first."""
+    rows = warehouse.query(
+        "SELECT needed.entity, known.known_until"
+        " FROM (SELECT DISTINCT entity FROM st_kpi.kpi_inputs) AS needed"
+        f" LEFT JOIN ({KNOWN_UNTIL}) AS known"
+        " ON known.entity = needed.entity AND known.tenant_id = @tenant_id"
+        " ORDER BY known.known_until IS NOT NULL, known.known_until, needed.entity",
+        {"tenant_id": tenant},
+    )
+    return tuple(Input(row["entity"], row["known_until"]) for row in rows)
+
+
+def _last_checks(warehouse: Warehouse) -> list[dict[str, Any]]:
+    """The results of the last build that asked its checks, published or not."""
+    if not warehouse.table_exists("st_ops.check_results"):
+        return []
+    return warehouse.query(
+        "SELECT check_name, severity, failed_rows, detail, run_id, checked_at FROM st_ops.check_results"
+        " WHERE TRUE QUALIFY RANK() OVER (ORDER BY checked_at DESC) = 1"
+        " ORDER BY severity, check_name"
+    )
+
+
+def _refused_build(
+    warehouse: Warehouse, results: list[dict[str, Any]], zone: ZoneInfo
+) -> list[Matter]:
+    """Said where a check stopped the last build: what is shown is older."""
+    stopped = [r for r in results if r["failed_rows"] and r["severity"] == "fail"]
+    if not stopped:
+        return []
+    when = stopped[0]["checked_at"].astimezone(zone)
+    kept = build_log.builds(warehouse)
+    shown = f" The numbers here are those of build {kept[-1].number}." if kept else ""
+    return [
+        Matter(
+            f"The last build was refused on {when:%Y-%m-%d %H:%M}.",
+            f"A check that has to hold does not; nothing of that build was published.{shown}",
+            "st-kpi build",
+            severe=True,
+        )
+    ]
+
+
+def _matter(row: Mapping[str, Any]) -> Matter:
+    name, count = row["check_name"], int(row["failed_rows"])
+    return Matter(
+        f"Check {name}: {count:,} {'row' if count == 1 else 'rows'}. {_claim(name)}".rstrip(),
+        row["detail"],
+        _COMMANDS.get(name, ""),
+        severe=row["severity"] == "fail",
+    )
+
+
+def _claim(check: str) -> str:
+    """What a check claims, in the words of its file; nothing for one that is gone."""
+    root = default_root()
+    kpi, _, own_name = check.rpartition("/")
+    path = root / "kpis" / kpi / CHECKS_FILE if kpi else root / "checks" / f"{check}.sql"
+    if not path.is_file():
+        return ""
+    try:
+        claims = {s.name.rpartition("/")[2]: s.purpose for s in read_file(path, root)}
+    except SqlError:
+        return ""  # being edited; a build says what is wrong with it
+    return claims.get(own_name, "")
+
+
+def _incomplete(kpis: tuple[Kpi, ...], missing: tuple[tuple[str, str], ...]) -> list[Matter]:
+    matters = []
+    for kpi in kpis:
+        absent = [entity for name, entity in missing if name == kpi.name]
+        if absent:
+            matters.append(
+                Matter(
+                    f"{kpi.title} is not complete: {', '.join(absent)} were never read.",
+                    "Load them, or give the app the right to read them.",
+                    "st-kpi backfill && st-kpi build",
+                    severe=True,
+                )
+            )
+    return matters
+
+
+def _refused_rows(warehouse: Warehouse, tenant: int) -> list[Matter]:
+    return [
+        Matter(
+            f"{entity}: {count:,} {'record' if count == 1 else 'records'} refused.",
+            "They did not fit and are in no number; st_ops.rejects has each with field and reason.",
+            f"st-kpi repair --entity {entity}",
+        )
+        for entity, count in sorted(Rejects(warehouse, tenant).outstanding_counts().items())
+    ]

@@ -1,0 +1,215 @@
+"""The review as plain data for the page's script: numbers as exact text, names in lists, rows by column.
+
+What the script reads is said here alone: a number is text with every digit, or None for no value.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from st_kpi.kpis.definitions.cards import Card
+from st_kpi.reporting.published import ALL, UNASSIGNED, Kpi
+from st_kpi.reporting.weekly_report.behind import Row
+from st_kpi.reporting.weekly_report.moved import Caused
+from st_kpi.reporting.weekly_report.review import Review
+
+#: Where a job is looked at in ServiceTitan; its id follows.
+_JOB_SCREENS = {
+    "production": "https://go.servicetitan.com/#/Job/Index/",
+    "integration": "https://integration.servicetitan.com/#/Job/Index/",
+}
+
+Plain = dict[str, Any]
+
+
+def overview(review: Review) -> Plain:
+    """All that the page shows before anything is opened."""
+    shown = review.numbers.published
+    weeks = shown.weeks
+    return {
+        "tenant": shown.tenant_id,
+        "asOf": review.today.isoformat(),
+        "builtFor": shown.as_of.isoformat(),
+        "zone": review.zone.key,
+        "knownUntil": _minute(review.known_until),
+        "jobScreen": _JOB_SCREENS[review.environment],
+        "all": ALL,
+        "unassigned": UNASSIGNED,
+        "kpis": [_kpi(kpi, review.cards.get(kpi.name)) for kpi in shown.kpis],
+        "rollups": review.numbers.rollups,
+        "weeks": [week.isoformat() for week in weeks],
+        "over": [week in review.numbers.over for week in weeks],
+        "opened": review.numbers.opened,
+        "chosen": weeks.index(review.numbers.chosen),
+        "cells": {kpi.name: _cells(review, kpi) for kpi in shown.kpis},
+        "measured": _measured(review),
+        "reported": [
+            [kpi, rollup, week.isoformat(), _exact(cell.numerator), _exact(cell.denominator)]
+            for (kpi, week, rollup), cell in sorted(review.numbers.reported.items())
+            if rollup in review.numbers.rollups and week in weeks
+        ],
+        "moved": _moved(review),
+        "inputs": [
+            [each.entity, _minute(each.known_until and each.known_until.astimezone(review.zone))]
+            for each in review.attention.inputs
+        ],
+        "checks": review.attention.checks,
+        "matters": [
+            {"what": m.what, "detail": m.detail, "command": m.command, "severe": m.severe}
+            for m in review.attention.matters
+        ],
+        "reconciled": [
+            {
+                "kpi": each.kpi,
+                "week": each.week_start.isoformat(),
+                "rollup": each.rollup,
+                "report": each.report,
+                "at": _minute(each.compared_at.astimezone(review.zone)),
+                "there": _exact(each.there),
+                "here": _exact(each.here),
+                "differing": each.differing,
+            }
+            for each in review.reconciled
+        ],
+    }
+
+
+def opened_weeks(review: Review) -> dict[str, Plain]:
+    """What is behind the numbers of each week that can be opened, by the week's Monday."""
+    names = set(review.numbers.rollups)
+    everything = ALL in names
+    opened: dict[str, Plain] = {}
+    for week, rows in review.rows.items():
+        kept = rows if everything else [row for row in rows if row["rollup_name"] in names]
+        opened[week.isoformat()] = {
+            "rows": _by_column(kept, week),
+            "changes": _amounts(review.moved.since_reported, week, names, "cause"),
+            "leftOut": _amounts(review.left_out, week, names, "rule"),
+        }
+    return opened
+
+
+def _kpi(kpi: Kpi, card: Card | None) -> Plain:
+    plain: Plain = {
+        "name": kpi.name,
+        "title": kpi.title,
+        "kind": kpi.kind,
+        "unit": kpi.unit,
+        "version": kpi.version,
+        "better": card.better if card else "more",
+        "card": None,
+    }
+    if card is None:
+        return plain  # its folder is gone since the build
+    said = {
+        "Meaning": card.meaning,
+        "Dated by": card.dated_by,
+        "Statuses": card.statuses,
+        "Left out": card.exclusions,
+        "Owner": card.owner,
+    }
+    return plain | {
+        "card": {
+            "said": list(said.items()),
+            "alternatives": [[each.title, each.meaning] for each in card.alternatives],
+            "history": [[c.version, c.date.isoformat(), c.what, c.why] for c in card.history],
+        }
+    }
+
+
+def _cells(review: Review, kpi: Kpi) -> list[list[Sequence[str | None] | None]]:
+    """By rollup and week numerator and, of a ratio, denominator; None where nothing is known."""
+    shown = review.numbers.published
+    lines = []
+    for rollup in review.numbers.rollups:
+        line: list[Sequence[str | None] | None] = []
+        for week in shown.weeks:
+            cell = shown.cells.get((kpi.name, week, rollup))
+            if cell is not None and cell.denominator is not None:
+                line.append((_exact(cell.numerator), _exact(cell.denominator)))
+            elif cell is not None:
+                line.append((_exact(cell.numerator),))
+            else:  # what belongs to no rollup is only there where there is some
+                value = None if rollup == UNASSIGNED else shown.value(kpi, week, rollup)
+                line.append(None if value is None else (_exact(value),))
+        lines.append(line)
+    return lines
+
+
+def _measured(review: Review) -> dict[str, dict[str, str]]:
+    days: dict[str, dict[str, str]] = {}
+    for (kpi, week), day in review.numbers.measured.items():
+        if week in review.numbers.published.weeks:
+            days.setdefault(kpi, {})[week.isoformat()] = day.isoformat()
+    return days
+
+
+def _moved(review: Review) -> Plain:
+    changes = [
+        [
+            row["kpi"],
+            row["week_start"].isoformat(),
+            row["part"],
+            row["cause"],
+            _exact(row["amount"]),
+            int(row["source_rows"]),
+        ]
+        for row in review.moved.this_week
+    ]
+    return {"since": review.moved.since.isoformat(), "changes": changes}
+
+
+def _amounts(rows: Iterable[Caused], week: date, names: set[str], why: str) -> list[list[Any]]:
+    """KPI, rollup, part, ``why``, amount and number of rows of one week."""
+    return [
+        [
+            row["kpi"],
+            row["rollup_name"],
+            row["part"],
+            row[why],
+            _exact(row["amount"]),
+            int(row["source_rows"]),
+        ]
+        for row in rows
+        if row["week_start"] == week and (ALL in names or row["rollup_name"] in names)
+    ]
+
+
+#: What is written once and named by its place: many rows have the same.
+_NAMED = ("kpi", "rollup_name", "business_unit", "part", "reason", "source_entity")
+
+
+def _by_column(rows: Sequence[Row], week: date) -> Plain:
+    """Rows as columns, which compress to a third of what records do."""
+    named: Plain = {}
+    for column in _NAMED:
+        places: dict[str, int] = {}
+        indexes = [places.setdefault(row[column] or "", len(places)) for row in rows]
+        named[column] = [list(places), indexes]
+    days = {week + timedelta(days=n): n for n in range(7)}
+    return named | {
+        "day": [days[row["on_date"]] for row in rows],
+        "job": [row["job_id"] for row in rows],
+        "number": [_number(row) for row in rows],
+        "id": [row["source_id"] for row in rows],
+        "amount": [_exact(row["amount"]) for row in rows],
+    }
+
+
+def _number(row: Mapping[str, Any]) -> str | None:
+    """The number of the job, where it is another than its id."""
+    number = row["job_number"]
+    return None if number == str(row["job_id"]) else number
+
+
+def _minute(time: datetime | None) -> str | None:
+    return f"{time:%Y-%m-%d %H:%M}" if time else None
+
+
+def _exact(value: Decimal | None) -> str | None:
+    """Every digit there is and no zeros behind them."""
+    if value is None:
+        return None
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
