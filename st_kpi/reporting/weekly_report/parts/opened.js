@@ -59,7 +59,7 @@ function openDialog(title, ...content) {
 async function openCell(kpi, rollup, week) {
   const behind = await weekBehind(week);
   const rows = await rowsBehind(kpi, rollup, week);
-  const cell = cellOf(kpi, rollup, week);
+  const cell = partsNow(kpi, rollup, week);
   const day = review.measured[kpi.name]?.[review.weeks[week]];
   const content = [element("p", { class: "sum" }, `${partsText(kpi, cell)}, from ${WHOLE.format(rows.length)} ${rows.length === 1 ? "row" : "rows"}${day ? `, measured on ${day}` : ""}.`)];
   const sums = sumsOf(kpi, rows);
@@ -103,10 +103,15 @@ function ofRollup(entries, kpi, rollup) {
   return entries.filter(([name, of]) => name === kpi.name && (rollup === review.all ? of !== review.unassigned : of === rollup));
 }
 
+// Both parts of a ratio, one of all else; nothing where all rows of a reported number are gone.
+function partsNow(kpi, rollup, week) {
+  return cellOf(kpi, rollup, week) ?? (kpi.kind === "ratio" ? ["0", "0"] : ["0"]);
+}
+
 function whyChanged(kpi, rollup, week, changes) {
   const was = reportedOf(kpi, rollup, week);
   if (!was) return [];
-  const now = cellOf(kpi, rollup, week);
+  const now = partsNow(kpi, rollup, week);
   const causes = byReason(ofRollup(changes, kpi, rollup));
   for (const [index, part] of (kpi.kind === "ratio" ? ["numerator", "denominator"] : ["value"]).entries()) {
     const told = sumOf(causes.filter((cause) => cause.part === part).map((cause) => cause.amount));

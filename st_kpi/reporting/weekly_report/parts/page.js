@@ -114,7 +114,7 @@ function place(kpi) {
 }
 
 function opener(kpi, rollup, week, value) {
-  if (!isOpen(week) || cellOf(kpi, rollup, week) === null) return element("span", {}, shown(kpi, value));
+  if (!isOpen(week) || (cellOf(kpi, rollup, week) === null && !reportedOf(kpi, rollup, week))) return element("span", {}, shown(kpi, value));
   const button = element("button", { type: "button", class: "open", "aria-haspopup": "dialog", "data-kpi": kpi.name, "data-rollup": rollup }, shown(kpi, value), hidden(`, ${kpi.title} of ${rollupTitle(rollup)}: rows`));
   button.addEventListener("click", () => openCell(kpi, rollup, week));
   return button;
@@ -246,3 +246,4 @@ draw();
 drawMatters();
 drawMoved();
 drawReconciled();
+document.documentElement.classList.add("drawn");
