@@ -19,6 +19,7 @@ SYNC_COMPLETED = "st-kpi.sync.completed"
 KPIS_REFRESHED = "st-kpi.kpis.refreshed"
 GAP_FOUND = "st-kpi.gap.found"
 WEEK_RESTATED = "st-kpi.week.restated"
+REPORT_WRITTEN = "st-kpi.report.written"
 WEBHOOK_RECEIVED = "st-kpi.webhook.received"
 
 _COUNTS = ("chunks", "fetched", "stored", "changed", "vanished", "missed", "rejected")
@@ -90,6 +91,12 @@ def weeks_restated(tenant_id: int | None, build: int, weeks: Iterable[RestatedWe
         }
         payload = {"week": day, "build": build, "kpis": week.kpis, "causes": week.causes}
         _emit(WEEK_RESTATED, resource, payload)
+
+
+def report_written(tenant_id: int | None, *, as_of: date, link: str) -> None:
+    """Tell that the weekly review was written; of its resource a trigger can tell the weekday, 1 being Monday."""
+    resource = _tenant(tenant_id) | {"st-kpi.weekday": str(as_of.isoweekday())}
+    _emit(REPORT_WRITTEN, resource, {"as_of": as_of.isoformat(), "link": link})
 
 
 def webhook_received(tenant_id: int, entity: str, event_id: str) -> None:

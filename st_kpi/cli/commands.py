@@ -398,7 +398,7 @@ def report(
 
     settings = _settings()
     day = _day(as_of)
-    file = out or (settings.report_path or Path()) / weekly_report.FILE
+    file = out or (settings.report_folder or Path()) / weekly_report.FILE
     with _reading(settings) as warehouse:
         review = weekly_report.read(warehouse, settings, weeks=weeks, rollup=rollup, as_of=day)
     size = weekly_report.write(review, file)

@@ -22,7 +22,7 @@ def rows(warehouse: Warehouse, tenant: int, weeks: Iterable[date]) -> dict[date,
         " WHERE tenant_id = @tenant_id GROUP BY kpi, DATE_TRUNC(day, WEEK(MONDAY))) AS measured"
         " ON measured.kpi = listed.kpi AND measured.day = listed.on_date"
         " WHERE card.kind <> 'snapshot' OR measured.day IS NOT NULL"
-        " ORDER BY listed.on_date, listed.rollup_name, listed.job_id, listed.part,"
+        " ORDER BY listed.kpi, listed.on_date, listed.rollup_name, listed.job_id, listed.part,"
         " listed.source_entity, listed.source_id, listed.reason"
     )
     for row in warehouse.query(select, _days(tenant, by_week)):

@@ -3,9 +3,10 @@
 What the script reads is said here alone: a number is text with every digit, or None for no value.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 from st_kpi.kpis.definitions.cards import Card
@@ -181,26 +182,35 @@ _NAMED = ("kpi", "rollup_name", "business_unit", "part", "reason", "source_entit
 
 
 def _by_column(rows: Sequence[Row], week: date) -> Plain:
-    """Rows as columns, which compress to a third of what records do."""
+    """Rows as columns, which compress to a third of what records do; jobs and records by their place among the ids of the week."""
     named: Plain = {}
     for column in _NAMED:
         places: dict[str, int] = {}
         indexes = [places.setdefault(row[column] or "", len(places)) for row in rows]
         named[column] = [list(places), indexes]
     days = {week + timedelta(days=n): n for n in range(7)}
+    numbers = {row["job_id"]: row["job_number"] for row in rows}
+    jobs, job_places = _ids([row["job_id"] for row in rows])
+    ids, id_places = _ids([row["source_id"] for row in rows])
     return named | {
         "day": [days[row["on_date"]] for row in rows],
-        "job": [row["job_id"] for row in rows],
-        "number": [_number(row) for row in rows],
-        "id": [row["source_id"] for row in rows],
+        "job": [_steps(jobs), job_places],
+        "number": [None if numbers[job] == str(job) else numbers[job] for job in jobs],
+        "id": [_steps(ids), id_places],
         "amount": [_exact(row["amount"]) for row in rows],
     }
 
 
-def _number(row: Mapping[str, Any]) -> str | None:
-    """The number of the job, where it is another than its id."""
-    number = row["job_number"]
-    return None if number == str(row["job_id"]) else number
+def _ids(column: Sequence[int | None]) -> tuple[list[int], list[int]]:
+    """The ids there are, in order, and for each row the place of its own; -1 for none."""
+    ids = sorted({each for each in column if each is not None})
+    places: dict[int | None, int] = {each: place for place, each in enumerate(ids)}
+    return ids, [places.get(each, -1) for each in column]
+
+
+def _steps(ids: Sequence[int]) -> list[int]:
+    """Each as its distance from the one before: ids of a week lie close together."""
+    return [each - before for before, each in pairwise((0, *ids))]
 
 
 def _minute(time: datetime | None) -> str | None:

@@ -193,13 +193,19 @@ def test_a_week_that_runs_is_compared_with_nothing(open_page: Any, page: Page) -
     assert "on Tue, Jan 14" in tab.locator("article:has(#card-outstanding_ar)").inner_text()
 
 
-def test_a_job_opens_in_servicetitan(open_page: Any) -> None:
+def test_a_job_opens_in_servicetitan(open_page: Any, page: Page) -> None:
     tab = open_page().page
     tab.locator("#table .open[data-kpi=produced][data-rollup=All]").click()
     tab.wait_for_selector("#opened[open]")
-    links = [a.get_attribute("href") for a in tab.locator("#opened tbody a").all()]
-    assert links
-    assert all(re.fullmatch(r"https://go\.servicetitan\.com/#/Job/Index/\d+", a) for a in links)
+    lines = tab.locator("#opened .scroll tbody tr").all()
+    links = [line.locator("a").get_attribute("href") for line in lines]
+    behind = [r for r in page.review.rows[WEEK] if r["kpi"] == "produced"]
+    assert links == [f"https://go.servicetitan.com/#/Job/Index/{r['job_id']}" for r in behind]
+    assert len(links) > 5
+    numbers = [line.locator("a").inner_text() for line in lines]
+    assert numbers == [r["job_number"] or str(r["job_id"]) for r in behind]
+    records = [line.locator("td").last.inner_text() for line in lines]
+    assert records == [f"{r['source_entity']} {r['source_id']}" for r in behind]
 
 
 def test_a_definition_opens_with_its_history(open_page: Any, page: Page) -> None:

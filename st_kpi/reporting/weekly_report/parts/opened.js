@@ -10,9 +10,15 @@ function weekBehind(week) {
   if (!unpacked.has(monday)) {
     const packed = document.querySelector(`script[data-week="${monday}"]`).textContent;
     const stream = new Blob([bytesOf(packed)]).stream().pipeThrough(new DecompressionStream("gzip"));
-    unpacked.set(monday, new Response(stream).json());
+    unpacked.set(monday, new Response(stream).json().then(({ rows, ...rest }) => ({ rows: { ...rows, jobs: summed(rows.job[0]), ids: summed(rows.id[0]) }, ...rest })));
   }
   return unpacked.get(monday);
+}
+
+// Ids out of their distances from one another.
+function summed(steps) {
+  let id = 0;
+  return steps.map((step) => (id += step));
 }
 
 function bytesOf(base64) {
@@ -30,8 +36,8 @@ async function rowsBehind(kpi, rollup, week) {
     if (!belongs || named("kpi", place) !== kpi.name) continue;
     found.push({
       day: daysAfter(review.weeks[week], rows.day[place]), rollup: of, part: named("part", place),
-      job: rows.job[place], number: rows.number[place], unit: named("business_unit", place), amount: rows.amount[place],
-      reason: named("reason", place), source: named("source_entity", place), id: rows.id[place],
+      job: rows.jobs[rows.job[1][place]] ?? null, number: rows.number[rows.job[1][place]] ?? null, unit: named("business_unit", place), amount: rows.amount[place],
+      reason: named("reason", place), source: named("source_entity", place), id: rows.ids[rows.id[1][place]] ?? null,
     });
   }
   return found;
