@@ -56,7 +56,7 @@ async def refresh_kpis(as_of: date | None = None, full: bool = False) -> BuildRe
         await kpi_link(settings.warehouse)
         await bytes_table(built.bytes)
         rows = built.rows.get("st_kpi.contributions", 0)
-        warnings = [f"{check.name}: {check.detail}" for check in built.checks if not check.passed]
+        warnings = [f"{check.name}: {check.told}" for check in built.checks if not check.passed]
         restated = await restated_weeks(built.number)
         events.weeks_restated(settings.tenant_id, built.number, restated)
         events.kpis_refreshed(

@@ -22,8 +22,6 @@
   - OutputFailed: what a command has to say cannot be written
 """
 
-import errno
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -137,7 +135,13 @@ class DiskFull(WarehouseError):
     """There is no room for more; nothing else can be done in this run."""
 
 
-_NO_ROOM = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT))
+#: How Linux, macOS and Windows say it, and the engines after them.
+_NO_ROOM = (
+    "No space left on device",
+    "Disk quota exceeded",
+    "Disc quota exceeded",
+    "not enough space on the disk",
+)
 
 
 @contextmanager

@@ -46,8 +46,8 @@ ProjectMoney = Literal["left_out", "counted"]
 
 CostSource = Literal["bill_else_po", "purchase_orders", "receipts", "inventory_bills"]
 
-#: What a job type can count as.
-FAMILIES = ("estimate", "production", "warranty", "excluded", "other")
+#: What a job type can count as; jobs of one that is ``none`` leave every number.
+FAMILIES = ("estimate", "production", "warranty", "excluded", "other", "none")
 
 
 class BuildSettings(Protocol):

@@ -22,8 +22,16 @@ _OF_A_SERVICE = re.compile(r"(\w+_)?(SERVICE_(HOST|PORT)|PORT)(_\w+)?")
 
 
 def folder() -> Path:
-    """The folder whose files are read and from which relative paths count: ``ST_KPI_FOLDER``, else where we stand."""
-    return Path(os.environ.get("ST_KPI_FOLDER") or ".").absolute()
+    """The folder whose files are read and from which relative paths count: ``ST_KPI_FOLDER``, else where we stand.
+
+    Raises ``ConfigurationError`` where that has been removed.
+    """
+    try:
+        return Path(os.environ.get("ST_KPI_FOLDER") or ".").absolute()
+    except FileNotFoundError:
+        raise ConfigurationError(
+            "The folder that this was started in is not there any more: change to another one."
+        ) from None
 
 
 def env_file() -> Path:

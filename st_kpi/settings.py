@@ -138,7 +138,8 @@ class Settings(BaseSettings):
     lookback_days: Annotated[int, Field(ge=1)] = 35
     """How far back a sync reads pay lines anew each time, and all else once a week, in days."""
     mappings: Path | None = None
-    """The folder of the mapping files `business_units.csv` and `job_types.csv`; without it, `kpi_sql/mappings`."""
+    """The folder of the mapping files `business_units.csv` and `job_types.csv`, which `st-kpi init` drafts; without it,
+    nothing but the made-up company can be built."""
     report_path: str | None = None
     """Where each build writes the weekly review, `weekly-review.html`: a folder, or `gcs-bucket/NAME` for a bucket that
     Prefect's `GcsBucket` block of that name knows; without it, a build writes none."""

@@ -95,11 +95,13 @@ async def checks_table(rows: list[dict[str, Any]]) -> None:
     """What each check of a build found, as a table artifact; nothing when it asked none."""
     if not rows:
         return
-    failed = sum(1 for row in rows if row["rows"])
+    hold, accepted = (
+        sum(row["result"] == result for row in rows) for result in ("holds", "accepted")
+    )
     await acreate_table_artifact(
         key="kpi-checks",
         table=rows,
-        description=f"{len(rows) - failed} of {len(rows)} checks hold.",
+        description=f"{hold} of {len(rows)} checks hold{f', {accepted} accepted' if accepted else ''}.",
     )
 
 

@@ -72,6 +72,8 @@ def test_the_package_has_these_doors_and_no_others() -> None:
         "errors",
         "settings",
         "setting_sources",
+        "setting_files",
+        "files",
         "windows",
         "parameters",
         "columns",
@@ -88,7 +90,7 @@ def test_the_package_has_these_doors_and_no_others() -> None:
 
 def test_the_tests_mirror_the_packages() -> None:
     folders = {name for name in names_in("tests") if "." not in name}
-    beside = {"flows", "tasks", "kpi_sql", "deploy", "support"}
+    beside = {"flows", "tasks", "kpi_sql", "deploy", "docs", "support"}
     assert folders - beside <= names_in("st_kpi")
     assert beside - {"support"} <= {file.split("/")[0] for file in FILES}
 

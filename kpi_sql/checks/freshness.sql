@@ -1,5 +1,7 @@
 -- Every entity the numbers are made of was read as lately as the others and as the as-of day, within its limit of hours.
 -- check: warn
+-- way_on: Run `st-kpi sync`, or `st-kpi backfill --entity` for what was never read; an entity that the app may not read belongs in the setting optional_entities.
+-- accepted_by: entity
 WITH limits AS (
   -- Small lists that hardly change may be older than what happens every day.
   SELECT 'business_units' AS entity, 168 AS hours

@@ -1,5 +1,6 @@
 -- Every business unit with money is in the mapping on the day that the money is dated; one without a name by its id.
 -- check: fail
+-- way_on: Write a line for the unit in business_units.csv, by name or id and for these days: its rollup and role, or the role NONE and no rollup where it does not count.
 WITH money AS (
   SELECT job.tenant_id, job.business_unit_id, job.work_on_local AS on_date, invoice.sub_total AS amount
   FROM st_staging.invoices AS invoice

@@ -1,5 +1,7 @@
 -- The week that closed last has about as many rows behind each KPI as the eight before it: half to double.
 -- check: warn
+-- way_on: Ask `st-kpi status` whether all was read, and `st-kpi diff` what changed; a holiday week may be right as it is.
+-- accepted_by: kpi, week_start
 WITH weekly AS (
   SELECT
     counted.tenant_id,

@@ -1,7 +1,7 @@
 -- The way of each changed contribution from what it was to what it is: amounts taken from one cell and put into another.
 -- history: st_staging.change_steps replace
 -- Steps stand in the cells that the mapping of the build before gave them; all rows of units that were remapped,
--- changed or not, then go from those cells to their new ones.
+-- changed or not, then go from those cells to their new ones. A unit that does not count has no cell.
 WITH pairs AS (
   SELECT
     tenant_id,
@@ -138,7 +138,7 @@ remapped AS (
     unit_before.role AS old_role,
     unit_now.`rollup` AS new_rollup,
     unit_now.role AS new_role,
-    IF(unit_now.`rollup` IS NULL, 'unmapped', 'remapped') AS cause
+    IF(unit_now.role IS NULL, 'unmapped', 'remapped') AS cause
   FROM st_kpi.contributions AS stored
   JOIN remapped_units AS moved
     ON moved.tenant_id = stored.tenant_id AND moved.business_unit_id = stored.business_unit_id
@@ -176,6 +176,7 @@ LEFT JOIN st_staging.previous_bu_rollup AS unit
   AND unit.business_unit_id = step.business_unit_id
   AND step.on_date BETWEEN unit.valid_from AND unit.valid_to
 WHERE step.on_date IS NOT NULL
+  AND COALESCE(unit.role, '') <> 'NONE'
 UNION ALL
 SELECT
   tenant_id,
@@ -189,6 +190,7 @@ SELECT
   old_role AS role
 FROM remapped
 WHERE on_date IS NOT NULL
+  AND COALESCE(old_role, '') <> 'NONE'
 UNION ALL
 SELECT
   tenant_id,
@@ -202,3 +204,4 @@ SELECT
   new_role AS role
 FROM remapped
 WHERE on_date IS NOT NULL
+  AND COALESCE(new_role, '') <> 'NONE'

@@ -20,6 +20,8 @@ WITH counted AS (
     AND unit.business_unit_id = contribution.business_unit_id
     AND contribution.on_date BETWEEN unit.valid_from AND unit.valid_to
   WHERE contribution.on_date IS NOT NULL
+    -- On an older snapshot day a unit may have counted that does not any more.
+    AND COALESCE(unit.role, '') <> 'NONE'
 ),
 
 summed AS (

@@ -5,6 +5,7 @@
 WITH rollups AS (
   SELECT tenant_id, `rollup`
   FROM st_ref.dim_bu_rollup
+  WHERE `rollup` IS NOT NULL
   GROUP BY tenant_id, `rollup`
 ),
 

@@ -10,8 +10,10 @@ WITH ahead AS (
     everything.sub_total AS amount,
     CASE
       WHEN NOT COALESCE(everything.active, TRUE) THEN 'inactive'
+      WHEN job.family = 'none' THEN 'its job is of a type that does not count'
       WHEN job.business_unit_id IS NULL THEN 'without a business unit'
       WHEN unit.role IS NULL THEN 'without a mapping of its unit'
+      WHEN unit.role = 'NONE' THEN 'its job is of a unit that does not count'
       WHEN unit.role = 'SALES' THEN 'its job is of a SALES unit'
       WHEN COALESCE(job.job_status, '') = 'Canceled' THEN 'its job is canceled'
       WHEN job.family IN UNNEST(@future_bookings_excludes) THEN 'its job family is in future_bookings_excludes'

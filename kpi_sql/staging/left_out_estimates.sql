@@ -21,6 +21,7 @@ judged AS (
     estimate.subtotal AS amount,
     CASE
       WHEN NOT COALESCE(estimate.active, TRUE) THEN 'inactive'
+      WHEN job.family = 'none' THEN 'its job is of a type that does not count'
       WHEN NOT COALESCE(estimate.sold_on >= TIMESTAMP '1900-01-01 00:00:00+00', FALSE) THEN 'without a day'
       WHEN sold.estimate_id IS NOT NULL THEN NULL
       WHEN NULLIF(estimate.job_id, 0) IS NULL THEN
@@ -58,6 +59,7 @@ ruled AS (
       WHEN judged.staged_rule IS NOT NULL THEN judged.staged_rule
       WHEN judged.business_unit_id IS NULL THEN 'without a business unit'
       WHEN unit.role IS NULL THEN 'without a mapping of its unit'
+      WHEN unit.role = 'NONE' THEN 'of a unit that does not count'
       WHEN unit.role = 'PRODUCTION' THEN 'of a PRODUCTION unit'
     END AS rule
   FROM judged

@@ -22,6 +22,7 @@ judged AS (
   FROM st_dim.dim_jobs AS job
   LEFT JOIN sold
     ON sold.tenant_id = job.tenant_id AND sold.job_id = job.job_id
+  WHERE job.family <> 'none'
 ),
 
 dated AS (

@@ -14,4 +14,5 @@ JOIN st_ref.dim_bu_rollup AS unit
   AND unit.business_unit_id = job.business_unit_id
   AND job.work_on_local BETWEEN unit.valid_from AND unit.valid_to
 WHERE unit.role IN ('PRODUCTION', 'BOTH')
+  AND job.family <> 'none'
   AND job.family NOT IN UNNEST(@produced_excludes)

@@ -20,8 +20,10 @@ owed AS (
       WHEN invoice.invoice_id IS NULL THEN IF(COALESCE(everything.active, TRUE), 'its job is inactive', 'inactive')
       -- The list of jobs leaves deleted ones out, so a job that is named and not there is deleted, with its invoices.
       WHEN invoice.job_id IS NOT NULL AND job.job_id IS NULL THEN 'without a known job'
+      WHEN job.family = 'none' THEN 'its job is of a type that does not count'
       WHEN invoice.business_unit_id IS NULL THEN 'without a business unit'
       WHEN unit.role IS NULL THEN 'without a mapping of its unit'
+      WHEN unit.role = 'NONE' THEN 'of a unit that does not count'
       WHEN unit.role = 'SALES' THEN 'of a SALES unit'
       WHEN invoice.location_id IS NULL THEN 'without a location'
       WHEN @ar_skip_unstarted
@@ -105,6 +107,7 @@ account AS (
     deducted.reason,
     CASE
       WHEN NOT deducted.is_active THEN 'inactive'
+      WHEN unit.role = 'NONE' THEN 'of a unit that does not count'
       WHEN unit.role = 'SALES' THEN 'of a SALES unit'
       WHEN deducted.location_id IS NULL THEN 'without a location'
       WHEN location_unit.location_id IS NULL THEN 'nothing is owed at its location'

@@ -38,25 +38,24 @@ FOUR = [*ST_KPI, "backfill", *(f"--entity={name}" for name in BIG)]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scale", type=float, default=1.0)
-    parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--kilobytes", type=int, default=8, help="of a long record, on average")
     options = parser.parse_args()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         stack.enter_context(prefect_api())
-        with tenant(options.scale, options.seed) as url:
+        with tenant(options.scale) as url:
             bare = four(folder, "short records")
             without_server(folder, bare)
             everything(folder, bare, httpx.get(f"{url}/sandbox").json()["today"])
         long = f"long-records#{options.kilobytes}"
-        with tenant(options.scale / 4, options.seed, "--fault", long):
+        with tenant(options.scale / 4, "--fault", long):
             four(folder, f"{options.kilobytes} KB")
 
 
 @contextmanager
-def tenant(scale: float, seed: int, *arguments: str) -> Iterator[str]:
+def tenant(scale: float, *arguments: str) -> Iterator[str]:
     """A made-up tenant that commands read while the block runs."""
-    command = [sys.executable, str(HERE / "tenant.py"), f"--scale={scale}", f"--seed={seed}"]
+    command = [sys.executable, str(HERE / "tenant.py"), f"--scale={scale}"]
     with subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         url = process.stdout.readline().rsplit(" ", 1)[1].strip()

@@ -24,6 +24,7 @@ from backfill import run, use
 
 from st_kpi.cli.demo import sandbox
 from st_kpi.local.private_server import prefect_api
+from st_kpi.sandbox.generate import DEFAULT_SEED
 
 ST_KPI = [sys.executable, "-m", "st_kpi"]
 PLAIN = ("--version", "show", "lint")
@@ -35,11 +36,10 @@ ALONE = ["env", "-u", "PREFECT_API_URL"]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scale", type=float, default=0.02)
-    parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--times", type=int, default=5)
     options = parser.parse_args()
     with ExitStack() as stack:
-        tenant = stack.enter_context(sandbox(options.scale, options.seed))
+        tenant = stack.enter_context(sandbox(options.scale, DEFAULT_SEED))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         use(tenant.url)
         os.environ |= {

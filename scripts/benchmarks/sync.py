@@ -30,6 +30,7 @@ from st_kpi.cli.demo import sandbox
 from st_kpi.ingest.session import credentials
 from st_kpi.local.private_server import prefect_api
 from st_kpi.local.process import start_process
+from st_kpi.sandbox.generate import DEFAULT_SEED
 from st_kpi.servicetitan.client import ServiceTitan
 from st_kpi.servicetitan.registry import REGISTRY
 from st_kpi.settings import load_settings
@@ -42,7 +43,6 @@ TIMES = 3
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scale", type=float, default=1.0)
-    parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--download", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.download is not None:
@@ -51,10 +51,10 @@ def main() -> None:
     with ExitStack() as stack:
         stack.enter_context(prefect_api())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        with sandbox(options.scale, options.seed) as tenant:
+        with sandbox(options.scale, DEFAULT_SEED) as tenant:
             serve(tenant.url, folder / "all.duckdb")
             measure(tenant.url)
-        with rough(options.scale, options.seed) as url:
+        with rough(options.scale) as url:
             serve(url, folder / "huge.duckdb")
             took, peak, _ = run([*ST_KPI, "backfill", "--entity=jobs", "--entity=invoices"])
             print(f"backfill, records of 6 MB          {took:6.1f} s   peak {peak:,.0f} MB")
@@ -110,9 +110,9 @@ def told(url: str) -> dict[str, Any]:
 
 
 @contextmanager
-def rough(scale: float, seed: int) -> Iterator[str]:
+def rough(scale: float) -> Iterator[str]:
     """A tenant with records of 6 MB; its address."""
-    arguments = ["--scale", str(scale), "--seed", str(seed), "--fault", "huge-record=1"]
+    arguments = ["--scale", str(scale), "--fault", "huge-record=1"]
     with start_process("st_kpi.sandbox", arguments, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None

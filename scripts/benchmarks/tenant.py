@@ -1,6 +1,6 @@
 """The made-up tenant that writes each page once and then answers from memory, so that it is not what is measured.
 
-    python tenant.py --port 0 --scale 1.0 --seed 7 [--fault long-records#8]
+    python tenant.py --port 0 --scale 1.0 [--fault long-records#8]
 
 Ask for everything once before measuring: the second asking of the same page costs next to nothing.
 """
@@ -26,10 +26,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--scale", type=float, default=1.0)
-    parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--fault", action="append", default=[])
     options = parser.parse_args()
-    company = generate_company(options.seed, options.scale)
+    company = generate_company(scale=options.scale)
     gc.collect()
     gc.freeze()
     app: Any = create_app(company, requests_per_second=100_000)

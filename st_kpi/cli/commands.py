@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -30,7 +30,6 @@ app = typer.Typer(
     name="st-kpi",
     help="ServiceTitan into a warehouse, and ten weekly numbers that can be proved.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -40,6 +39,11 @@ webhooks_app = typer.Typer(
     no_args_is_help=True, help="ServiceTitan's webhooks.", rich_markup_mode=None
 )
 app.add_typer(webhooks_app, name="webhooks")
+
+
+def _examples(*lines: str) -> str:
+    """The end of a command's help, which is not filled."""
+    return "\n".join(["\b", "Examples:", *(f"  st-kpi {line}".rstrip() for line in lines)])
 
 
 class Format(StrEnum):
@@ -78,8 +82,20 @@ def _day(text: str | None) -> date | None:
         raise ConfigurationError(f"{text!r} is not a day: write it as 2025-01-31.") from None
 
 
+def _entities_that_begin_with(text: str) -> list[str]:
+    from st_kpi.servicetitan.registry import REGISTRY
+
+    return [name for name in REGISTRY if name.startswith(text)]
+
+
 _Entities = Annotated[
-    list[str] | None, typer.Option("--entity", metavar="E", help="Only this entity; repeatable.")
+    list[str] | None,
+    typer.Option(
+        "--entity",
+        metavar="E",
+        help="Only this entity; repeatable.",
+        autocompletion=_entities_that_begin_with,
+    ),
 ]
 _FirstDay = Annotated[str | None, typer.Option("--from", metavar="D", help="First day.")]
 _LastDay = Annotated[str | None, typer.Option("--to", metavar="D", help="Last day.")]
@@ -87,13 +103,16 @@ _Scale = Annotated[float, typer.Option(help="1.0 is 161,332 jobs.", min=0.001, m
 _Seed = Annotated[int, typer.Option(help="Another seed is another company.")]
 
 
-@app.command()
+@app.command(epilog=_examples("demo", "demo --scale 1.0 --seed 3 --home /tmp/other"))
 def demo(
     scale: _Scale = 0.1,
     seed: _Seed = 7,
     home: Annotated[Path, typer.Option(help="Folder for the demo's warehouse.")] = Path("demo"),
 ) -> None:
-    """A made-up company, backfilled over HTTP, built, and compared with its own books."""
+    """Run a made-up company, and compare it with its own books.
+
+    It is served over HTTP, backfilled, built and shown.
+    """
     from st_kpi.cli.demo import run_demo
 
     run_demo(scale=scale, seed=seed, home=home)
@@ -107,9 +126,16 @@ class _WithFaults(TyperCommand):
 
         with formatter.section("Faults (how often without =SHARE)"):
             formatter.write_dl(described())
+        super().format_epilog(ctx, formatter)
 
 
-@sandbox_app.command("serve", cls=_WithFaults)
+@sandbox_app.command(
+    "serve",
+    cls=_WithFaults,
+    epilog=_examples(
+        "sandbox serve", "sandbox serve --fault rate-limit=0.2@jpm/jobs --fault server-error"
+    ),
+)
 def sandbox_serve(
     port: Annotated[int, typer.Option(help="0 picks a free one.", min=0, max=65535)] = 8700,
     scale: _Scale = 0.05,
@@ -124,6 +150,7 @@ def sandbox_serve(
 
     A fault concerns every list and feed, or those whose path has PATH in it, such as jpm/jobs or export/.
     """
+    from st_kpi.cli.progress import say
     from st_kpi.sandbox.faults.app import Faults
     from st_kpi.sandbox.serve import serve
 
@@ -131,6 +158,7 @@ def sandbox_serve(
         faults = Faults.parse(fault or [], fault_seed)
     except ValueError as error:
         raise ConfigurationError(str(error)) from None
+    say(f"Making a company of scale {scale:g}...")
     serve(port=port, scale=scale, seed=seed, faults=faults)
 
 
@@ -154,13 +182,18 @@ def _source_settings(
     return settings
 
 
-@app.command()
+@app.command(
+    epilog=_examples("backfill", "backfill --entity jobs --entity invoices --from 2025-01-01")
+)
 def backfill(
     entity: _Entities = None,
     from_: _FirstDay = None,
     to: _LastDay = None,
 ) -> None:
-    """Load history by createdOn chunks; chunks already complete are skipped."""
+    """Load history by createdOn chunks.
+
+    Chunks that are complete already are skipped: the same command goes on where it was stopped.
+    """
     from st_kpi.cli.flow_run import run_flow
     from st_kpi.cli.progress import progress_bar
 
@@ -176,7 +209,7 @@ def backfill(
         run_flow(settings, work, progress)
 
 
-@app.command()
+@app.command(epilog=_examples("sync", "sync --entity jobs", "sync --sweep"))
 def sync(
     entity: _Entities = None,
     sweep: Annotated[
@@ -211,13 +244,16 @@ def sync(
         say(f"Never loaded, so not synced: {', '.join(absent)}.")
 
 
-@app.command()
+@app.command(epilog=_examples("repair", "repair --entity jobs --from 2025-01-01 --to 2025-01-31"))
 def repair(
     entity: _Entities = None,
     from_: _FirstDay = None,
     to: _LastDay = None,
 ) -> None:
-    """Compare the warehouse with ServiceTitan, and fetch again the days that differ."""
+    """Fetch again the days that differ from ServiceTitan.
+
+    Numbers of rows are compared, per entity and day.
+    """
     from st_kpi.cli.flow_run import run_flow
     from st_kpi.cli.progress import say, working
     from st_kpi.ingest.plan import wanted_entities
@@ -236,7 +272,7 @@ def repair(
         run_flow(settings, work, creates=False)
 
 
-@app.command()
+@app.command(epilog=_examples("build", "build --as-of 2025-01-31", "build --full"))
 def build(
     as_of: Annotated[
         str | None, typer.Option("--as-of", metavar="D", help="Today, for the snapshots.")
@@ -246,7 +282,10 @@ def build(
         typer.Option("--full", help="Run every statement, also those whose input is as it was."),
     ] = False,
 ) -> None:
-    """Lint the SQL and build dimensions, contributions, rollups and checks."""
+    """Build dimensions, contributions, rollups and checks.
+
+    The SQL is linted first. What a check refuses is not published.
+    """
     from st_kpi.cli.flow_run import run_build
     from st_kpi.cli.progress import say
 
@@ -261,7 +300,11 @@ def build(
     run_build(settings, work)
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "show", "show --kpi leads --weeks 12", "show --week 2025-01-06 --rollup PHX --format csv"
+    )
+)
 def show(
     kpi: Annotated[str | None, typer.Option(metavar="K", help="Only this KPI.")] = None,
     week: Annotated[str | None, typer.Option(metavar="D", help="The week of this day.")] = None,
@@ -309,7 +352,13 @@ def show(
     sys.stdout.write(writers[format](numbers))
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "explain total_booked --week 2025-01-06 --rollup PHX",
+        "explain leads --day 2025-01-08 --format csv",
+        "explain produced --week 2025-01-06 --left-out",
+    )
+)
 def explain(
     kpi: Annotated[str, typer.Argument(metavar="K", help="A KPI, for example total_booked.")],
     week: Annotated[
@@ -352,7 +401,7 @@ def explain(
     )
 
 
-@app.command()
+@app.command(epilog=_examples("diff", "diff --from 3 --to 5 --kpi collected"))
 def diff(
     from_: Annotated[
         str | None, typer.Option("--from", metavar="RUN", help="By default the last build but one.")
@@ -363,7 +412,10 @@ def diff(
     kpi: Annotated[str | None, typer.Option(metavar="K", help="Only this KPI.")] = None,
     format: Annotated[Format, typer.Option(help="table, csv or json.")] = Format.table,
 ) -> None:
-    """Why numbers changed between two builds, by cause; a build is named by its run id or number."""
+    """Why numbers changed between two builds, by cause.
+
+    A build is named by its run id or number.
+    """
     from st_kpi.cli import render
     from st_kpi.reporting import diff as comparing
 
@@ -378,7 +430,7 @@ def diff(
     )
 
 
-@app.command()
+@app.command(epilog=_examples("report", "report --rollup PHX --out phx.html"))
 def report(
     out: Annotated[
         Path | None,
@@ -406,44 +458,125 @@ def report(
     print(file.resolve())
 
 
-@app.command()
+@app.command(epilog=_examples("status", "status --json"))
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Per entity: watermark, freshness, promised, fetched and stored rows, gaps, last run."""
+    """How complete and how fresh each entity is, and the last run.
+
+    Per entity: rows promised, fetched and stored, watermark, months with gaps.
+    """
     from st_kpi.cli import render
     from st_kpi.ingest import status
+    from st_kpi.kpis.checks import accepted_now
 
     settings = _settings()
     with _reading(settings) as warehouse:
         health = status.read(warehouse, settings)
-    sys.stdout.write(
-        json.dumps(status.as_dict(health), indent=2) + "\n"
-        if as_json
-        else render.status_table(health)
+        accepted = accepted_now(warehouse)
+    if as_json:
+        document = status.as_dict(health) | {"accepted_checks": render.accepted_records(accepted)}
+        sys.stdout.write(json.dumps(document, indent=2) + "\n")
+    else:
+        lines = render.accepted_lines(accepted)
+        sys.stdout.write(render.status_table(health) + "".join(f"{line}\n" for line in lines))
+
+
+@app.command(epilog=_examples("mappings", "mappings --format csv"))
+def mappings(
+    format: Annotated[Format, typer.Option(help="table, csv or json.")] = Format.table,
+) -> None:
+    """What the mapping files cover: jobs and money by line.
+
+    And what has jobs or money and no line; the command then ends with code 1.
+    """
+    from st_kpi.cli import render
+    from st_kpi.reporting import coverage
+
+    settings = _settings()
+    covered = _answer(
+        settings,
+        lambda warehouse: coverage.read(
+            warehouse,
+            settings.mappings,
+            tenant_id=settings.tenant_id,
+            timezone=settings.zone.key,
+            today=datetime.now(settings.zone).date(),
+        ),
+        (render.coverage_table, render.coverage_csv, render.coverage_json),
+        format,
     )
+    if not covered.is_complete:
+        raise typer.Exit(1)
 
 
-@app.command()
+@app.command(epilog=_examples("doctor", "doctor --json"))
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """What must hold, a line each in the order in which it would fail, with the way out; only reads."""
+    """What must hold, a line each, with the way out.
+
+    In the order in which it would fail. Only reads; ends with code 1 when something fails.
+    """
     from st_kpi.cli.doctor import run_doctor
 
     if not run_doctor(as_json=as_json):
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(epilog=_examples("init", "init --tenant-id 1234567 --timezone America/Phoenix"))
+def init(
+    client_id: Annotated[
+        str | None, typer.Option(help="Client id of the app's credentials.")
+    ] = None,
+    client_secret: Annotated[
+        str | None,
+        typer.Option(
+            help="Its secret; rather by ST_KPI_CLIENT_SECRET, for others see a command line."
+        ),
+    ] = None,
+    app_key: Annotated[str | None, typer.Option(help="Key of the app; likewise.")] = None,
+    tenant_id: Annotated[str | None, typer.Option(help="Number of the tenant.")] = None,
+    environment: Annotated[str | None, typer.Option(help="production or integration.")] = None,
+    timezone: Annotated[
+        str | None, typer.Option(help="The tenant's IANA time zone, such as America/Phoenix.")
+    ] = None,
+    warehouse: Annotated[
+        str | None, typer.Option(help="duckdb:///FILE or bigquery://PROJECT?location=US.")
+    ] = None,
+) -> None:
+    """Ask, try it, and write settings and drafts of mapping files.
+
+    They are .env, st-kpi.toml, mappings/business_units.csv and job_types.csv.
+
+    What is not given is taken from the environment, .env and st-kpi.toml; where there is no terminal nothing is asked.
+    Run again it adds what is new.
+    """
+    from st_kpi.cli.asking import on_terminal
+    from st_kpi.cli.init import run_init
+
+    given = {
+        "client_id": client_id,
+        "client_secret": client_secret,
+        "app_key": app_key,
+        "tenant_id": tenant_id,
+        "environment": environment,
+        "timezone": timezone,
+        "warehouse": warehouse,
+    }
+    for sentence in run_init(given, on_terminal()):
+        print(sentence)
+
+
+@app.command(epilog=_examples("copy --from duckdb:///st_kpi.duckdb --to bigquery://my-project"))
 def copy(
     from_: Annotated[
         str, typer.Option("--from", metavar="W", help="A warehouse, as in ST_KPI_WAREHOUSE.")
     ],
     to: Annotated[str, typer.Option("--to", metavar="W", help="An empty one.")],
 ) -> None:
-    """Copy one warehouse into another, and count the rows of each table on both sides."""
-    from st_kpi.cli.progress import say
+    """Copy one warehouse into another, rows counted on both sides."""
+    from st_kpi.cli.progress import say, waiting
     from st_kpi.servicetitan.tables import raw_tables
     from st_kpi.settings import named_in_full
     from st_kpi.warehouse import bigquery_options, copy, open_warehouse
@@ -454,6 +587,7 @@ def copy(
     options = bigquery_options(_settings())
     _prepare_the_way(from_, to)
     with (
+        waiting("Copy"),
         open_warehouse(from_, read_only=True, bigquery=options) as source,
         open_warehouse(to, bigquery=options) as target,
     ):
@@ -469,20 +603,23 @@ def copy(
     )
 
 
-@app.command()
+@app.command(epilog=_examples("bootstrap", "bootstrap --pool st-kpi"))
 def bootstrap(
     pool: Annotated[
         str,
         typer.Option(help="The work pool that prefect.yaml names; made for processes if absent."),
     ] = "local",
 ) -> None:
-    """Create or update by name what prefect.yaml cannot declare: block types, limits, automations, work pool."""
+    """Make or update what prefect.yaml cannot declare.
+
+    By name: block types, limits, automations, the work pool.
+    """
     from st_kpi.cli.flow_run import require_lasting_api, using_prefect
-    from st_kpi.cli.progress import say
+    from st_kpi.cli.progress import say, waiting
 
     settings = _settings()
     require_lasting_api("bootstrap")
-    with using_prefect():
+    with waiting("Bootstrap"), using_prefect():
         import asyncio
 
         from tasks.bootstrap import bootstrap as apply
@@ -491,12 +628,15 @@ def bootstrap(
             say(sentence)
 
 
-@webhooks_app.command("serve")
+@webhooks_app.command("serve", epilog=_examples("webhooks serve --host 0.0.0.0 --port 8710"))
 def webhooks_serve(
     port: Annotated[int, typer.Option(help="0 picks a free one.", min=0, max=65535)] = 8710,
     host: Annotated[str, typer.Option(help="The interface to listen on.")] = "127.0.0.1",
 ) -> None:
-    """Receive ServiceTitan's webhooks, each of which only starts a sync of its entity."""
+    """Receive ServiceTitan's webhooks.
+
+    Each of them only starts a sync of its entity.
+    """
     from st_kpi.cli.flow_run import require_lasting_api
     from st_kpi.local.private_server import prefect_api
     from st_kpi.servicetitan.webhooks import required_settings, serve
@@ -509,9 +649,12 @@ def webhooks_serve(
         serve(host, port, tenant_id, secret, webhook_received)
 
 
-@app.command()
+@app.command(epilog=_examples("lint"))
 def lint() -> None:
-    """Check the SQL in kpi_sql; each finding has file, line, rule and the way out."""
+    """Check the SQL in kpi_sql.
+
+    Each finding has file, line, rule and the way out.
+    """
     from st_kpi.kpis.definitions.lint import lint as find
 
     findings = find()
@@ -525,12 +668,16 @@ def lint() -> None:
 @contextmanager
 def _reading(settings: "Settings") -> Iterator["Warehouse"]:
     """The warehouse of the settings, for a command that only reads it."""
+    from st_kpi.cli.progress import waiting
     from st_kpi.warehouse import bigquery_options, open_warehouse
 
     _prepare_the_way(settings.warehouse)
-    with open_warehouse(
-        settings.warehouse, read_only=True, bigquery=bigquery_options(settings)
-    ) as warehouse:
+    with (
+        waiting(f"Reading {settings.warehouse}"),
+        open_warehouse(
+            settings.warehouse, read_only=True, bigquery=bigquery_options(settings)
+        ) as warehouse,
+    ):
         yield warehouse
 
 
@@ -539,11 +686,12 @@ def _answer(
     ask: Callable[["Warehouse"], T],
     writers: tuple[Callable[[T], str], Callable[[T], str], Callable[[T], str]],
     format: Format,
-) -> None:
-    """Ask the warehouse and print the answer; ``writers`` are in the order of ``Format``."""
+) -> T:
+    """Ask the warehouse, print the answer and return it; ``writers`` are in the order of ``Format``."""
     with _reading(settings) as warehouse:
         answer = ask(warehouse)
     sys.stdout.write(dict(zip(Format, writers, strict=True))[format](answer))
+    return answer
 
 
 def _prepare_the_way(*addresses: str) -> None:

@@ -16,7 +16,7 @@ import httpx
 
 from st_kpi.cli import render
 from st_kpi.cli.flow_run import import_flows
-from st_kpi.cli.progress import log_on_stderr, progress_bar, say
+from st_kpi.cli.progress import log_on_stderr, progress_bar, say, working
 from st_kpi.errors import CheckFailed, ConfigurationError, RunFailed
 from st_kpi.local.private_server import prefect_api
 from st_kpi.local.process import start_process
@@ -32,9 +32,10 @@ _DIFFERENCES_SHOWN = 10
 
 @dataclass(frozen=True)
 class ServedTenant:
-    """The sandbox as it is served: where, and which day is today there."""
+    """The sandbox as it is served: where, as which tenant, and which day is today there."""
 
     url: str
+    tenant_id: int
     today: date
 
 
@@ -50,7 +51,7 @@ def run_demo(*, scale: float, seed: int, home: Path) -> None:
         asyncio.run(_load_and_build(settings, tenant.today))
         with open_warehouse(settings.warehouse, read_only=True) as warehouse:
             print(render.weekly_table(published.read(warehouse, weeks=_WEEKS_SHOWN)))
-            verdict = compare(warehouse, _books(tenant))
+            verdict = compare(warehouse, books_of(tenant))
     print(verdict)
     print(f"The weekly review is {file.with_name(FILE)}: open it in a browser.")
     print(f"The warehouse is {file}. Ask it:")
@@ -103,13 +104,13 @@ async def _load_and_build(settings: Settings, today: date) -> None:
     with progress_bar("Backfill") as progress:
         async with open_session(settings, progress):
             await backfill()
-    with open_for_build(settings):
+    with open_for_build(settings), working("Build"):
         say((await refresh_kpis(today)).summary())
 
 
 def _settings(tenant: ServedTenant, file: Path) -> Settings:
     return load_settings(
-        tenant_id=SandboxCredentials.TENANT_ID,
+        tenant_id=tenant.tenant_id,
         client_id=SandboxCredentials.CLIENT_ID,
         client_secret=SandboxCredentials.CLIENT_SECRET,
         app_key=SandboxCredentials.APP_KEY,
@@ -118,7 +119,17 @@ def _settings(tenant: ServedTenant, file: Path) -> Settings:
         timezone="America/Phoenix",
         warehouse=f"duckdb:///{file}",
         report_path=str(file.parent),
+        mappings=_mapping_files(tenant, file.parent),
     )
+
+
+def _mapping_files(tenant: ServedTenant, home: Path) -> Path:
+    """The folder of the mapping files as the company itself would write them: each seed has other units."""
+    folder = home / "mappings"
+    folder.mkdir(exist_ok=True)
+    for name, text in _ask(f"{tenant.url}/sandbox/mappings").items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
 
 
 def _fresh_file(home: Path) -> Path:
@@ -161,10 +172,10 @@ def _ready(process: subprocess.Popen[str]) -> ServedTenant:
         raise RunFailed("The made-up tenant did not start.")
     url = line.rsplit(" ", 1)[1].strip()
     about = _ask(f"{url}/sandbox")
-    return ServedTenant(url, date.fromisoformat(about["today"]))
+    return ServedTenant(url, about["tenant_id"], date.fromisoformat(about["today"]))
 
 
-def _books(tenant: ServedTenant) -> dict[tuple[str, date, str], tuple[Decimal, Decimal]]:
+def books_of(tenant: ServedTenant) -> dict[tuple[str, date, str], tuple[Decimal, Decimal]]:
     """The tenant's own numbers per KPI, week and rollup: numerator and denominator."""
     return {
         (row["kpi"], date.fromisoformat(row["week_start"]), row["rollup"]): (

@@ -5,7 +5,7 @@ from importlib import import_module
 from typing import Any
 
 from st_kpi.cli import render
-from st_kpi.cli.progress import log_on_stderr
+from st_kpi.cli.progress import log_on_stderr, waiting
 from st_kpi.local.api_answers import require_api, shown
 from st_kpi.local.private_server import configured_api
 from st_kpi.reporting.doctor import Check, Finding, NotNeeded, Patient, Verdict, examine
@@ -15,7 +15,7 @@ _OF_PREFECT = ("worker", "limits", "automations", "deployments")
 
 def run_doctor(*, as_json: bool) -> bool:
     """Ask everything and print a line as soon as it is known, or all as JSON; returns whether nothing fails."""
-    with log_on_stderr():
+    with log_on_stderr(), waiting("Doctor"):
         findings = asyncio.run(_findings(tell=not as_json))
     if as_json:
         print(render.findings_json(findings))

@@ -3,6 +3,7 @@
 Exit codes: 0 all good, 1 a run or check failed, 2 wrong usage or settings, 130 and 143 stopped by Ctrl-C and SIGTERM.
 """
 
+import errno
 import os
 import signal
 import sys
@@ -18,6 +19,8 @@ from st_kpi.local import streams
 
 _STOPS_WITHIN = 3.0
 _INTERRUPTED = 130
+#: What is wrong with a file or folder that a person has named, in whatever way: not there, not ours, no room.
+_OF_A_PLACE = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC)
 
 
 def run(command: Callable[[], object]) -> NoReturn:
@@ -63,6 +66,11 @@ def _exit_code(command: Callable[[], object], stop: "_Stop") -> int:
     except StKpiError as error:
         print(f"st-kpi: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        if error.filename is None or error.errno not in _OF_A_PLACE:
+            raise
+        print(f"st-kpi: {error.filename} cannot be used: {error.strerror}.", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -23,7 +23,8 @@ from rich.progress import Progress as Bar
 if TYPE_CHECKING:
     from st_kpi.ingest.session import Progress
 
-#: Seconds between lines where stderr is no terminal: often enough for who waits, and not too much for a log.
+#: Seconds between lines where there is no bar, at first and later: nobody wonders, and no log of hours is flooded.
+_FIRST_LINE = 2.0
 _LINE_EVERY = 10.0
 #: Seconds between lines about waiting, of which each of many requests would have one.
 _WAIT_EVERY = 2.0
@@ -51,10 +52,10 @@ class _Rows:
 
 @contextmanager
 def progress_bar(label: str) -> Iterator["Progress"]:
-    """A bar of rows stored on stderr; a line every ten seconds where stderr is no terminal."""
+    """A bar of rows stored on stderr; lines where stderr is no terminal, every two seconds at first."""
     console, rows = Console(stderr=True), _Rows()
     if not console.is_terminal:
-        with _lines(label, rows):
+        with waiting(label, rows):
             yield rows.add
         return
     counts = (MofNCompleteColumn(), TextColumn("rows"), TimeElapsedColumn(), TimeRemainingColumn())
@@ -71,7 +72,7 @@ def progress_bar(label: str) -> Iterator["Progress"]:
 def working(label: str) -> Iterator[None]:
     """The same for work that nobody counts: how long it has been going on."""
     console = Console(stderr=True)
-    with _bar(console, label, TimeElapsedColumn()) if console.is_terminal else _lines(label):
+    with _bar(console, label, TimeElapsedColumn()) if console.is_terminal else waiting(label):
         yield
 
 
@@ -84,12 +85,15 @@ def _bar(console: Console, label: str, *columns: ProgressColumn) -> Iterator[Bar
 
 
 @contextmanager
-def _lines(label: str, rows: _Rows | None = None) -> Iterator[None]:
+def waiting(label: str, rows: _Rows | None = None) -> Iterator[None]:
+    """Lines alone, for what is mostly done before the first of them."""
     started, ended = time.monotonic(), Event()
 
     def tell() -> None:
-        while not ended.wait(_LINE_EVERY):
-            say(f"{label}: {rows or ''}{time.monotonic() - started:.0f} s")
+        passed = 0.0
+        while not ended.wait(_pause(passed)):
+            passed = time.monotonic() - started
+            say(f"{label}: {rows or ''}{passed:.0f} s")
 
     thread = Thread(target=tell, daemon=True)
     thread.start()
@@ -98,6 +102,11 @@ def _lines(label: str, rows: _Rows | None = None) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
+
+
+def _pause(passed: float) -> float:
+    """Seconds until the next line, a tenth of those that have passed."""
+    return min(_LINE_EVERY, max(_FIRST_LINE, passed / 10))
 
 
 @contextmanager

@@ -3,24 +3,36 @@
 import csv
 import io
 import json
+import shutil
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from st_kpi.reporting.published import ALL, NOTHING, UNASSIGNED, Kpi, Published, monday, rounded
+from st_kpi.reporting.published import (
+    ALL,
+    DOES_NOT_COUNT,
+    NOTHING,
+    UNASSIGNED,
+    Kpi,
+    Published,
+    monday,
+    rounded,
+)
 
 if TYPE_CHECKING:  # each of them stands on much that the others do without
     from st_kpi.ingest.manifest import Completeness
     from st_kpi.ingest.status import Status
+    from st_kpi.reporting.coverage import Coverage
+    from st_kpi.reporting.coverage import Row as Covered
     from st_kpi.reporting.diff import Diff
     from st_kpi.reporting.doctor import Finding
     from st_kpi.reporting.explain import Explained, LeftOut, Row
@@ -68,7 +80,7 @@ def _footer(published: Published) -> str:
     last = max(published.weeks)
     if published.frozen is not None:
         lines = ["As reported when each week closed; a dash where a week is still open."]
-        return "\n".join([*lines, *_without(published)]) + "\n"
+        return "\n".join([*lines, *_remarks(published)]) + "\n"
     lines = [f"As of {published.as_of}{until}."]
     if last == monday(published.as_of):
         lines = [f"{lines[0]} The week of {last} may still be running."]
@@ -88,7 +100,45 @@ def _footer(published: Published) -> str:
             f"Not in any rollup: {rounded(Decimal(unassigned), 2):,} collected in these weeks and not"
             " applied to an invoice of a known unit."
         )
-    return "\n".join([*lines, *_without(published)]) + "\n"
+    return "\n".join([*lines, *_uncounted(published), *_remarks(published)]) + "\n"
+
+
+def _uncounted(published: Published) -> list[str]:
+    """A sentence on the money of these weeks that the mapping says does not count; of a ratio, above and below its line."""
+    amounts = []
+    for kpi in published.kpis:
+        parts: dict[str, Decimal] = {}
+        for money in published.uncounted:
+            if money.kpi == kpi.name:
+                parts[money.part] = parts.get(money.part, Decimal(0)) + money.amount
+        if parts:
+            shown = (f"{rounded(parts[part], 2):,}" for part in sorted(parts, reverse=True))
+            amounts.append(f"{kpi.title} {' / '.join(shown)}")
+    if not amounts:
+        return []
+    return [
+        f"Left out, as of a unit or job type {DOES_NOT_COUNT}: {', '.join(amounts)}."
+        " `st-kpi explain KPI --week DAY --left-out` lists it."
+    ]
+
+
+def _remarks(published: Published) -> list[str]:
+    """What a reader has to know besides: inputs that lack, and checks that do not hold and are accepted."""
+    return [*_without(published), *accepted_lines(published.accepted)]
+
+
+def accepted_lines(accepted: Iterable[Mapping[str, Any]]) -> list[str]:
+    """A sentence for each thing that is accepted though a check does not hold."""
+    return [
+        f"Accepted though the check {a['check']} does not hold, {a['subject']}: {a['reason'].rstrip('.')}"
+        f"{f' (until {until})' if (until := a['valid_to']) else ''}."
+        for a in accepted
+    ]
+
+
+def accepted_records(accepted: Iterable[Mapping[str, Any]]) -> list[dict[str, str | None]]:
+    """The same for programs."""
+    return [dict(a) | {"valid_to": str(a["valid_to"]) if a["valid_to"] else None} for a in accepted]
 
 
 def _without(published: Published) -> list[str]:
@@ -117,6 +167,16 @@ def as_json(published: Published) -> str:
         "as_of": published.as_of.isoformat(),
         "input_watermark": watermark.isoformat() if watermark else None,
         "missing_inputs": [{"kpi": k, "entity": entity} for k, entity in published.missing_inputs],
+        "does_not_count": [
+            {
+                "kpi": money.kpi,
+                "part": money.part,
+                "week_start": money.week_start.isoformat(),
+                "amount": _exact(money.amount),
+            }
+            for money in published.uncounted
+        ],
+        "accepted_checks": accepted_records(published.accepted),
         "values": list(_records(published)),
     }
     return json.dumps(document, indent=2) + "\n"
@@ -369,9 +429,73 @@ def status_table(status: "Status") -> str:
     return f"{_printed(table)}Times are UTC. {last.rstrip()}\n"
 
 
+def coverage_table(coverage: "Coverage") -> str:
+    """A table per mapping file, then in sentences what to do."""
+    tables = (
+        _covered("Business unit", ("rollup", "role", *_DAYS), coverage.units),
+        _covered("Job type", ("family",), coverage.types),
+    )
+    return "\n".join([*map(_printed, tables), *coverage.says()]) + "\n"
+
+
+def _covered(heading: str, columns: Sequence[str], rows: "Sequence[Covered]") -> Table:
+    """A line per row, without columns in which none has anything."""
+    columns = [name for name in columns if any(getattr(row, name) for row in rows)]
+    amounts = [name for name in rows[0].amounts if any(row.amounts[name] for row in rows)]
+    headings = [name.removeprefix("valid_").capitalize() for name in columns]
+    right = [name.capitalize() for name in amounts]
+    table = _plain_table(("Line", heading, *headings), right, ("Note",))
+    for row in rows:
+        table.add_row(
+            str(row.line or NOTHING),
+            row.name or str(row.id),
+            *(str(getattr(row, name) or NOTHING) for name in columns),
+            *(f"{rounded(row.amounts[name], 0):,}" for name in amounts),
+            ", ".join(row.notes),
+        )
+    return table
+
+
+def coverage_csv(coverage: "Coverage") -> str:
+    """One line per row of either table, amounts exact."""
+    rows = _covered_records(coverage)
+    records = [record | {"notes": "; ".join(record["notes"])} for record in rows]
+    return _csv_text(list(records[0]), (record.values() for record in records))
+
+
+def coverage_json(coverage: "Coverage") -> str:
+    """The same; amounts are text, so that no digit is lost."""
+    document = {
+        "folder": str(coverage.folder),
+        "complete": coverage.is_complete,
+        "lines": list(_covered_records(coverage)),
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+def _covered_records(coverage: "Coverage") -> Iterator[dict[str, Any]]:
+    for row in coverage.rows:
+        record = {name: getattr(row, name) for name in _COVERED}
+        for name in _DAYS:
+            record[name] = record[name] and record[name].isoformat()
+        record |= {name: _exact(amount) for name, amount in row.amounts.items()}
+        yield record | {"jobs": int(row.amounts["jobs"]), "notes": list(row.notes)}
+
+
+_DAYS = ("valid_from", "valid_to")
+_COVERED = ("file", "line", "tenant_id", "id", "name", "rollup", "role", "family", *_DAYS)
+
+
 def finding_line(finding: "Finding") -> str:
-    """Verdict, check and sentence of one line of ``st-kpi doctor``."""
-    return f"{finding.verdict:<9}  {finding.check:<28}  {finding.says}"
+    """Verdict, check and sentence of ``st-kpi doctor``: one line, which a terminal has in as many as it needs."""
+    line = f"{finding.verdict:<9}  {finding.check:<28}  {finding.says}"
+    if not sys.stdout.isatty():
+        return line
+    width = shutil.get_terminal_size().columns
+    wrapper = textwrap.TextWrapper(
+        width, subsequent_indent=" " * 11, break_long_words=False, break_on_hyphens=False
+    )
+    return "\n".join(wrapper.fill(part) for part in line.splitlines())
 
 
 def findings_json(findings: Sequence["Finding"]) -> str:

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from st_kpi.errors import EntityUnavailable, StKpiError
 from st_kpi.ingest.manifest import Completeness, ReadMode, of_tenant
 from st_kpi.ingest.session import Session
-from st_kpi.servicetitan.registry import Entity
+from st_kpi.servicetitan.registry import REQUIRED, Entity
+from st_kpi.settings import Settings
 from st_kpi.warehouse.base import Warehouse
 
 
@@ -96,9 +97,20 @@ def failure_message(session: Session, entity: str, error: BaseException) -> str 
     if not isinstance(error, Exception):
         raise error
     message = _sentence(error)
+    if isinstance(error, EntityUnavailable):
+        message = f"{message} {_without(session.settings, error.entity or entity)}"
     return (
         message if isinstance(error, StKpiError) and entity in message else f"{entity}: {message}"
     )
+
+
+def _without(settings: Settings, entity: str) -> str:
+    """The way on where the app may not read an entity, or this tenant has none."""
+    grant = "Grant the app its scope in ServiceTitan's developer portal"
+    if entity in REQUIRED:
+        return f"{grant}: every KPI needs it."
+    line = ",".join(sorted({*settings.optional_entities, entity}))
+    return f"{grant}, or go on without it by the setting ST_KPI_OPTIONAL_ENTITIES={line}."
 
 
 def _sentence(error: BaseException) -> str:

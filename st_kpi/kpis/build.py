@@ -7,12 +7,13 @@ reported is told in ``history``.
 
 import datetime as dt
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from st_kpi.kpis import contributions, reference
-from st_kpi.kpis.checks import CheckResult, record_checks, refuse_failed, run_check
+from st_kpi.kpis.accepted import Acceptance, read_accepted
+from st_kpi.kpis.checks import ACCEPTED, CheckResult, record_checks, refuse_failed, run_check
 from st_kpi.kpis.definitions.cards import Aggregation
 from st_kpi.kpis.definitions.lint import Project, inspect, refuse
 from st_kpi.kpis.definitions.statements import Statement
@@ -60,11 +61,15 @@ class BuildResult:
             f"Built {self.rows.get('st_kpi.contributions', 0):,} contributions"
             f" as of {self.as_of} in {sum(self.seconds.values()):.1f} s (build {self.number},"
             f" {len(self.recomputed)} of {len(self.seconds) - len(self.checks)} statements had to run{in_part});"
-            f" {sum(c.passed for c in self.checks)} of {len(self.checks)} checks hold."
+            f" {sum(c.result == 'holds' for c in self.checks)} of {len(self.checks)} checks hold{self._accepted()}."
         )
 
+    def _accepted(self) -> str:
+        number = sum(c.result == "accepted" for c in self.checks)
+        return f", {number} {'is' if number == 1 else 'are'} accepted" if number else ""
+
     def summary(self) -> str:
-        """What the build did, in a sentence, and each warning of a check."""
+        """What the build did, in a sentence, and what there is to say of each check that does not simply hold."""
         lines = [self.sentence()]
         if self.input_watermark and self.input_watermark.date() < self.as_of - OLDEST_DATA:
             lines.append(
@@ -82,7 +87,11 @@ class BuildResult:
             lines.append(
                 f"Billed for about {sum(self.bytes.values()) / 1e9:,.2f} GB; most for {listed}."
             )
-        lines += [f"{c.severity}: {c.name}: {c.detail}" for c in self.checks if not c.passed]
+        lines += [
+            f"{c.result if c.passed else c.severity}: {c.name}: {c.told}"
+            for c in self.checks
+            if c.told
+        ]
         return "\n".join(lines)
 
 
@@ -122,11 +131,14 @@ def _build(
     refuse(project.findings)
     require_loaded(warehouse)
     lacks_component = contributions.lack_component(warehouse)
-    if lacks_component or not warehouse.table_exists(restatements.REPORTED):
+    needed = (restatements.REPORTED, ACCEPTED)
+    if lacks_component or not all(warehouse.table_exists(table) for table in needed):
         warehouse.ensure(())  # a warehouse of an older version
     watermark = _watermark(warehouse, project.statements)
     params = parameters(settings, as_of, watermark, _entities_read(warehouse))
-    mappings = reference.mappings_in(settings.mappings or project.root / "mappings", warehouse)
+    samples = project.root / "mappings"
+    mappings = reference.mappings_in(settings.mappings, warehouse, samples)
+    accepted = read_accepted(settings.mappings or samples, project.statements)
     checks: list[CheckResult] = []
     try:
         with warehouse.transaction():
@@ -136,7 +148,7 @@ def _build(
                 contributions.add_component(warehouse)
             under_way = record.begin(warehouse, project, params, run_id, mappings)
             reference.write(warehouse, project.cards, mappings)
-            run = _Run(warehouse, project, params, under_way, full=full)
+            run = _Run(warehouse, project, params, under_way, accepted, full=full)
             for statement in project.statements:
                 run.take(statement, checks)
             refuse_failed(checks)
@@ -160,6 +172,7 @@ class _Run:
         project: Project,
         params: Mapping[str, object],
         under_way: BuildUnderWay,
+        accepted: Sequence[Acceptance],
         *,
         full: bool,
     ) -> None:
@@ -167,6 +180,7 @@ class _Run:
         self.project = project
         self.params = params
         self.under_way = under_way
+        self.accepted = accepted
         self.plan = Plan(warehouse, params, under_way.build.number, project.by_key, full=full)
         self.seconds: dict[str, float] = {}
         self.bytes: dict[str, int] = {}
@@ -178,7 +192,7 @@ class _Run:
         """Fill the statement's table, or ask its check."""
         started = time.perf_counter()
         if not statement.table:
-            checks.append(run_check(self.warehouse, statement, self.params))
+            checks.append(run_check(self.warehouse, statement, self.params, self.accepted))
         elif self._measures(statement) and not self.under_way.build.measured:
             self._leave(statement)
         else:

@@ -15,7 +15,7 @@ _SHARED = {
     "tenant_id": "The ServiceTitan tenant.",
     "kpi": "The KPI's name; st_ref.dim_kpis has its title.",
     "rollup": "The market, from the mapping of business units.",
-    "role": "SALES, PRODUCTION or BOTH: what the mapping says of the unit.",
+    "role": "SALES, PRODUCTION or BOTH: what the mapping says of the unit; NONE of one that does not count.",
     "day": "The tenant's local day.",
     "week_start": "The Monday of the week; days are the tenant's local days.",
     "numerator": "Additive over rollups, and over days and weeks unless the KPI is a snapshot.",

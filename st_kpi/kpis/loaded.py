@@ -1,15 +1,20 @@
 """Whether there is anything to count: what was never read, and what was read and has no rows at ServiceTitan."""
 
+from collections.abc import Sequence
+
 from st_kpi.errors import NothingLoaded
 from st_kpi.servicetitan.registry import REQUIRED
 from st_kpi.warehouse.base import Warehouse
 
 
-def require_loaded(warehouse: Warehouse) -> None:
-    """Raise ``NothingLoaded`` without what every KPI is about; what else is missing the check ``freshness`` tells."""
+def require_loaded(warehouse: Warehouse, needed: Sequence[str] = REQUIRED) -> None:
+    """Raise ``NothingLoaded`` without what every KPI is about; what else is missing the check ``freshness`` tells.
+
+    ``needed`` are those of ``REQUIRED`` without which nothing can be said.
+    """
     loaded = _with_rows(warehouse) if warehouse.table_exists("st_raw.jobs") else set()
-    absent = [name for name in REQUIRED if name not in loaded]
-    if len(absent) == len(REQUIRED):
+    absent = [name for name in needed if name not in loaded]
+    if len(absent) == len(needed):
         raise NothingLoaded("Nothing is loaded yet: run st-kpi backfill first.")
     if absent:
         raise NothingLoaded(

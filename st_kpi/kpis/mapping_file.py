@@ -55,8 +55,8 @@ def rows(
     file: Path, columns: tuple[str, ...], problems: Problems
 ) -> Iterator[tuple[int, Mapping[str, str]]]:
     """Trimmed cells by column with their line; lines that are empty or begin with ``# `` are skipped."""
-    text = _text(file)
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=_separator(text))
+    text, _ = decoded(file)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator(text))
     try:
         header = _header(next(reader, []), columns, file)
         for cells in reader:
@@ -92,21 +92,23 @@ def plain_id(label: str) -> str:
     return match[1] if match else label
 
 
-def _text(file: Path) -> str:
+def decoded(file: Path) -> tuple[str, str]:
+    """The text of a file, and the encoding of what is added at its end; raises ``MappingError``."""
     try:
         content = file.read_bytes()
     except OSError:
         raise MappingError(file, 1, "There is no such file, or it cannot be read.") from None
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return content.decode("utf-16", errors="replace")
+    for mark, encoding in ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")):
+        if content.startswith(mark):
+            return content.removeprefix(mark).decode(encoding, errors="replace"), encoding
     try:
-        return content.decode("utf-8-sig")
+        return content.decode("utf-8-sig"), "utf-8"
     except UnicodeDecodeError:
         # Excel's plain "CSV"; five bytes mean nothing there, and a name with one then matches nothing.
-        return content.decode("cp1252", errors="replace")
+        return content.decode("cp1252", errors="replace"), "cp1252"
 
 
-def _separator(text: str) -> str:
+def separator(text: str) -> str:
     """The one that the first line has most of."""
     first = text.partition("\n")[0]
     return max(_SEPARATORS, key=first.count)

@@ -7,7 +7,7 @@ reason of each fault, and the names nearest to one that matches nothing.
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -16,8 +16,10 @@ from st_kpi.errors import MappingError
 from st_kpi.kpis.mapping_file import all_at_once, day, plain_id, rows
 from st_kpi.parameters import FAMILIES
 
+#: The role of a unit that does not count: it has no rollup and leaves every number.
+NONE = "NONE"
 #: What a business unit does; one that is ``BOTH`` counts wherever either does.
-ROLES = ("SALES", "PRODUCTION", "BOTH")
+ROLES = ("SALES", "PRODUCTION", "BOTH", NONE)
 
 #: What stands beside the rollups where numbers are shown: the sum over all of them (of a ratio, of its numerators over
 #: that of its denominators), and what belongs to no unit.
@@ -45,24 +47,30 @@ TYPE_COLUMNS = (
 class SourceRecord:
     """A business unit or job type of the source, by which rows of a mapping are recognised.
 
-    One that records name and the source does not list any more has an empty name.
+    One that records name and the source does not list any more has an empty name, and is not ``active``.
     """
 
     tenant_id: int
     id: int
     name: str
+    active: bool = True
 
 
 @dataclass(frozen=True)
 class UnitRow:
-    """Rollup and role of one unit over a stretch of days, both ends included; None is open."""
+    """Rollup and role of one unit over a stretch of days, both ends included; None is open.
+
+    One whose role is ``NONE`` has no rollup.
+    """
 
     tenant_id: int
     business_unit_id: int
-    rollup: str
+    rollup: str | None
     role: str
     valid_from: dt.date | None
     valid_to: dt.date | None
+    #: Where the file says so.
+    line: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,8 @@ class TypeRow:
     tenant_id: int
     job_type_id: int
     family: str
+    #: Where the file says so.
+    line: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -128,7 +138,7 @@ def read_types(file: Path, records: Sequence[SourceRecord]) -> tuple[TypeRow, ..
                             line,
                             f"The job type {kind.name!r} ({kind.id}) is mapped on line {read[key][0]} already.",
                         )
-                    read[key] = (line, TypeRow(kind.tenant_id, kind.id, family))
+                    read[key] = (line, TypeRow(kind.tenant_id, kind.id, family, line))
     return tuple(row for _, row in read.values())
 
 
@@ -141,13 +151,17 @@ def _unit_rows(
 ) -> list[tuple[SourceRecord, UnitRow]]:
     """What one line says of each unit it names; ``spellings`` are the rollups met so far."""
     role = _one_of(cells["role"].upper(), ROLES, "role", file, line)
-    rollup = spellings.setdefault(_folded(cells["rollup"]), _rollup(cells["rollup"], file, line))
+    rollup = _rollup(cells["rollup"], role, file, line)
+    if rollup is not None:
+        rollup = spellings.setdefault(_folded(rollup), rollup)
     start = day(cells["valid_from"], "valid_from", file, line)
     end = day(cells["valid_to"], "valid_to", file, line)
     if start and end and end < start:
         raise MappingError(file, line, f"valid_to {end} lies before valid_from {start}.")
     units = _find(cells["business_unit"], records, "business unit", file, line)
-    return [(unit, UnitRow(unit.tenant_id, unit.id, rollup, role, start, end)) for unit in units]
+    return [
+        (unit, UnitRow(unit.tenant_id, unit.id, rollup, role, start, end, line)) for unit in units
+    ]
 
 
 def _find(
@@ -178,9 +192,23 @@ def _nearest(label: str, names: Sequence[str]) -> str:
     return f"; nearest: {', '.join(repr(known[name]) for name in near)}" if near else ""
 
 
-def _rollup(name: str, file: Path, line: int) -> str:
+def _rollup(name: str, role: str, file: Path, line: int) -> str | None:
+    """The cell of the rollup; None where the unit counts in none."""
+    if role == NONE:
+        if name:
+            raise MappingError(
+                file,
+                line,
+                f"A unit of the role {NONE} counts in no rollup, and this line names {name!r}: leave its cell empty, or"
+                f" give the unit one of the roles {', '.join(r for r in ROLES if r != NONE)}.",
+            )
+        return None
     if not name:
-        raise MappingError(file, line, "The rollup is empty.")
+        raise MappingError(
+            file,
+            line,
+            f"The rollup is empty: name one, or give the unit the role {NONE} if it does not count.",
+        )
     if _folded(name) in (_folded(ALL), _folded(UNASSIGNED)):
         raise MappingError(
             file,

@@ -1,6 +1,5 @@
 """A Postgres of this machine for a Prefect server that lasts, with its data in a folder of ours."""
 
-import fcntl
 import logging
 import os
 import secrets
@@ -50,6 +49,8 @@ def postgres(folder: Path) -> Iterator[str]:
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
     """Hold the folder's lock, which the system gives back however this process ends."""
+    import fcntl  # Windows has none, and no Postgres of ours
+
     folder.mkdir(parents=True, exist_ok=True)
     if _is_root():
         shutil.chown(folder, "postgres")
@@ -65,6 +66,11 @@ def _alone_in(folder: Path) -> Iterator[None]:
 
 def install() -> None:
     """Raise ``ConfigurationError`` where there is no Postgres and none can be had from Debian."""
+    if os.name == "nt":
+        raise ConfigurationError(
+            f"On Windows scripts/up starts no Postgres: set {DATABASE} to a database of your own, or PREFECT_API_URL to a"
+            " Prefect API; or use the Windows Subsystem for Linux."
+        )
     if _program("initdb"):
         return
     done = subprocess.run([_INSTALL, "postgresql"], capture_output=True, text=True)
@@ -128,4 +134,4 @@ def _run(program: str, *arguments: str | Path) -> bool:
 
 
 def _is_root() -> bool:
-    return os.geteuid() == 0
+    return hasattr(os, "geteuid") and os.geteuid() == 0

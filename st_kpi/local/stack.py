@@ -45,8 +45,10 @@ SERVER_SETTINGS = {
 PREPARATIONS = ("st_kpi bootstrap", "prefect --no-prompt deploy --all")
 #: A worker of the pool ``local``, whose runs are processes beside it.
 WORKER = ("worker", "start", "--pool", "local", "--type", "process", "--name")
-#: Ctrl-C, a service manager, a terminal that is closed.
-_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+#: Ctrl-C, a service manager, a terminal that is closed, of which Windows tells nobody.
+_STOPS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
 
 
 def main() -> None:
@@ -89,9 +91,10 @@ def how_it_ended(code: int) -> str:
     """The end of a process in words, by its exit code; a negative one is the signal that ended it."""
     if code >= 0:
         return f"ended by itself with {code}; its last words are above."
-    if -code == signal.SIGKILL:
+    name = signal.Signals(-code).name
+    if name == "SIGKILL":
         return "was killed, as the system does where memory runs out; its log (dmesg, journalctl -k) tells."
-    return f"was ended by {signal.Signals(-code).name}."
+    return f"was ended by {name}."
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Standard output and error of a command, whatever they lead to: a reader who goes, a full disk, a terminal of another encoding, nothing."""
 
+import errno
 import io
 import os
 import sys
@@ -62,6 +63,10 @@ class _Stream(io.FileIO):
             return memoryview(data).nbytes if self._lost else super().write(data)
         except OSError as error:
             self._lost = True
-            if self._results and not isinstance(error, BrokenPipeError):
+            # Windows says of a pipe that nobody reads that the argument is invalid.
+            unread = isinstance(error, BrokenPipeError) or (
+                os.name == "nt" and error.errno == errno.EINVAL
+            )
+            if self._results and not unread:
                 raise OutputFailed(f"The output cannot be written: {error.strerror}.") from None
             return memoryview(data).nbytes

@@ -25,6 +25,9 @@ from st_kpi.errors import (
 )
 from st_kpi.ingest.manifest import of_tenant
 from st_kpi.ingest.session import check_entities, client
+from st_kpi.kpis.accepted import FILE as ACCEPTED_FILE
+from st_kpi.kpis.accepted import read_accepted
+from st_kpi.kpis.definitions.lint import inspect
 from st_kpi.kpis.definitions.statements import default_root
 from st_kpi.kpis.inputs import cost_of_absence
 from st_kpi.kpis.loaded import require_loaded
@@ -32,7 +35,7 @@ from st_kpi.kpis.reference import mappings_in
 from st_kpi.local.proxies import prepare_proxies
 from st_kpi.servicetitan.client import Count, ServiceTitan
 from st_kpi.servicetitan.failure import check_the_app
-from st_kpi.servicetitan.registry import REGISTRY
+from st_kpi.servicetitan.registry import REGISTRY, REQUIRED
 from st_kpi.servicetitan.retry import RetryPolicy
 from st_kpi.setting_sources import PREFIX, config_file, env_file
 from st_kpi.settings import Settings, load_settings
@@ -120,15 +123,21 @@ async def examine(checks: Sequence[Check]) -> AsyncIterator[Finding]:
 class Patient:
     """Settings, source and warehouse under examination; each check leaves here what later ones need.
 
-    ``transport`` is another way to ServiceTitan than the network. Close it with ``close``.
+    ``transport`` is another way to ServiceTitan than the network, ``read`` another to the settings. Close it with
+    ``close``.
     """
 
     settings: Settings
     source: ServiceTitan
     warehouse: Warehouse
 
-    def __init__(self, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        transport: httpx.AsyncBaseTransport | None = None,
+        read: Callable[[], Settings] = load_settings,
+    ) -> None:
         self._transport = transport
+        self._read = read
         self._open = AsyncExitStack()
         self._answers: dict[str, Count | SourceError] = {}
 
@@ -159,7 +168,7 @@ class Patient:
         return Check("freshness", self._fresh, ("data",))
 
     async def _read_settings(self) -> str:
-        self.settings = load_settings()
+        self.settings = self._read()
         check_entities(self.settings)
         prepare_proxies()
         given = sum(name.upper().startswith(PREFIX) for name in os.environ)
@@ -201,6 +210,10 @@ class Patient:
             self._answers[name] = error
         return self._answers[name]
 
+    def unreadable(self) -> list[str]:
+        """The entities that the app may not read, of those that were asked for."""
+        return [n for n in REGISTRY if isinstance(self._answers.get(n), EntityUnavailable)]
+
     async def _scope(self, name: str) -> str:
         answer = self._answers[name]
         if isinstance(answer, Count):
@@ -210,9 +223,9 @@ class Patient:
         cost = await asyncio.to_thread(cost_of_absence, name, self.settings.cost_source)
         if name in self.settings.optional_entities:
             raise Doubtful(f"{answer} It is declared optional. {cost}")
+        way_out = "" if name in REQUIRED else f", or name {name} in ST_KPI_OPTIONAL_ENTITIES"
         raise ConfigurationError(
-            f"{answer} Every run fails of it: grant the scope in ServiceTitan's developer portal, or name {name} in"
-            f" ST_KPI_OPTIONAL_ENTITIES. {cost}"
+            f"{answer} Every run fails of it: grant the scope in ServiceTitan's developer portal{way_out}. {cost}"
         )
 
     @property
@@ -256,9 +269,14 @@ class Patient:
         return "Loaded, and free to be read and written."
 
     async def _mappings(self) -> str:
-        folder = self.settings.mappings or default_root() / "mappings"
-        found = await asyncio.to_thread(mappings_in, folder, self.warehouse)
-        return f"{folder}: {len(found.units)} lines of units, {len(found.types)} of job types."
+        samples = default_root() / "mappings"
+        found = await asyncio.to_thread(
+            mappings_in, self.settings.mappings, self.warehouse, samples
+        )
+        folder = self.settings.mappings or samples
+        accepted = await asyncio.to_thread(lambda: read_accepted(folder, inspect().statements))
+        and_accepted = f"; {len(accepted)} accepted in {ACCEPTED_FILE}" if accepted else ""
+        return f"{folder}: {len(found.units)} lines of units, {len(found.types)} of job types{and_accepted}."
 
     async def _fresh(self) -> str:
         (row,) = self.warehouse.query(

@@ -10,9 +10,12 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from st_kpi.errors import ConfigurationError, NothingLoaded
+from st_kpi.kpis.mappings import NONE
 from st_kpi.reporting import published
 from st_kpi.reporting.published import ALL, UNASSIGNED, Kpi
 from st_kpi.warehouse.base import Warehouse
+
+_CONTRIBUTIONS = "st_kpi.contributions"
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ def explain(
     week, rollup or day that does not exist.
     """
     asked = _asked(warehouse, kpi, week, rollup, day, tenant_id)
-    rows = _rows(warehouse, asked, "st_kpi.contributions", "reason")
+    rows = _rows(warehouse, asked, _CONTRIBUTIONS, "reason")
     if asked.rollup == ALL:
         rows = tuple(row for row in rows if row.rollup != UNASSIGNED)
     numerator, denominator = _sums(asked.kpi, rows)
@@ -134,7 +137,7 @@ def left_out(
         _require_last(warehouse, asked)
     if not warehouse.table_exists(table):
         raise NothingLoaded("What is left out is not known yet: run `st-kpi build`.")
-    rows = _rows(warehouse, asked, "st_kpi.contributions", "reason")
+    rows = _rows(warehouse, asked, _CONTRIBUTIONS, "reason")
     if asked.kpi.kind == "ratio" and asked.kpi.unit == "money":  # over a number of sales
         rows = tuple(row for row in rows if row.part == "numerator")
     return LeftOut(
@@ -251,6 +254,9 @@ def _rows(warehouse: Warehouse, asked: _Asked, table: str, why: str) -> tuple[Ro
         if asked.rollup == ALL
         else f"COALESCE(mapped.`rollup`, '{UNASSIGNED}') = @rollup_name"
     )
+    if table == _CONTRIBUTIONS:
+        # On an older snapshot day a unit may have counted that does not any more.
+        chosen += f" AND COALESCE(mapped.role, '') <> '{NONE}'"
     rows = warehouse.query(
         f"{rows_of(table, why)} AND counted.kpi = @kpi AND {chosen}"
         " ORDER BY counted.on_date, rollup_name, job.job_number, counted.job_id, counted.part,"

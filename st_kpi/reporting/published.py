@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from st_kpi.errors import ConfigurationError, NothingLoaded
+from st_kpi.kpis.checks import accepted_now
 from st_kpi.kpis.loaded import require_source_rows
 from st_kpi.kpis.mappings import ALL as ALL
 from st_kpi.kpis.mappings import UNASSIGNED as UNASSIGNED
@@ -14,6 +16,9 @@ from st_kpi.warehouse.base import Warehouse
 
 #: How many weeks are shown where nobody asks for more or fewer.
 _WEEKS = 8
+#: How each rule ends by which a unit or a job type leaves money out because the mapping says so.
+DOES_NOT_COUNT = "that does not count"
+_LEFT_OUT = ("st_kpi.left_out", "st_kpi.left_out_snapshots")
 #: How no value is shown.
 NOTHING = "-"
 
@@ -50,6 +55,16 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Uncounted:
+    """Money of a week that a number leaves out because the mapping says that its unit or job type does not count."""
+
+    kpi: str
+    part: str
+    week_start: date
+    amount: Decimal
+
+
+@dataclass(frozen=True)
 class Published:
     """A selection of the last good build."""
 
@@ -66,6 +81,10 @@ class Published:
     known_until: date | None = None
     #: KPI and entity, where a number is without an input because the entity was never read.
     missing_inputs: tuple[tuple[str, str], ...] = ()
+    #: What is left out of the totals by a unit of the role NONE or a job type of the family none.
+    uncounted: tuple[Uncounted, ...] = ()
+    #: What the last build accepted though a check does not hold: check, subject, reason, valid_to.
+    accepted: tuple[Mapping[str, Any], ...] = ()
 
     def value(self, kpi: Kpi, week: date, rollup: str) -> Decimal | None:
         """The number to show: a sum without rows is zero as far as the data reach; all else without rows is nothing."""
@@ -124,9 +143,20 @@ def read(
     cells = {(c.kpi, c.week_start, c.rollup): c for c in [*of_rollups, *totals(of_rollups)]}
     frozen = _frozen(warehouse, params) if as_reported else None
     known_until = watermark.astimezone(zone or UTC).date() if watermark else None
-    missing = missing_inputs(warehouse, tenant, kpis)
+    shows_totals = ALL in rollups and not as_reported
     return Published(
-        kpis, chosen, rollups, cells, as_of, watermark, tenant, frozen, known_until, missing
+        kpis=kpis,
+        weeks=chosen,
+        rollups=rollups,
+        cells=cells,
+        as_of=as_of,
+        input_watermark=watermark,
+        tenant_id=tenant,
+        frozen=frozen,
+        known_until=known_until,
+        missing_inputs=missing_inputs(warehouse, tenant, kpis),
+        uncounted=_uncounted(warehouse, params, kpis) if shows_totals else (),
+        accepted=tuple(accepted_now(warehouse)),
     )
 
 
@@ -141,6 +171,31 @@ def missing_inputs(
         {"tenant_id": tenant},
     )
     return tuple((k.name, r["entity"]) for k in kpis for r in rows if r["kpi"] == k.name)
+
+
+def _uncounted(
+    warehouse: Warehouse, params: Mapping[str, object], kpis: Sequence[Kpi]
+) -> tuple[Uncounted, ...]:
+    """What units and job types that do not count leave out, in the order of the KPIs; of a snapshot, its last day alone."""
+    if not all(warehouse.table_exists(table) for table in _LEFT_OUT):
+        return ()  # built by an older version
+    rows = " UNION ALL ".join(
+        f"SELECT kpi, part, DATE_TRUNC(on_date, WEEK(MONDAY)) AS week_start, amount FROM {table}"
+        f" WHERE tenant_id = @tenant_id AND ENDS_WITH(rule, '{DOES_NOT_COUNT}')"
+        for table in _LEFT_OUT
+    )
+    sums = warehouse.query(
+        f"SELECT kpi, part, week_start, SUM(amount) AS amount FROM ({rows}) AS money"
+        " WHERE week_start BETWEEN @first AND @last GROUP BY kpi, part, week_start"
+        " HAVING SUM(money.amount) <> 0 ORDER BY week_start, part",
+        params,
+    )
+    return tuple(
+        Uncounted(k.name, r["part"], r["week_start"], r["amount"])
+        for k in kpis
+        for r in sums
+        if r["kpi"] == k.name
+    )
 
 
 def require_build(warehouse: Warehouse) -> None:
@@ -245,7 +300,10 @@ def rollups_of(
 
     One that is asked for is found in any case; as reported it may have been spelt in several ways.
     """
-    source = "SELECT `rollup` AS name FROM st_ref.dim_bu_rollup WHERE tenant_id = @tenant_id"
+    source = (
+        "SELECT `rollup` AS name FROM st_ref.dim_bu_rollup"
+        " WHERE tenant_id = @tenant_id AND `rollup` IS NOT NULL"
+    )
     if as_reported:
         source += (
             " UNION ALL SELECT `rollup` AS name FROM st_kpi.kpi_reported"

@@ -5,6 +5,7 @@ called, and let time go by. No sign-in, for nothing is secret.
 
 - `GET /sandbox`: the tenant, its first and its present day, counters of calls and faults so far, and
   in `report_differences` the rows in which the last answers of reports differ, by fault and report.
+- `GET /sandbox/mappings`: the two mapping files as the company would write them.
 - `GET /sandbox/books?as_of=2025-10-21`: every weekly KPI.
 - `GET /sandbox/report-download?report=Leads&...`: a report as the office downloads it, see
   `reports.download`.
@@ -27,6 +28,7 @@ from st_kpi.sandbox.books import Books
 from st_kpi.sandbox.clock import iso, ticks
 from st_kpi.sandbox.company import Company
 from st_kpi.sandbox.life.day import live
+from st_kpi.sandbox.mapping_files import mapping_files
 
 
 def about_routes(company: Company, counters: Callable[[], Mapping[str, Any]]) -> list[Route]:
@@ -43,6 +45,9 @@ def about_routes(company: Company, counters: Callable[[], Mapping[str, Any]]) ->
                 **counters(),
             }
         )
+
+    def mappings(request: Request) -> JSONResponse:
+        return JSONResponse(mapping_files(company))
 
     def books(request: Request) -> JSONResponse:
         try:
@@ -72,6 +77,7 @@ def about_routes(company: Company, counters: Callable[[], Mapping[str, Any]]) ->
 
     return [
         Route("/sandbox", about),
+        Route("/sandbox/mappings", mappings),
         Route("/sandbox/books", books),
         Route("/sandbox/live", pass_time, methods=["POST"]),
     ]

@@ -197,9 +197,9 @@ class Books:
             unit = self.units.get(job.business_unit_id)
             if not job.active or unit is None:
                 continue
-            if unit.role == "SALES":
+            if unit.sells:
                 yield from self._sales(job, unit.rollup)
-            else:
+            if unit.produces:
                 yield from self._production(job, unit.rollup, as_of)
         for payment in self.company.payments:
             if payment.active:
@@ -269,7 +269,7 @@ class Books:
             unit = self.unit(invoice.business_unit_id) if invoice else None
             if unit is None:
                 yield Entry("collected", day, UNASSIGNED, line.amount_cents or 0)
-            elif unit.role == "PRODUCTION":
+            elif unit.produces:
                 yield Entry("collected", day, unit.rollup, line.amount_cents or 0)
         yield Entry("collected", day, UNASSIGNED, payment.unapplied_cents or 0)
 
@@ -279,7 +279,7 @@ class Books:
         owed: dict[int, list[tuple[int, BusinessUnit, int]]] = defaultdict(list)
         for invoice in self.company.invoices:
             unit = self.unit(invoice.business_unit_id)
-            if invoice.location_id is None or unit is None or unit.role != "PRODUCTION":
+            if invoice.location_id is None or unit is None or not unit.produces:
                 continue
             if invoice.active and invoice.balance_cents and self.due(invoice, as_of):
                 owed[invoice.location_id].append((invoice.id, unit, invoice.balance_cents))

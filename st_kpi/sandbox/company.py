@@ -16,7 +16,10 @@ _END_OF_HISTORY = ticks("2025-10-21T22:00:00Z")
 
 
 class SandboxCredentials:
-    """What a client of the sandbox signs in with; made up, and worth nothing elsewhere."""
+    """What a client of the sandbox signs in with; made up, and worth nothing elsewhere.
+
+    `TENANT_ID` is the tenant of the seed 7; those of other seeds have others.
+    """
 
     TENANT_ID = 4_200_042
     CLIENT_ID = "cid.sandbox-made-up"
@@ -26,13 +29,26 @@ class SandboxCredentials:
 
 @dataclass(slots=True)
 class BusinessUnit:
+    """`role` is SALES, PRODUCTION, BOTH, or empty where nothing is ever sold or done."""
+
     id: int
     name: str
     rollup: str
     role: str
+    trade: str = "Painting"
     created: Ticks = 0
     modified: Ticks = 0
     active: bool = True
+
+    @property
+    def sells(self) -> bool:
+        """Whether what is asked for and sold there counts."""
+        return self.role in ("SALES", "BOTH")
+
+    @property
+    def produces(self) -> bool:
+        """Whether what is done and billed there counts."""
+        return self.role in ("PRODUCTION", "BOTH")
 
 
 @dataclass(slots=True)
@@ -42,6 +58,7 @@ class JobType:
     family: str
     sold_threshold_cents: int | None = None
     no_charge: bool | None = False
+    group: str = ""
     created: Ticks = 0
     modified: Ticks = 0
     active: bool = True
@@ -407,6 +424,7 @@ class Company:
     """
 
     tenant_id: int = SandboxCredentials.TENANT_ID
+    name: str = "Sample Painting Co."
     timezone: str = "America/Phoenix"
     first_day: date = date(2020, 1, 1)
     last_day: date = date(2025, 10, 21)

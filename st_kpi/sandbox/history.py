@@ -9,8 +9,9 @@ from random import Random
 
 from st_kpi.sandbox.clock import DAY, HOUR, MINUTE
 from st_kpi.sandbox.company import Appointment, Company, Estimate, EstimateItem, Job
+from st_kpi.sandbox.names import Naming
 from st_kpi.sandbox.people import People, Place
-from st_kpi.sandbox.reference import FAMILIES, MARKETS, NOW, RETIREMENT
+from st_kpi.sandbox.reference import NOW, RETIREMENT
 from st_kpi.sandbox.schedule import (
     crew_start,
     local_midnight,
@@ -35,17 +36,23 @@ _SKU_KINDS = ("Service", "Service", "Service", "Material", "Equipment")
 class History:
     """Books jobs one after another; sold estimates queue up and become production jobs."""
 
-    def __init__(self, company: Company, rng: Random, people: People, plan: dict[str, int]) -> None:
+    def __init__(
+        self, company: Company, rng: Random, people: People, plan: dict[str, int], naming: Naming
+    ) -> None:
         self.company = company
         self.rng = rng
         self.people = people
         self.plan = plan
         self.revenue: list[int] = []
         self.family_of = {kind.id: kind.family for kind in company.job_types}
-        self._sales = [unit.id for unit in company.business_units[0:16:2]]
-        self._crews = [unit.id for unit in company.business_units[1:16:2]]
-        self._retired = {unit.role: unit.id for unit in company.business_units[16:]}
-        self._menu = self._weighted_types()
+        units = {unit.name: unit.id for unit in company.business_units}
+        self._sales = [units[branch.sales] for branch in naming.branches]
+        self._crews = [units[branch.production] for branch in naming.branches]
+        self._retired = {
+            "SALES": units[naming.retired.sales],
+            "PRODUCTION": units[naming.retired.production],
+        }
+        self._menu = self._weighted_types(naming)
         self._queue: list[tuple[int, int, Job, Place, int, int]] = []
         self._finished: list[tuple[Job, Place]] = []
         self._appointment_ids = count(300_000_000, 3)
@@ -100,10 +107,10 @@ class History:
                 missing -= step
         return quota
 
-    def _weighted_types(self) -> dict[str, list[tuple[int, int]]]:
+    def _weighted_types(self, naming: Naming) -> dict[str, list[tuple[int, int]]]:
         menu: dict[str, list[tuple[int, int]]] = {}
         ids = iter(kind.id for kind in self.company.job_types)
-        for family, kinds in FAMILIES.items():
+        for family, kinds in naming.types.items():
             menu[family] = [
                 entry for _, weight, price in kinds for entry in [(next(ids), price)] * weight
             ]
@@ -117,7 +124,7 @@ class History:
         job.customer_id, job.location_id = place.customer_id, place.location_id
         job.business_unit_id = (self._sales if role == "SALES" else self._crews)[place.market]
         retired_share = 0.3 if job.created < RETIREMENT else 0.002
-        if MARKETS[place.market][0] == "PHX" and rng.random() < retired_share:
+        if place.market == 0 and rng.random() < retired_share:
             job.business_unit_id = self._retired[role]
         job.campaign_id = self.company.campaigns[int(rng.random() * 6)].id
         return price * 100

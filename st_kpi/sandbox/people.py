@@ -7,7 +7,8 @@ from random import Random
 
 from st_kpi.sandbox.clock import MINUTE
 from st_kpi.sandbox.company import Company, Customer, Location
-from st_kpi.sandbox.reference import MARKETS, NOW, OPENING
+from st_kpi.sandbox.names import MARKET_SIZES
+from st_kpi.sandbox.reference import NOW, OPENING
 
 _FIRST = [
     "Fern",
@@ -66,7 +67,7 @@ _TEST_NAMES = (
     "tEsT account",
 )
 _COMPANIES = ("Sample Plaza LLC", "Example HOA", "Placeholder Builders Inc.", "Demo Offices, Ltd")
-_MARKET_TABLE = [n for n, (*_, weight) in enumerate(MARKETS) for _ in range(weight)]
+_MARKET_TABLE = [n for n, size in enumerate(MARKET_SIZES) for _ in range(size)]
 
 
 @dataclass(slots=True)

@@ -95,6 +95,14 @@ OPERATIONS: dict[str, tuple[tuple[str, T], ...]] = {
         ("detail", T.STRING),
         ("checked_at", T.TIMESTAMP),
     ),
+    "st_ops.accepted_checks": (
+        ("run_id", T.STRING),
+        ("check_name", T.STRING),
+        ("subject", T.STRING),
+        ("reason", T.STRING),
+        ("valid_to", T.DATE),
+        ("checked_at", T.TIMESTAMP),
+    ),
 }
 
 #: One row of ``st_kpi.contributions``, as the logs keep it.

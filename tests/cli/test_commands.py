@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,9 +15,10 @@ import duckdb
 import pytest
 from typer.testing import CliRunner
 
-from st_kpi.cli import app
+from st_kpi.cli import app, progress
 from st_kpi.cli.demo import ServedTenant, sandbox
 from st_kpi.errors import StKpiError
+from st_kpi.kpis.definitions.statements import default_root
 from st_kpi.sandbox.company import SandboxCredentials
 
 
@@ -85,6 +88,7 @@ WRONG_USE = [
     pytest.param(["backfill"], without("client_secret", "app_key"),
                  "ServiceTitan credentials are missing: set ST_KPI_CLIENT_SECRET, ST_KPI_APP_KEY.",
                  id="credentials missing"),
+    pytest.param(["init"], {}, "--client-id or ST_KPI_CLIENT_ID, --client-secret or", id="nothing to begin with"),
     pytest.param(["backfill"], without("timezone"), "Set ST_KPI_TIMEZONE", id="zone missing"),
     pytest.param(["build"], {}, "Set ST_KPI_TIMEZONE", id="zone missing for a build"),
     pytest.param(["backfill", "--from", "2025-02-01", "--to", "2025-01-01"], SANDBOX,
@@ -111,6 +115,7 @@ WRONG_USE = [
     pytest.param(["status"], {}, "/st_kpi.duckdb yet: run `st-kpi backfill` first", id="no status yet"),
     pytest.param(["show"], {"warehouse": "bigquery://made-up", "all_proxy": "socks5://127.0.0.1:9"},
                  "ALL_PROXY names a proxy of the kind socks5://", id="no such proxy"),
+    pytest.param(["mappings"], SANDBOX, "/st_kpi.duckdb yet: run `st-kpi backfill` first", id="nothing to map"),
     pytest.param(["show", "--format", "xml"], {}, "'xml' is not one of", id="unknown format"),
     pytest.param(["sandbox", "serve", "--scale", "99"], {}, "--scale", id="scale out of range"),
     pytest.param(["explode"], {}, "No such command 'explode'", id="unknown command"),
@@ -174,15 +179,6 @@ def assert_one_sentence(done: Ended, said: str) -> None:
     assert done.stdout == ""
 
 
-def test_every_command_has_help() -> None:
-    listed = st_kpi("--help").stdout
-    for command in ("demo", "sandbox serve", "backfill", "build", "show", "status", "copy", "lint"):
-        done = st_kpi(*command.split(), "--help")
-        assert done.returncode == 0
-        assert command.split()[0] in listed
-        assert len(done.stdout.splitlines()) > 5
-
-
 def test_lint_is_clean() -> None:
     done = st_kpi("lint")
     assert (done.returncode, done.stdout) == (0, "The KPI SQL is clean.\n")
@@ -206,6 +202,9 @@ def built(
     }
     done = process("backfill", **settings)
     assert done.returncode == 0, done.stderr
+    plan = r"To load: [\d,]+ rows in \d+ chunks, about [\d,]+ requests; about \d minutes?, longer"
+    said = [line for line in done.stderr.splitlines() if re.match(plan, line)]
+    assert len(said) == 1, done.stderr
     done = process("build", "--as-of", str(tenant.today), **settings)
     assert done.returncode == 0, done.stderr
     return settings
@@ -228,6 +227,14 @@ def test_show_as_table_csv_and_json(built: dict[str, str], tenant: ServedTenant)
             cells = (row["kpi"], row["week_start"], row["rollup"], row["numerator"] or "",
                      row["denominator"] or "", row["value"] or "")  # fmt: skip
             assert cells in csv_leads
+
+
+def test_nothing_is_read_in_silence(built: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on BigQuery, where an answer takes seconds."""
+    monkeypatch.setattr(progress, "_FIRST_LINE", 0.0)
+    for command in ("show", "status", "mappings", "explain leads --week 2025-10-13", "diff"):
+        done = st_kpi(*command.split(), **built)
+        assert done.stderr.startswith(f"Reading {built['warehouse']}: 0 s\n"), command
 
 
 def test_one_week_one_rollup(built: dict[str, str]) -> None:
@@ -382,6 +389,24 @@ def test_a_malformed_mapping_stops_the_build_before_anything_is_written(
     assert "SELLING" in done.stderr
     assert "Traceback" not in done.stderr
     assert st_kpi("show", "--format", "json", **built).stdout == before
+
+
+def test_mappings_say_what_has_no_line(built: dict[str, str], tmp_path: Path) -> None:
+    done = st_kpi("mappings", **built)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("\nEverything that has jobs or money is mapped.\n")
+    types = [line for line in done.stdout.splitlines() if "production" in line]
+    assert len(types) > 10
+    folder = tmp_path / "ours"
+    shutil.copytree(default_root() / "mappings", folder)
+    file = folder / "business_units.csv"
+    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+    file.write_text("".join(line for line in lines if not line.startswith("Denver")))
+    done = st_kpi("mappings", **built | {"mappings": str(folder)})
+    assert done.returncode == 1
+    assert f"{file} needs a line for Denver Production, Denver Sales." in done.stdout
+    rows = st_kpi("mappings", "--format", "csv", **built | {"mappings": str(folder)}).stdout
+    assert len([row for row in rows.splitlines() if row.endswith(",unmapped")]) == 2
 
 
 def test_a_file_that_another_process_holds(built: dict[str, str]) -> None:

@@ -1,6 +1,8 @@
 """How a command begins and ends: what it imports, what it says last."""
 
 import os
+import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,6 +27,7 @@ def python(code: str, *arguments: str, **environment: str) -> subprocess.Complet
     )
 
 
+ROOT = Path(__file__).parents[2]
 MAIN = "from st_kpi.cli import main; main()"
 
 
@@ -72,16 +75,52 @@ def test_a_command_imports_what_it_needs(command: str, needed: set[str]) -> None
     assert imported <= needed, done.stderr
 
 
-def test_a_command_runs_where_signals_cannot_be_blocked() -> None:
-    """As on Windows; what a command starts for itself does, too."""
-    without = "import signal\nfor name in ('pthread_sigmask', 'pthread_kill', 'sigwait'): delattr(signal, name)\n"
-    done = python(without + MAIN, "--version")
-    assert (done.returncode, done.stderr) == (0, "")
+#: Takes away what Windows lacks, of modules for our own code alone: others look first where they are.
+WINDOWS = """\
+import builtins, errno, os, signal
+LACKS = {
+    signal: "SIGHUP SIGUSR1 SIGUSR2 SIGCHLD SIGQUIT pthread_sigmask pthread_kill sigwait",
+    os: "geteuid getuid getgid getegid fork setsid killpg getpgid sched_getaffinity chown uname",
+    errno: "EDQUOT",
+}
+for module, names in LACKS.items():
+    for name in names.split(): delattr(module, name)
+import_module = builtins.__import__
+def import_as_there(name, globals=None, *more, **others):
+    importer = (globals or {}).get("__name__", "").partition(".")[0]
+    if importer in ("st_kpi", "flows", "tasks") and name in ("fcntl", "resource", "pwd", "grp", "termios"):
+        raise ModuleNotFoundError(name)
+    return import_module(name, globals, *more, **others)
+builtins.__import__ = import_as_there
+"""
+MODULES = [
+    ".".join(file.with_suffix("").relative_to(ROOT).parts)
+    for package in ("st_kpi", "flows", "tasks")
+    for file in sorted((ROOT / package).rglob("*.py"))
+    if not file.stem.startswith("__")
+]
+
+
+def test_everything_imports_and_a_command_runs_on_windows() -> None:
+    """As far as another system can tell; zone data come with the product, for Windows has none."""
+    imports = "import importlib\nfor name in sys.argv[1].split(): importlib.import_module(name)\n"
+    command = "sys.argv[1:] = ['show']\n" + MAIN
+    done = python(
+        f"{WINDOWS}import sys\n{imports}{command}",
+        " ".join(MODULES),
+        ST_KPI_TIMEZONE="America/Phoenix",
+        PYTHONTZPATH="",
+    )
+    assert done.returncode == 1
+    assert re.fullmatch("st-kpi: There is no warehouse at .* yet: .*\n", done.stderr)
+
+
+def test_what_a_command_starts_for_itself_runs_on_windows() -> None:
     child = (
         "import os, sys\nreader, writer = os.pipe()\nos.dup2(reader, 0)\nsys.argv = ['', 'this']\n"
         "from st_kpi.local import process\nprocess._main()"
     )
-    done = python(without + child)
+    done = python(WINDOWS + child)
     assert (done.returncode, "Zen of Python" in done.stdout) == (0, True), done.stderr
 
 
@@ -104,6 +143,57 @@ def test_settings_of_prefect_that_cannot_be_read_are_one_sentence(command: str) 
     assert done.stderr.splitlines()[-1].startswith(
         "st-kpi: Prefect's own settings cannot be read: "
     )
+
+
+def test_a_place_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:
+    writes = "from st_kpi.cli.lifecycle import run\nrun(lambda: open('/dev/null/a', 'w'))"
+    done = python(writes)
+    sentence = "st-kpi: /dev/null/a cannot be used: Not a directory.\n"
+    assert (done.returncode, done.stderr) == (1, sentence)
+
+
+def test_a_folder_that_was_removed_is_one_sentence(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    leaves = (
+        f"import os\nos.mkdir({str(gone)!r})\nos.chdir({str(gone)!r})\nos.rmdir({str(gone)!r})\n"
+    )
+    done = python(leaves + MAIN, "show")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "st-kpi: The folder that this was started in is not there any more: change to another one.\n",
+    )
+
+
+@pytest.mark.process
+def test_a_tenant_that_does_not_answer_is_told_of_at_the_first_attempt() -> None:
+    """Not a minute later, when all of them have failed; a private server's start is told of, too."""
+    settings = {
+        "ST_KPI_TENANT_ID": "1",
+        "ST_KPI_CLIENT_ID": "a",
+        "ST_KPI_CLIENT_SECRET": "b",
+        "ST_KPI_APP_KEY": "c",
+        "ST_KPI_TIMEZONE": "America/Phoenix",
+        "ST_KPI_API_URL": "http://127.0.0.1:9",
+        "ST_KPI_AUTH_URL": "http://127.0.0.1:9",
+    }
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "ST_KPI_"))}
+    with subprocess.Popen(
+        [sys.executable, "-c", MAIN, "backfill"],
+        env=inherited | settings,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as backfill:
+        assert backfill.stderr
+        said = []
+        for line in backfill.stderr:
+            said.append(line)
+            if "attempt 1 failed" in line:
+                break
+        backfill.send_signal(signal.SIGINT)
+        said += backfill.stderr
+    assert backfill.returncode == 130, said
+    assert said[1].startswith("Starting a private Prefect server")
+    assert any("attempt 1 failed with ConnectError" in line for line in said), said
 
 
 def test_what_nobody_foresaw_is_shown_in_full() -> None:

@@ -1,9 +1,12 @@
 """How names look that a person has chosen: as they are, whatever a terminal could take them for."""
 
+import sys
+
 import pytest
 
 from st_kpi.cli import render
 from st_kpi.reporting import published
+from st_kpi.reporting.doctor import Finding, Verdict
 from st_kpi.reporting.explain import explain
 from tests.support.field import MONDAY, TYPES, WEEK
 from tests.support.raw_rows import Tenant
@@ -33,6 +36,25 @@ def test_a_unit_and_a_job_are_shown_as_they_are_called(small: Tenant, name: str)
     small.build(MONDAY)
     table = render.explained_table(explain(small.warehouse, "produced", week=WEEK, rollup="east"))
     assert table.splitlines()[2].count(name) == 2
+
+
+@pytest.mark.parametrize("columns", ["60", "80"])
+def test_a_finding_is_one_line_and_a_terminal_has_whole_words(
+    columns: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    says = "a.csv:2: No business unit in ServiceTitan has the id or name 'East-West'.\nb.csv:9: The family is empty."
+    finding = Finding("mappings", Verdict.FAILS, says)
+    assert render.finding_line(finding) == f"fails      {'mappings':<28}  {says}"
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", columns)
+    lines = render.finding_line(finding).splitlines()
+    assert max(map(len, lines)) <= int(columns)
+    assert lines[-1].startswith("b.csv:9: ")
+    assert all(line.startswith(" " * 11) for line in lines[1:-1])
+    assert (
+        " ".join(line.strip() for line in lines[:-1]).split()
+        == f"fails mappings {says}".splitlines()[0].split()
+    )
 
 
 def test_a_rollup_of_several_spellings_shows_its_numbers(small: Tenant) -> None:

@@ -80,6 +80,11 @@ def test_all_but_postgres_are_the_image_of_the_recipe() -> None:
     assert f"--owner=st-kpi {mount}\n" in RECIPE
 
 
+def test_a_build_finds_the_mapping_files_of_the_folder() -> None:
+    folder = SERVICES["worker"]["environment"]["ST_KPI_MAPPINGS"]
+    assert f"../mappings:{folder}:ro" in SERVICES["worker"]["volumes"]
+
+
 def test_secrets_come_from_the_environment_and_go_where_they_are_used() -> None:
     assert {name for name, service in SERVICES.items() if "env_file" in service} == {
         "bootstrap",
@@ -99,6 +104,6 @@ def test_what_is_kept_is_on_a_volume_and_no_registry_is_named() -> None:
         for service in SERVICES.values()
         for volume in service.get("volumes", [])
     }
-    assert mounted == set(COMPOSE["volumes"])
+    assert mounted - {"../mappings"} == set(COMPOSE["volumes"])
     for service in SERVICES.values():
         assert "/" not in service["image"]

@@ -85,3 +85,10 @@ def test_the_image_is_made_of_what_is_there() -> None:
     assert all((ROOT / name).exists() for name in copied)
     assert "--require-hashes" in recipe
     assert re.search(r"^USER 10001$", recipe, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", ["cloud-run", "kubernetes"])
+def test_the_mapping_files_are_where_the_page_puts_them(name: str) -> None:
+    folder = template(name)["variables"]["properties"]["env"]["default"]["ST_KPI_MAPPINGS"]
+    page = (ROOT / "docs" / "production.md").read_text(encoding="utf-8")
+    assert f"COPY . {folder}\\n' | docker build -t st-kpi -f - mappings" in page

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from st_kpi.errors import DiskFull, SourceError, WarehouseError
+from st_kpi.errors import DiskFull, EntityUnavailable, SourceError, WarehouseError
 from st_kpi.ingest.runs import failure_message, recorded
 from st_kpi.ingest.session import Session
 from st_kpi.warehouse import open_warehouse
@@ -157,3 +157,19 @@ def test_the_sentence_for_a_failure_names_the_entity_once(session: Session) -> N
     assert failure_message(session, "jobs", KeyError("jobs")) == "jobs: KeyError: 'jobs'"
     with pytest.raises(asyncio.CancelledError):
         failure_message(session, "jobs", asyncio.CancelledError())
+
+
+def test_an_entity_without_a_scope_says_which_setting_to_write(session: Session) -> None:
+    some = session.settings.model_copy(update={"optional_entities": frozenset({"receipts"})})
+    lacking = replace(session, settings=some)
+
+    def told(entity: str, part: str | None = None) -> str | None:
+        error = EntityUnavailable("May not read", url="http://x", entity=entity, status=403)
+        return failure_message(lacking, part or entity, error)
+
+    assert told("receipts") is None
+    setting = "by the setting ST_KPI_OPTIONAL_ENTITIES=receipts,returns."
+    for message in (told("returns"), told("returns", "catch-up")):
+        assert message
+        assert message.endswith(setting)
+    assert (told("jobs") or "").endswith("in ServiceTitan's developer portal: every KPI needs it.")

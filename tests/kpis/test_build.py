@@ -14,6 +14,8 @@ from st_kpi.kpis.build import build
 from st_kpi.kpis.definitions.columns import CONTRIBUTION_COLUMNS
 from st_kpi.kpis.definitions.lint import inspect
 from st_kpi.kpis.definitions.statements import Severity, default_root
+from st_kpi.kpis.reference import SAMPLE_TENANT
+from st_kpi.sandbox import SandboxCredentials
 
 WEDNESDAY = dt.date(2025, 1, 8)
 THURSDAY = dt.date(2025, 1, 9)
@@ -85,7 +87,7 @@ def test_the_tables_have_the_columns_others_rely_on(loaded: Any) -> None:
     assert list(daily) == ["tenant_id", "kpi", "rollup", "role", "day", *after]
     (weekly, *_) = loaded.query("SELECT * FROM st_kpi.kpi_weekly")
     assert list(weekly) == ["tenant_id", "kpi", "rollup", "role", "week_start", *after]
-    assert (daily["definition_version"], daily["role"] in ("SALES", "PRODUCTION")) == (2, True)
+    assert (daily["definition_version"], daily["role"] in ("SALES", "PRODUCTION")) == (3, True)
     assert set(result.seconds) == {s.name for s in inspect().statements}
     kpis = loaded.query("SELECT kpi, kind, unit FROM st_ref.dim_kpis ORDER BY display_order")
     assert [k["kpi"] for k in kpis][:3] == ["leads", "total_booked", "produced"]
@@ -285,6 +287,20 @@ def test_a_malformed_mapping_stops_before_anything_is_written(loaded: Any) -> No
     with pytest.raises(MappingError, match=r"business_units\.csv:2"):
         loaded.build(WEDNESDAY)
     assert not loaded.warehouse.table_exists("st_staging.jobs")
+
+
+def test_the_files_of_the_made_up_company_are_no_other_tenants(loaded: Any) -> None:
+    loaded.build(MONDAY)
+    ours = loaded.settings()
+    ours.mappings = None
+    with pytest.raises(
+        ConfigurationError, match=r"set for tenant 1, .* made-up company's: run `st-kpi init`"
+    ):
+        build(loaded.warehouse, settings=ours, as_of=WEDNESDAY, run_id="run")
+    ours.mappings = default_root() / "mappings"  # said by a person, they are judged like any others
+    with pytest.raises(MappingError, match=r"business_units\.csv:2: No business unit"):
+        build(loaded.warehouse, settings=ours, as_of=WEDNESDAY, run_id="run")
+    assert SAMPLE_TENANT == SandboxCredentials.TENANT_ID
 
 
 def test_sql_the_lint_refuses_stops_with_file_and_line(loaded: Any, tmp_path: Path) -> None:

@@ -8,10 +8,12 @@ from sqlglot import exp
 from sqlglot.optimizer.scope import traverse_scope
 
 from st_kpi.errors import CheckFailed
-from st_kpi.kpis.checks import results_of, run_check
+from st_kpi.kpis.checks import CheckResult, results_of, run_check
+from st_kpi.kpis.definitions import document_checks
 from st_kpi.kpis.definitions.columns import typed
+from st_kpi.kpis.definitions.document import CHECKS_DOCUMENT
 from st_kpi.kpis.definitions.lint import inspect
-from st_kpi.kpis.definitions.statements import Severity, Statement
+from st_kpi.kpis.definitions.statements import Severity, Statement, default_root
 from st_kpi.servicetitan.registry import REGISTRY
 from st_kpi.servicetitan.tables import raw_tables
 
@@ -155,9 +157,13 @@ TOLD = {
 
 
 def failed_rows(tenant: Any, name: str) -> int:
+    return asked(tenant, name).failed_rows
+
+
+def asked(tenant: Any, name: str) -> CheckResult:
     if MISSING_WORDS.table in CHECKS[name].reads:
         tenant.warehouse.replace_table(MISSING_WORDS.table, MISSING_WORDS.sql)
-    return run_check(tenant.warehouse, CHECKS[name], PARAMETERS).failed_rows
+    return run_check(tenant.warehouse, CHECKS[name], PARAMETERS)
 
 
 @pytest.mark.parametrize("name", CHECKS)
@@ -166,7 +172,26 @@ def test_a_check_holds_until_its_claim_is_broken(built: Any, name: str) -> None:
     assert before == 0 or name in TOLD
     for statement in BROKEN_BY[name]:
         built.warehouse.execute(statement)
-    assert failed_rows(built, name) > before
+    broken = asked(built, name)
+    assert broken.failed_rows > before
+    assert CHECKS[name].way_on
+    assert broken.told.endswith(broken.way_on)  # whoever reads it knows what to do
+    assert CHECKS[name].way_on in broken.way_on
+    if CHECKS[name].accepted_by:
+        assert f"{CHECKS[name].check_name}," in broken.way_on  # the line to write
+
+
+def test_each_check_is_on_the_page_with_its_way_on() -> None:
+    page = (default_root().parent / CHECKS_DOCUMENT).read_text(encoding="utf-8")
+    assert page == document_checks.text(PROJECT)
+    for statement in CHECKS.values():
+        assert f"| `{statement.check_name}` | {statement.purpose} | {statement.way_on} |" in page
+
+
+def test_only_what_is_no_lie_can_be_accepted() -> None:
+    failing = [s for s in CHECKS.values() if s.severity is Severity.FAIL]
+    accepted = {s.check_name for s in failing if s.accepted_by}
+    assert accepted == {"columns_filled", "literals_required"}
 
 
 def test_a_column_that_is_suddenly_empty_is_told(built: Any) -> None:

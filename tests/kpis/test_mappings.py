@@ -55,6 +55,20 @@ def test_one_unit_on_different_days(tmp_path: Path) -> None:
     assert [row.rollup for row in read_units(file, UNITS)] == ["East", "West"]
 
 
+def test_a_unit_that_does_not_count_has_no_rollup(tmp_path: Path) -> None:
+    file = units(tmp_path, HEADER + "10,East,SALES,,1/8/2025\n10, ,none,1/9/2025,\n")
+    assert read_units(file, UNITS) == (
+        UnitRow(1, 10, "East", "SALES", None, dt.date(2025, 1, 8)),
+        UnitRow(1, 10, None, "NONE", dt.date(2025, 1, 9), None),
+    )
+
+
+def test_a_job_type_that_does_not_count(tmp_path: Path) -> None:
+    file = tmp_path / "job_types.csv"
+    file.write_text("job_type,family\n21,None\n", encoding="utf-8")
+    assert read_types(file, TYPES) == (TypeRow(1, 21, "none"),)
+
+
 def test_a_name_two_units_share_maps_both(tmp_path: Path) -> None:
     shared = [SourceRecord(1, 10, "Old"), SourceRecord(1, 11, "OLD"), SourceRecord(2, 10, "Old")]
     rows = read_units(units(tmp_path, HEADER + "Old,East,SALES,,\n"), shared)
@@ -75,6 +89,8 @@ def test_a_rollup_is_one_in_the_spelling_first_met(tmp_path: Path) -> None:
         pytest.param("", 1, "is missing", id="empty file"),
         pytest.param(HEADER + "10,East,BOSS,,\n", 2, "Unknown role 'BOSS'", id="unknown role"),
         pytest.param(HEADER + "10,,SALES,,\n", 2, "The rollup is empty", id="no rollup"),
+        pytest.param(HEADER + "10,East,NONE,,\n", 2, "the role NONE counts in no rollup, and this line names 'East'", id="a rollup of none"),
+        pytest.param(HEADER + "10,,NONE,,\n10,East,SALES,,\n", 3, "mapped for all days by line 2", id="none and one"),
         pytest.param(HEADER + "10, aLL ,SALES,,\n", 2, "cannot be called 'aLL'", id="the sum of all rollups"),
         pytest.param(HEADER + "10,(UNASSIGNED),SALES,,\n", 2, "'(unassigned)' for what belongs", id="no rollup's"),
         pytest.param(HEADER + ",East,SALES,,\n", 2, "The business unit is empty", id="no unit"),
@@ -165,8 +181,8 @@ def test_all_that_is_wrong_is_told_at_once_with_the_nearest_names(tmp_path: Path
     lines = [line.removeprefix(f"{tmp_path}/") for line in str(caught.value).splitlines()]
     assert lines == [
         "business_units.csv:2: No business unit in ServiceTitan has the id or name 'East Sale'; nearest: 'East Sales'.",
-        "business_units.csv:4: Unknown role 'BOSS'; it is one of SALES, PRODUCTION, BOTH.",
-        "business_units.csv:5: The rollup is empty.",
+        "business_units.csv:4: Unknown role 'BOSS'; it is one of SALES, PRODUCTION, BOTH, NONE.",
+        "business_units.csv:5: The rollup is empty: name one, or give the unit the role NONE if it does not count.",
         "job_types.csv:3: No job type in ServiceTitan has the id or name 'Warrantee'; nearest: 'Warranty'.",
     ]
 

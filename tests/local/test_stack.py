@@ -1,5 +1,6 @@
 """``scripts/up`` when it is killed, and when there are two of it."""
 
+import os
 import signal
 import time
 from pathlib import Path
@@ -7,8 +8,8 @@ from pathlib import Path
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from st_kpi.errors import RunFailed
-from st_kpi.local import stack
+from st_kpi.errors import ConfigurationError, RunFailed
+from st_kpi.local import postgres, stack
 from st_kpi.local.private_server import free_port
 from st_kpi.sandbox import generate_company
 from tests.support.production import (
@@ -64,6 +65,13 @@ def _refuses_another(running: Production, folder: Path) -> None:
     with up_process(elsewhere, folder) as (process, log):
         assert process.wait(WITHIN) == 2
         assert "Another scripts/up is at work" in log.read_text()
+
+
+def test_on_windows_the_database_has_to_be_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as windows:
+        windows.setattr(os, "name", "nt")
+        with pytest.raises(ConfigurationError, match="On Windows scripts/up starts no Postgres"):
+            postgres.install()
 
 
 @pytest.mark.parametrize(

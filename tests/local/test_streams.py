@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from st_kpi.errors import OutputFailed
+from st_kpi.local import streams
+
 #: A process that says something on both streams and ends as a command does.
 SPEAKS = """\
 import sys
@@ -70,6 +73,21 @@ def test_results_that_cannot_be_written_are_a_failure_in_one_sentence(
 def test_progress_that_nobody_reads_stops_nothing(redirection: str, tmp_path: Path) -> None:
     done = speaks(redirection)
     assert (done.returncode, done.stdout, done.stderr) == (0, "result\n", "")
+
+
+def test_windows_calls_a_reader_who_has_gone_an_invalid_argument(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A counter of events refuses three bytes in the same way."""
+    counter = os.eventfd(0)
+    try:
+        with pytest.raises(OutputFailed, match="Invalid argument"):
+            streams._Stream(counter, results=True).write(b"abc")
+        with monkeypatch.context() as windows:
+            windows.setattr(os, "name", "nt")
+            assert streams._Stream(counter, results=True).write(b"abc") == 3
+    finally:
+        os.close(counter)
 
 
 def test_no_file_is_taken_for_a_stream_that_is_closed(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 import asyncio
 import datetime as dt
 import shutil
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from email.utils import format_datetime
 from pathlib import Path
@@ -101,6 +103,7 @@ async def test_settings_that_are_wrong_leave_nothing_to_ask(examined: Examined) 
         ("optional_entities", "jobs", "names jobs, which every KPI needs"),
         ("keep_builds", "1", "Setting keep_builds: Input should be greater"),
         ("all_proxy", "socks5://127.0.0.1:9", "ALL_PROXY names a proxy of the kind"),
+        ("timezone", "America/Fenix", "Setting timezone:"),
     ],
 )
 async def test_each_wrong_setting_is_named(
@@ -113,6 +116,14 @@ async def test_each_wrong_setting_is_named(
         found = await examined(**{name: value})
     assert found["settings"].verdict is Verdict.FAILS
     assert said in found["settings"].says
+
+
+async def test_a_misspelt_key_of_the_file_is_named(examined: Examined, tmp_path: Path) -> None:
+    (tmp_path / "st-kpi.toml").write_text("keep_build = 5\n")
+    found = await examined()
+    assert found["settings"].verdict is Verdict.FAILS
+    assert f"{tmp_path}/st-kpi.toml: " in found["settings"].says
+    assert "keep_builds" in found["settings"].says
 
 
 async def test_missing_settings_fail_where_they_are_needed(examined: Examined) -> None:
@@ -176,6 +187,20 @@ async def test_a_file_that_is_no_warehouse(examined: Examined, tmp_path: Path) -
     assert "not a valid DuckDB database file" in found["data"].says
 
 
+async def test_a_warehouse_that_another_process_holds(examined: Examined, tmp_path: Path) -> None:
+    file = tmp_path / "held.duckdb"
+    holds = f"import duckdb, sys\nheld = duckdb.connect({str(file)!r})\nprint('held', flush=True)\nsys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", holds], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout
+        assert holder.stdout.readline() == b"held\n"
+        found = await examined(warehouse="duckdb:///held.duckdb")
+        holder.communicate()
+    assert found["data"].verdict is Verdict.FAILS
+    assert "is held by another process" in found["data"].says
+
+
 async def test_a_folder_that_is_not_there(examined: Examined) -> None:
     found = await examined(warehouse="duckdb:///nowhere/a.duckdb")
     assert "/nowhere does not exist" in found["warehouse"].says
@@ -194,13 +219,21 @@ async def test_data_and_mappings(small: Tenant, examined: Examined, tmp_path: Pa
     """The small tenant's rows are of another number than the made-up one, so no load of the latter is recorded."""
     file = tmp_path / "own.duckdb"
     copy_into(small, file)
+    before = file.read_bytes()
     (tmp_path / "maps").mkdir()
     for name in ("business_units", "job_types"):
         shutil.copy(small.folder / f"{name}.csv", tmp_path / "maps")
+    found = await examined(warehouse="duckdb:///own.duckdb")
+    assert "No mapping files are set for tenant 1" in found["mappings"].says
     found = await examined(warehouse="duckdb:///own.duckdb", mappings="maps")
     assert found["data"].says == "Loaded, and free to be read and written."
     assert found["mappings"].says.endswith("maps: 2 lines of units, 1 of job types.")
     assert found["freshness"].says == "No load is recorded for this tenant: run `st-kpi backfill`."
+    assert file.read_bytes() == before, "it only reads"
+    accepted = tmp_path / "maps" / "accepted_checks.csv"
+    accepted.write_text("check,subject,reason,valid_to\ninputs_read,gpm returns,None,\n")
+    found = await examined(warehouse="duckdb:///own.duckdb", mappings="maps")
+    assert found["mappings"].says.endswith("of job types; 1 accepted in accepted_checks.csv.")
     (tmp_path / "maps" / "job_types.csv").write_text("job_type,family\nRES,production\n")
     found = await examined(warehouse="duckdb:///own.duckdb", mappings="maps")
     assert found["mappings"].verdict is Verdict.FAILS

@@ -5,6 +5,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import orjson
@@ -13,6 +14,7 @@ import pytest
 from st_kpi import sandbox
 from st_kpi.sandbox import Company, generate_company
 from st_kpi.sandbox.endpoints import ENDPOINTS
+from st_kpi.sandbox.mapping_files import mapping_files
 from st_kpi.sandbox.plan import FULL_SIZE, planned_counts
 from st_kpi.sandbox.wire.base import Names
 
@@ -108,3 +110,33 @@ def test_the_shipped_mappings_describe_this_company(company: Company) -> None:
         types = {row["job_type"]: row["family"] for row in csv.DictReader(file)}
     assert units == {unit.name: (unit.rollup, unit.role) for unit in company.business_units}
     assert types == {kind.name: kind.family for kind in company.job_types}
+    files = {name: (folder / name).read_text(encoding="utf-8") for name in mapping_files(company)}
+    assert mapping_files(company) == files
+
+
+@pytest.mark.parametrize("seed", range(1, 7))
+def test_another_seed_is_a_tenant_that_names_its_units_and_types_otherwise(
+    company: Company, seed: int
+) -> None:
+    other, next_one = (generate_company(seed=n, scale=0.001) for n in (seed, seed + 7))
+    assert len({each.tenant_id for each in (company, other, next_one)}) == 3
+    for names in (_units, _types):
+        assert len(set(names(other))) == len(names(other)), "a name is one of them"
+        assert not set(names(other)) & set(names(company))
+        assert names(other) != names(next_one)
+    roles = Counter(unit.role for unit in other.business_units)
+    assert set(roles) == {"SALES", "PRODUCTION", "BOTH", ""}
+    retired = [unit for unit in other.business_units if not unit.active]
+    assert {unit.rollup for unit in retired} == {other.business_units[0].rollup}
+    used = {job.business_unit_id for job in other.jobs}
+    idle = {unit.id for unit in other.business_units if not unit.role}
+    assert idle
+    assert not idle & used
+
+
+def _units(company: Company) -> list[str]:
+    return [unit.name for unit in company.business_units]
+
+
+def _types(company: Company) -> list[str]:
+    return [kind.name for kind in company.job_types if "(do not use)" not in kind.name]

@@ -255,7 +255,7 @@ MONEY_TRAPS: dict[str, Trap] = {
         for row in s.c.invoices
         if row.business_unit_id
         and row.subtotal_cents > 0
-        and s.units[row.business_unit_id].name.startswith("Z-DO NOT USE")
+        and not s.units[row.business_unit_id].active
     ],
 }
 

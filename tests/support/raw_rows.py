@@ -91,9 +91,8 @@ class Tenant:
                 (row,) = [r for r in self.rows[table] if r["id"] == change["id"]]
                 row |= change
 
-    def build(
-        self, as_of: dt.date, *, run_id: str = "run", full: bool = False, **settings: Any
-    ) -> BuildResult:
+    def write(self) -> None:
+        """Bring what was added or changed into the warehouse."""
         for table in raw_tables():
             rows = self.rows.get(table.name)
             if rows is not None and rows != self._written.get(table.name):
@@ -101,6 +100,11 @@ class Tenant:
                 written = [_typed(row, kinds, table.name) for row in rows]
                 self.warehouse.write_table(table.qualified, list(kinds.items()), written)
                 self._written[table.name] = [dict(row) for row in rows]
+
+    def build(
+        self, as_of: dt.date, *, run_id: str = "run", full: bool = False, **settings: Any
+    ) -> BuildResult:
+        self.write()
         return build(
             self.warehouse,
             settings=Settings(mappings=self.folder, **settings),

@@ -1,8 +1,10 @@
 """A tenant loaded, changed, synced and built twice on either engine: the published numbers are the same, value for value."""
 
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from random import Random
@@ -12,6 +14,7 @@ import httpx
 import pytest
 
 from st_kpi.cli.demo import compare
+from st_kpi.cli.render import coverage_csv
 from st_kpi.ingest import changes
 from st_kpi.ingest.chunk import fetch, store
 from st_kpi.ingest.manifest import ReadMode
@@ -21,7 +24,8 @@ from st_kpi.ingest.session import Session, credentials
 from st_kpi.ingest.status import read as health
 from st_kpi.ingest.watermarks import advanced
 from st_kpi.kpis.build import BuildResult, build
-from st_kpi.reporting import published
+from st_kpi.kpis.definitions.statements import default_root
+from st_kpi.reporting import coverage, published
 from st_kpi.reporting.explain import explain
 from st_kpi.sandbox import Company, create_app, generate_company
 from st_kpi.sandbox.books import Books
@@ -104,10 +108,31 @@ async def follow(session: Session) -> int:
     return sum(row.changed for row in session.manifest.completeness("sync", REGISTRY.values()))
 
 
-def built(session: Session, company: Company, run_id: str) -> BuildResult:
-    return build(
-        session.warehouse, settings=session.settings, as_of=company.last_day, run_id=run_id
-    )
+def built(
+    session: Session, company: Company, run_id: str, mappings: Path | None = None
+) -> BuildResult:
+    settings = session.settings.model_copy(update={"mappings": mappings})
+    return build(session.warehouse, settings=settings, as_of=company.last_day, run_id=run_id)
+
+
+def without_some(folder: Path, company: Company) -> Path:
+    """Mapping files by which a pair of units, another one from a day on, and two job types do not count; and an acceptance."""
+    files = shutil.copytree(default_root() / "mappings", folder)
+    day = company.last_day - timedelta(days=30)
+    units = (files / "business_units.csv").read_text(encoding="utf-8")
+    units = units.replace("Denver Sales,DEN,SALES", "Denver Sales,,NONE")
+    units = units.replace("Denver Production,DEN,PRODUCTION", "Denver Production,,NONE")
+    until = f"Phoenix Production,PHX,PRODUCTION,,{day - timedelta(days=1)}"
+    units = units.replace("Phoenix Production,PHX,PRODUCTION,,", until)
+    units += f"Phoenix Production,,NONE,{day},\n"
+    (files / "business_units.csv").write_text(units, encoding="utf-8")
+    types = (files / "job_types.csv").read_text(encoding="utf-8")
+    types = types.replace("\nRES-INT,production", "\nRES-INT,none")
+    types = types.replace("Estimate - RES-EXT,estimate", "Estimate - RES-EXT,none")
+    (files / "job_types.csv").write_text(types, encoding="utf-8")
+    accepted = "check,subject,reason,valid_to\nreferences_resolve,appointments.job_id,Deleted,\n"
+    (files / "accepted_checks.csv").write_text(accepted, encoding="utf-8")
+    return Path(files)
 
 
 def rows(warehouse: Warehouse, table: str) -> list[dict[str, Any]]:
@@ -131,6 +156,26 @@ def comparable(*tables: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
         for table in tables
     ]
     return [sorted(table, key=lambda row: [str(row[k]) for k in sorted(row)]) for table in rounded]
+
+
+def covered(session: Session, company: Company, folder: Path) -> str:
+    """What each line of the mapping files covers, as CSV; one of them holds for some days alone."""
+    for name in ("business_units.csv", "job_types.csv"):
+        text = (default_root() / "mappings" / name).read_text(encoding="utf-8")
+        (folder / name).write_text(
+            text.replace(
+                "Phoenix Production,PHX,PRODUCTION,,", "Phoenix Production,PHX,PRODUCTION,1/2/2025,"
+            )
+        )
+    return coverage_csv(
+        coverage.read(
+            session.warehouse,
+            folder,
+            tenant_id=company.tenant_id,
+            timezone="America/Phoenix",
+            today=company.last_day,
+        )
+    )
 
 
 @asynccontextmanager
@@ -160,6 +205,7 @@ async def test_both_engines_publish_the_same_numbers(tmp_path: Path, bigquery_ur
         assert not duckdb.bytes
         assert set(bigquery.bytes) > {"gpm", "leads"}  # an emulator says 0 of each
         assert_same_tables(sessions)
+        assert len({covered(session, company, tmp_path) for session in sessions}) == 1
         cells = Books(company).weekly(company.last_day).items()
         books = {key: (cell.numerator, cell.denominator or Decimal(0)) for key, cell in cells}
         assert "equal to the cent" in compare(sessions[0].warehouse, books)
@@ -168,12 +214,13 @@ async def test_both_engines_publish_the_same_numbers(tmp_path: Path, bigquery_ur
 @pytest.mark.slow
 async def test_both_engines_follow_a_day_at_the_company(tmp_path: Path, bigquery_url: str) -> None:
     company = generate_company(seed=7, scale=0.005)
+    mappings = without_some(tmp_path / "mappings", company)
     async with both(company, tmp_path, bigquery_url) as sessions:
-        first = [built(session, company, "one") for session in sessions]
+        first = [built(session, company, "one", mappings) for session in sessions]
         live(company, Random(1), 100, renames=False)
         changed = [await follow(session) for session in sessions]
         assert changed[0] == changed[1] > 50
-        second = [built(session, company, "two") for session in sessions]
+        second = [built(session, company, "two", mappings) for session in sessions]
 
         for duckdb, bigquery in (first, second):
             assert duckdb.recomputed == bigquery.recomputed
@@ -195,3 +242,7 @@ async def test_both_engines_follow_a_day_at_the_company(tmp_path: Path, bigquery
             for s in sessions
         ]
         assert answers[0] == answers[1]
+        shown = answers[0][0]
+        assert {"produced", "gpm", "collected"} <= {money.kpi for money in shown.uncounted}
+        assert "DEN" not in shown.rollups
+        assert [each["subject"] for each in shown.accepted] == ["appointments.job_id"]

@@ -1,5 +1,6 @@
 -- A closed opportunity has a sale: without one it could not have closed.
 -- check: fail closed_have_a_sale
+-- way_on: No record of ServiceTitan can bring this about, so it is the SQL: run `st-kpi build --full`, and if it stays, take back what was last changed in kpi_sql or tell st-kpi's maintainers. Readers keep the last good build.
 SELECT closed.tenant_id, closed.job_id, closed.on_date
 FROM st_kpi.contributions AS closed
 LEFT JOIN st_kpi.contributions AS sale
@@ -14,6 +15,7 @@ ORDER BY closed.tenant_id, closed.job_id;
 
 -- As many opportunities closed as in the Success Rate.
 -- check: fail same_as_success_rate
+-- way_on: No record of ServiceTitan can bring this about, so it is the SQL: run `st-kpi build --full`, and if it stays, take back what was last changed in kpi_sql or tell st-kpi's maintainers. Readers keep the last good build.
 SELECT
   tenant_id,
   on_date,

@@ -20,6 +20,7 @@ JOIN st_ref.dim_bu_rollup AS unit
   AND unit.business_unit_id = line.business_unit_id
   AND line.paid_on_local BETWEEN unit.valid_from AND unit.valid_to
 WHERE unit.role IN ('PRODUCTION', 'BOTH')
+  AND line.counts
 UNION ALL
 SELECT
   tenant_id,
@@ -37,17 +38,23 @@ SELECT
   CAST(NULL AS STRING) AS component
 FROM st_staging.payment_lines
 WHERE business_unit_id IS NULL
+  AND counts
 UNION ALL
 SELECT
-  tenant_id,
+  payment.tenant_id,
   'value' AS part,
-  paid_on_local AS on_date,
+  payment.paid_on_local AS on_date,
   CAST(NULL AS INT64) AS business_unit_id,
   'payments' AS source_entity,
-  payment_id AS source_id,
+  payment.payment_id AS source_id,
   CAST(NULL AS INT64) AS job_id,
-  unapplied_amount AS amount,
+  payment.unapplied_amount AS amount,
   'not applied to any invoice' AS reason,
   CAST(NULL AS STRING) AS component
-FROM st_staging.payments
-WHERE unapplied_amount <> 0
+FROM st_staging.payments AS payment
+LEFT JOIN st_ref.dim_bu_rollup AS unit
+  ON unit.tenant_id = payment.tenant_id
+  AND unit.business_unit_id = payment.business_unit_id
+  AND payment.paid_on_local BETWEEN unit.valid_from AND unit.valid_to
+WHERE payment.unapplied_amount <> 0
+  AND COALESCE(unit.role, '') <> 'NONE'

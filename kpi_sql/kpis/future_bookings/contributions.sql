@@ -21,6 +21,7 @@ JOIN st_ref.dim_weeks AS week -- no tenant: the calendar is everyone's
 JOIN st_staging.invoices AS invoice
   ON invoice.tenant_id = job.tenant_id AND invoice.job_id = job.job_id
 WHERE unit.role IN ('PRODUCTION', 'BOTH')
+  AND job.family <> 'none'
   AND COALESCE(job.job_status, '') <> 'Canceled'
   AND job.first_appointment_on_local BETWEEN week.week_start AND DATE_ADD(@as_of, INTERVAL 1 YEAR)
   AND job.family NOT IN UNNEST(@future_bookings_excludes)

@@ -1,5 +1,6 @@
 -- The revenue is that of $ Produced, to the cent, on every day.
 -- check: fail same_revenue_as_produced
+-- way_on: No record of ServiceTitan can bring this about, so it is the SQL: run `st-kpi build --full`, and if it stays, take back what was last changed in kpi_sql or tell st-kpi's maintainers. Readers keep the last good build.
 SELECT
   tenant_id,
   on_date,
@@ -14,6 +15,8 @@ ORDER BY tenant_id, on_date;
 
 -- Work has a cost: of the last twelve closed weeks none has revenue and no cost at all, company-wide.
 -- check: warn work_has_cost
+-- way_on: Costs were not read, or not yet: see inputs_read, and `st-kpi status` for pay and purchases. A setting cost_source that names documents nobody writes has the same effect.
+-- accepted_by: week_start
 SELECT tenant_id, week_start, SUM(denominator) AS revenue
 FROM st_kpi.kpi_weekly
 WHERE kpi = 'gpm'
@@ -24,6 +27,8 @@ ORDER BY tenant_id, week_start;
 
 -- Nothing is left over beyond the revenue: no closed week has less than no cost.
 -- check: warn not_above_one
+-- way_on: `st-kpi explain gpm --week DAY` lists the costs that are less than nothing: a return or a correction of pay without what it corrects.
+-- accepted_by: week_start
 SELECT tenant_id, week_start, SUM(numerator) AS margin, SUM(denominator) AS revenue
 FROM st_kpi.kpi_weekly
 WHERE kpi = 'gpm'

@@ -1,5 +1,6 @@
 -- A lead is one job, counted once.
 -- check: fail counted_once
+-- way_on: No record of ServiceTitan can bring this about, so it is the SQL: run `st-kpi build --full`, and if it stays, take back what was last changed in kpi_sql or tell st-kpi's maintainers. Readers keep the last good build.
 SELECT tenant_id, job_id, COUNT(source_id) AS times, SUM(amount) AS total
 FROM st_kpi.contributions
 WHERE kpi = 'leads'
@@ -9,6 +10,8 @@ ORDER BY times DESC, job_id;
 
 -- Canceled leads are among the leads, once there are 200 of them: a source that hides them looks better than it is.
 -- check: warn canceled_ones_counted
+-- way_on: If the app does not see canceled jobs, grant it that in ServiceTitan, then `st-kpi repair --entity jobs`; a company that deletes its canceled jobs has none to count.
+-- accepted_by: tenant_id
 SELECT lead.tenant_id, COUNT(lead.job_id) AS leads
 FROM st_kpi.contributions AS lead
 JOIN st_dim.dim_jobs AS job

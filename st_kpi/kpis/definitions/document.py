@@ -1,4 +1,4 @@
-"""``docs/kpis.md`` from the cards, ``docs/kpi-sql.md``, and whether the cards still tell of the SQL beside them.
+"""``docs/kpis.md`` from the cards, ``docs/checks.md``, ``docs/kpi-sql.md``, and whether the cards still tell of the SQL beside them.
 
 ``python -m st_kpi.kpis.definitions.document`` writes the files; with ``--check`` it writes nothing, and exits with 1
 when one is stale or the SQL of a KPI changed without a new version.
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from st_kpi.kpis.definitions import document_sql
+from st_kpi.kpis.definitions import document_checks, document_sql
 from st_kpi.kpis.definitions.cards import Aggregation, Card
 from st_kpi.kpis.definitions.fingerprint import changed
 from st_kpi.kpis.definitions.inline import upstream
@@ -18,6 +18,7 @@ from st_kpi.parameters import NO_SETTINGS
 
 DOCUMENT = Path("docs/kpis.md")
 SQL_DOCUMENT = Path("docs/kpi-sql.md")
+CHECKS_DOCUMENT = Path("docs/checks.md")
 
 _KINDS = {
     Aggregation.SUM: "a sum: days, weeks and rollups add up",
@@ -30,7 +31,8 @@ _HEAD = """\
 
 What each published number means, written from the cards in `kpi_sql/kpis` by `python -m st_kpi.kpis.definitions.document`: change
 a card, not this page. Days are the tenant's local days, weeks run from Monday to Sunday, and rows that are
-inactive in ServiceTitan never count. A number is the sum of its contributions, or the quotient of two such sums.
+inactive in ServiceTitan never count, nor does what is of a unit or job type that the mapping says does not.
+A number is the sum of its contributions, or the quotient of two such sums.
 
 | KPI | Name in tables | Meaning | Owner | Version |
 |---|---|---|---|---|
@@ -116,7 +118,11 @@ def main(arguments: list[str]) -> int:
         print(finding)
     if project.findings:
         return 1
-    pages = {DOCUMENT: text(project), SQL_DOCUMENT: document_sql.text()}
+    pages = {
+        DOCUMENT: text(project),
+        CHECKS_DOCUMENT: document_checks.text(project),
+        SQL_DOCUMENT: document_sql.text(),
+    }
     if "--check" not in arguments:
         for path, page in pages.items():
             path.parent.mkdir(exist_ok=True)

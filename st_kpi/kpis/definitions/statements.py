@@ -24,7 +24,7 @@ CONTRIBUTIONS = "st_kpi.contributions"
 CHECKS_FILE = "checks.sql"
 
 _HEADER = re.compile(
-    r"^--\s*(table|check|replaces|incremental_by|alternative|history):\s*(.+?)\s*$"
+    r"^--\s*(table|check|replaces|incremental_by|alternative|history|way_on|accepted_by):\s*(.+?)\s*$"
 )
 _TARGETS = ("table", "check", "alternative", "history")
 _END = re.compile(r"^(?![ \t]*--)(?P<sql>.*?);[ \t]*(?:--.*)?$", re.MULTILINE)
@@ -62,7 +62,8 @@ class Statement:
     ``replaces`` is the condition on the rows that the SELECT renews; without it, all are.
     ``incremental_by`` is a column whose rows of one value come from rows with that value alone
     (``st_kpi.kpis.definitions.grain``). ``history`` is set for what tells why numbers changed, which runs
-    beside the order of the build (``st_kpi.kpis.history``). ``kpi`` is set for the contributions of one
+    beside the order of the build (``st_kpi.kpis.history``). Of a check, ``way_on`` says what a person can do where it does
+    not hold, and ``accepted_by`` are the columns that say of what a row complains, where that may be accepted. ``kpi`` is set for the contributions of one
     KPI, which all fill the same table. ``sql`` stands on the lines it has in the file, ``line`` being
     its first.
     """
@@ -79,6 +80,13 @@ class Statement:
     incremental_by: str | None = None
     history: HistoryUse | None = None
     line: int = 1
+    way_on: str = ""
+    accepted_by: tuple[str, ...] = ()
+
+    @property
+    def check_name(self) -> str:
+        """What a person calls a check: that of a KPI by the KPI and its own name, a shared one by its file."""
+        return self.name.removeprefix("checks/").removeprefix("kpis/").replace("/checks/", "/")
 
     @property
     def kpi(self) -> str | None:
@@ -184,6 +192,7 @@ def _statement(text: str, line: int, path: Path, root: Path) -> Statement:
         raise SqlError(path, line, f"An alternative is `sum` or `distinct`, not {adds!r}.")
     target, history = _history_header(header.get("history"), path, line)
     sql = "\n" * (line - 1) + text  # so that every position is that of the file
+    tree = _parse(sql, path)
     return Statement(
         path=path,
         name=f"{name}/{own_name}" if own_name else name,
@@ -192,12 +201,25 @@ def _statement(text: str, line: int, path: Path, root: Path) -> Statement:
         table=target or header.get("table"),
         replaces=header.get("replaces"),
         severity=severity,
-        tree=_parse(sql, path),
+        tree=tree,
         adds=Adds(adds) if adds else None,
         incremental_by=header.get("incremental_by"),
         history=history,
         line=line,
+        way_on=header.get("way_on", ""),
+        accepted_by=_accepted_by(header.get("accepted_by"), tree, path, line),
     )
+
+
+def _accepted_by(header: str | None, tree: exp.Query, path: Path, line: int) -> tuple[str, ...]:
+    """The columns by which rows of a check are accepted, which have to be among those that it selects."""
+    columns = tuple(name.strip() for name in header.split(",")) if header else ()
+    for name in columns:
+        if name not in tree.named_selects:
+            raise SqlError(
+                path, line, f"accepted_by names {name}, which the check does not select."
+            )
+    return columns
 
 
 def _check_header(header: str | None, path: Path, line: int) -> tuple[Severity | None, str | None]:

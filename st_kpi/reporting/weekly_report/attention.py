@@ -9,18 +9,11 @@ from zoneinfo import ZoneInfo
 from st_kpi.errors import SqlError
 from st_kpi.ingest.rejects import Rejects
 from st_kpi.kpis import build_log
+from st_kpi.kpis.checks import accepted_now, results_of
 from st_kpi.kpis.definitions.statements import CHECKS_FILE, default_root, read_file
 from st_kpi.reporting.published import Kpi
 from st_kpi.warehouse.base import Warehouse
 from st_kpi.warehouse.system_tables import KNOWN_UNTIL
-
-#: Which command follows from a check that does not hold; of all others the rows tell more.
-_COMMANDS = {
-    "freshness": "st-kpi sync && st-kpi build",
-    "history_holds_all": "st-kpi backfill",
-    "inputs_read": "st-kpi backfill && st-kpi build",
-    "money_without_place": "st-kpi explain K --week D --left-out",
-}
 
 
 @dataclass(frozen=True)
@@ -37,17 +30,21 @@ class Matter:
 
     what: str
     detail: str
-    command: str
+    command: str = ""
     severe: bool = False
 
 
 @dataclass(frozen=True)
 class Attention:
-    """``checks`` is how many of the last build hold, and of how many; none where no results are kept."""
+    """``checks`` is how many of the last build hold, and of how many; none where no results are kept.
+
+    ``accepted`` are the rows that break a check and that somebody said are right, with the reason.
+    """
 
     inputs: tuple[Input, ...]
     checks: tuple[int, int] | None
     matters: tuple[Matter, ...]
+    accepted: tuple[str, ...]
 
 
 def read(
@@ -58,18 +55,23 @@ def read(
     zone: ZoneInfo,
 ) -> Attention:
     """All of it for one tenant, the most severe matters first."""
-    results = _last_checks(warehouse)
+    checks = _last_checks(warehouse)
+    results = checks.results if checks else []
     matters = [
-        *_refused_build(warehouse, results, zone),
-        *(_matter(row) for row in results if row["failed_rows"]),
+        *(_broken(row) for row in results if row["rows"]),
         *_incomplete(kpis, missing),
         *_refused_rows(warehouse, tenant),
     ]
-    holding = sum(1 for row in results if not row["failed_rows"])
+    if checks and checks.stopped:
+        matters.insert(0, _refused_build(warehouse, checks.asked_at, zone))
+    holding = sum(1 for row in results if not row["rows"])
     return Attention(
         inputs=_inputs(warehouse, tenant),
         checks=(holding, len(results)) if results else None,
         matters=tuple(sorted(matters, key=lambda matter: not matter.severe)),
+        accepted=tuple(
+            f"{row['check']}, {row['subject']}: {row['reason']}" for row in accepted_now(warehouse)
+        ),
     )
 
 
@@ -86,43 +88,49 @@ def _inputs(warehouse: Warehouse, tenant: int) -> tuple[Input, ...]:
     return tuple(Input(row["entity"], row["known_until"]) for row in rows)
 
 
-def _last_checks(warehouse: Warehouse) -> list[dict[str, Any]]:
-    """The results of the last build that asked its checks, published or not."""
+@dataclass(frozen=True)
+class _Checks:
+    """What the last build found that asked its checks, published or not; ``asked_at`` in UTC."""
+
+    results: list[dict[str, Any]]
+    asked_at: datetime
+
+    @property
+    def stopped(self) -> bool:
+        return any(row["rows"] and row["severity"] == "fail" for row in self.results)
+
+
+def _last_checks(warehouse: Warehouse) -> _Checks | None:
+    """None where no results are kept."""
     if not warehouse.table_exists("st_ops.check_results"):
-        return []
-    return warehouse.query(
-        "SELECT check_name, severity, failed_rows, detail, run_id, checked_at FROM st_ops.check_results"
-        " WHERE TRUE QUALIFY RANK() OVER (ORDER BY checked_at DESC) = 1"
-        " ORDER BY severity, check_name"
+        return None
+    newest = warehouse.query(
+        "SELECT run_id, checked_at FROM st_ops.check_results ORDER BY checked_at DESC LIMIT 1"
+    )
+    if not newest:
+        return None
+    return _Checks(results_of(warehouse, newest[0]["run_id"]), newest[0]["checked_at"])
+
+
+def _refused_build(warehouse: Warehouse, asked_at: datetime, zone: ZoneInfo) -> Matter:
+    """Said where a check stopped the last build: what is shown is older."""
+    when = asked_at.astimezone(zone)
+    kept = build_log.builds(warehouse)
+    shown = f" The numbers here are those of build {kept[-1].number}." if kept else ""
+    return Matter(
+        f"The last build was refused on {when:%Y-%m-%d %H:%M}.",
+        f"A check that has to hold does not; nothing of that build was published.{shown}",
+        "st-kpi build",
+        severe=True,
     )
 
 
-def _refused_build(
-    warehouse: Warehouse, results: list[dict[str, Any]], zone: ZoneInfo
-) -> list[Matter]:
-    """Said where a check stopped the last build: what is shown is older."""
-    stopped = [r for r in results if r["failed_rows"] and r["severity"] == "fail"]
-    if not stopped:
-        return []
-    when = stopped[0]["checked_at"].astimezone(zone)
-    kept = build_log.builds(warehouse)
-    shown = f" The numbers here are those of build {kept[-1].number}." if kept else ""
-    return [
-        Matter(
-            f"The last build was refused on {when:%Y-%m-%d %H:%M}.",
-            f"A check that has to hold does not; nothing of that build was published.{shown}",
-            "st-kpi build",
-            severe=True,
-        )
-    ]
-
-
-def _matter(row: Mapping[str, Any]) -> Matter:
-    name, count = row["check_name"], int(row["failed_rows"])
+def _broken(row: Mapping[str, Any]) -> Matter:
+    """A check that does not hold; its detail ends with the way on."""
+    name, count = row["check"], int(row["rows"])
     return Matter(
         f"Check {name}: {count:,} {'row' if count == 1 else 'rows'}. {_claim(name)}".rstrip(),
         row["detail"],
-        _COMMANDS.get(name, ""),
         severe=row["severity"] == "fail",
     )
 

@@ -60,6 +60,7 @@ def overview(review: Review) -> Plain:
             {"what": m.what, "detail": m.detail, "command": m.command, "severe": m.severe}
             for m in review.attention.matters
         ],
+        "accepted": review.attention.accepted,
         "reconciled": [
             {
                 "kpi": each.kpi,

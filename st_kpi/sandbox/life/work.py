@@ -30,8 +30,9 @@ class Work:
             if kind.active:
                 self._types.setdefault(kind.family, []).append(kind.id)
         units = [unit for unit in self.company.business_units if unit.active]
-        self._sales = [unit.id for unit in units if unit.role == "SALES"]
-        self._crew_of = {unit.rollup: unit.id for unit in units if unit.role == "PRODUCTION"}
+        self._sales = [unit.id for unit in units if unit.sells]
+        crews = [unit for unit in units if unit.produces]
+        self._crew_of = {unit.rollup: unit.id for unit in crews}
         self._rollups = {unit.id: unit.rollup for unit in self.company.business_units}
 
     # Jobs
@@ -75,7 +76,9 @@ class Work:
                 visit.start = min(visit.start, diary.now - 2 * HOUR)
                 visit.end, visit.status = max(visit.start, job.completed), "Done"
                 diary.change("appointments", visit)
-        if diary.roles.get(job.business_unit_id) == "SALES":
+        role = diary.roles.get(job.business_unit_id)
+        is_visit = diary.families.get(job.job_type_id) == "estimate"
+        if role == "SALES" or (role == "BOTH" and is_visit):
             rows = [self._estimate(job) for _ in range(diary.between(0, 3))]
             job.estimate_ids += tuple(row.id for row in rows)
         else:

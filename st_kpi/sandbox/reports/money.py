@@ -102,7 +102,7 @@ def _open_invoices(
         if not ledger.books.due(bill, as_of):
             continue
         balances[place, unit.id if unit else None] += bill.balance_cents
-        if unit is not None and unit.role == "PRODUCTION":
+        if unit is not None and unit.produces:
             first = (bill.id, unit.id)
             oldest[place] = min(first, oldest.get(place, first))
     return balances, oldest

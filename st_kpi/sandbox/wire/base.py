@@ -49,6 +49,7 @@ class Names:
 
     def __init__(self, company: Company) -> None:
         self.tenant_id = company.tenant_id
+        self.company = company.name
         self.customers = {row.id: row.name for row in company.customers}
         self.locations = {row.id: row.name for row in company.locations}
         self.units = {row.id: row.name for row in company.business_units}

@@ -86,7 +86,7 @@ def job_type(row: JobType, names: Names) -> Record:
         "priority": "Normal",
         "duration": 7_200,
         "soldThreshold": number(row.sold_threshold_cents),
-        "class": "Estimate" if row.family == "estimate" else "Work",
+        "class": row.group,
         "summary": "",
         "noCharge": row.no_charge,
         "enforceRecurringServiceEventSelection": None,

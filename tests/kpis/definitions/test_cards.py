@@ -131,7 +131,7 @@ def test_the_command_writes_the_page_and_says_when_it_is_stale(
     monkeypatch.chdir(tmp_path)
     assert document.main(["--check"]) == 1
     told = capsys.readouterr().out
-    for page in ("docs/kpis.md", "docs/kpi-sql.md"):
+    for page in ("docs/kpis.md", "docs/checks.md", "docs/kpi-sql.md"):
         assert f"{page}:1: stale: run python -m st_kpi.kpis.definitions.document" in told
     assert document.main([]) == 0
     assert document.main(["--check"]) == 0

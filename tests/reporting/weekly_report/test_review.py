@@ -120,8 +120,24 @@ def test_a_refused_build_and_refused_records_need_a_person(built: Any) -> None:
     assert "those of build 1" in matters[0].detail
     (unmapped,) = [m for m in matters if m.what.startswith("Check unmapped_units: 1 row.")]
     assert "West Production" in unmapped.detail
+    assert "business_units.csv" in unmapped.detail  # the way on
     (refused,) = [m for m in matters if m.what == "invoices: 1 record refused."]
     assert refused.command == "st-kpi repair --entity invoices"
+
+
+def test_what_is_accepted_is_said_with_its_reason(small: Any) -> None:
+    pieces = "gross_pay_items.gross_pay_item_type TimesheetTime"
+    small.rows["gross_pay_items"] = [
+        {"job_id": 101, "gross_pay_item_type": "CustomBonus", "amount": 1, "created_on": "2025-01-09 18:00"}
+    ] * 1000  # fmt: skip
+    (small.folder / "accepted_checks.csv").write_text(
+        f"check,subject,reason,valid_to\nliterals_required,{pieces},We pay by the piece.,\n",
+        encoding="utf-8",
+    )
+    small.build(field.MONDAY, run_id="one")
+    attention = weekly_report.read(small.warehouse, settings()).attention
+    assert attention.accepted == (f"literals_required, {pieces}: We pay by the piece.",)
+    assert not any("literals_required" in matter.what for matter in attention.matters)
 
 
 def test_a_name_in_any_script_stays_a_name(built: Any) -> None:

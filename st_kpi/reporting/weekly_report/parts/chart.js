@@ -33,9 +33,14 @@ function chart(kpi, rollup, week, span) {
   drawing.append(svg("path", { class: "line", d: line(ran) ?? "" }));
   points.forEach((point, place) => drawPoint(drawing, kpi, rollup, point, place, points, x, y));
   const [from, to] = [points[0], points[points.length - 1]].map((point) => dayText(review.weeks[point.index], { month: "short", day: "numeric", year: "numeric" }));
-  const caption = element("figcaption", { "aria-hidden": "true" }, element("span", {}, from), element("span", {}, `${shown(kpi, String(low))} to ${shown(kpi, String(high))}`), element("span", {}, to));
+  const caption = element("figcaption", { "aria-hidden": "true" }, element("span", {}, from), element("span", {}, `${short(kpi, low)} to ${short(kpi, high)}`), element("span", {}, to));
   figure.append(drawing, caption);
   return figure;
+}
+
+// Where there is no room for every digit.
+function short(kpi, value) {
+  return kpi.unit === "percent" || Math.abs(value) < 100000 ? shown(kpi, String(value)) : FORMATS.compact.format(value);
 }
 
 function drawPoint(drawing, kpi, rollup, point, place, points, x, y) {

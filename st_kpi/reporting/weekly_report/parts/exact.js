@@ -38,6 +38,7 @@ const FORMATS = {
   percent: new Intl.NumberFormat(LOCALE, { style: "percent", minimumFractionDigits: 2, maximumFractionDigits: 2, signDisplay: "negative" }),
   money: new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 0, signDisplay: "negative" }),
   count: new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 0, signDisplay: "negative" }),
+  compact: new Intl.NumberFormat(LOCALE, { notation: "compact", maximumSignificantDigits: 3 }),
   share: new Intl.NumberFormat(LOCALE, { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1, signDisplay: "exceptZero" }),
   points: new Intl.NumberFormat(LOCALE, { minimumFractionDigits: 2, maximumFractionDigits: 2, signDisplay: "exceptZero" }),
 };

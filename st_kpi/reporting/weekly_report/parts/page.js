@@ -189,10 +189,22 @@ function tableRow(rollup, ranks) {
 // ---- what moved, and what needs a person
 
 function drawMatters() {
-  if (!review.matters.length) { byId("matters").append(element("p", { class: "quiet" }, "Nothing: every check holds, and no record was refused.")); return; }
-  byId("matters").append(element("ul", { class: "matters" }, ...review.matters.map((matter) => element("li", {},
-    element("p", {}, element("strong", {}, matter.severe ? "Stops numbers: " : ""), matter.what), element("p", { class: "quiet" }, matter.detail),
+  drawAccepted();
+  if (!review.matters.length) { byId("matters").prepend(element("p", { class: "quiet" }, "Nothing: every check holds, and no record was refused.")); return; }
+  byId("matters").prepend(element("ul", { class: "matters" }, ...review.matters.map((matter) => element("li", {},
+    element("p", {}, element("strong", {}, matter.severe ? "Stops numbers: " : ""), matter.what), element("p", { class: "quiet" }, ...withCommands(matter.detail)),
     ...(matter.command ? [element("p", {}, element("code", {}, matter.command))] : [])))));
+}
+
+function drawAccepted() {
+  if (!review.accepted.length) return;
+  byId("matters").append(element("details", {}, element("summary", {}, `${review.accepted.length} accepted as right`),
+    element("ul", {}, ...review.accepted.map((line) => element("li", {}, line)))));
+}
+
+// What a sentence puts between backticks is to be typed.
+function withCommands(text) {
+  return text.split("`").map((piece, place) => (place % 2 ? element("code", {}, piece) : piece));
 }
 
 function simpleTable(label, columns, rows) {

@@ -1,5 +1,6 @@
 /* A contribution says what it counts, how much and where it comes from, and is a numerator, denominator or value. */
 /* check: fail */
+/* way_on: No record of ServiceTitan can bring this about, so it is the SQL: run `st-kpi build --full`, and if it stays, take back what was last changed in kpi_sql or tell st-kpi's maintainers. Readers keep the last good build. */
 SELECT
   tenant_id,
   kpi,

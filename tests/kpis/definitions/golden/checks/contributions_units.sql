@@ -1,5 +1,6 @@
 /* The business unit of a contribution is one that the source lists or the mapping names. */
 /* check: fail */
+/* way_on: Name the unit by its id in business_units.csv, with a rollup or as NONE, or run `st-kpi backfill`, which reads the list of units. */
 SELECT
   counted.tenant_id,
   counted.kpi,

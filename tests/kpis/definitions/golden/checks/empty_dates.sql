@@ -1,5 +1,7 @@
 /* No date of the source is empty, written as the year 1: such a date is read as none, and what it dates stands in no week. */
 /* check: warn */
+/* way_on: Give the records their date in ServiceTitan; the field and the first id are named. */
+/* accepted_by: field */
 WITH dated AS (
   SELECT
     tenant_id,

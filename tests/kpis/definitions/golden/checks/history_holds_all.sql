@@ -1,5 +1,7 @@
 /* ServiceTitan has no records before the first day loaded, and none without a createdOn: they are missing in the numbers named. */
 /* check: warn */
+/* way_on: Set history_start to an earlier day and run `st-kpi backfill`; an undated record comes when it is edited in ServiceTitan. */
+/* accepted_by: entity */
 WITH latest AS (
   SELECT
     tenant_id,

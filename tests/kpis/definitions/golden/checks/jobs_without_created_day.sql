@@ -1,5 +1,7 @@
 /* Every job says when it was created: one without stands in no week of Leads. */
 /* check: warn */
+/* way_on: The jobs are in no week of Leads: they come right when ServiceTitan sends their createdOn, after an edit there. */
+/* accepted_by: job_id */
 SELECT
   tenant_id,
   job_id,

@@ -1,5 +1,6 @@
 /* All money of the source is counted, or left out by a named rule: record for record, in every KPI that is money. */
 /* check: fail */
+/* way_on: SQL that was changed drops or doubles this money: mend it, or name the rule that leaves it out in rollup/left_out.sql and what that reads. Without a change of yours, run `st-kpi build --full`, and if it stays, tell st-kpi's maintainers. Readers keep the last good build. */
 WITH invoices AS (
   SELECT
     tenant_id,

@@ -1,5 +1,7 @@
 /* In no week is much money left out because something is missing, such as a job or a unit: less than a tenth of what counts. */
 /* check: warn */
+/* way_on: `st-kpi explain KPI --week DAY --left-out` lists the records: give them their job or unit in ServiceTitan. What is of a project counts with the setting project_money. */
+/* accepted_by: kpi, source_entity, rule */
 WITH counted AS (
   SELECT
     tenant_id,

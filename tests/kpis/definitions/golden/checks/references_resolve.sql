@@ -1,5 +1,7 @@
 /* What a record refers to is there: a missing job, customer or invoice means that something was not loaded. */
 /* check: warn */
+/* way_on: Run `st-kpi repair` for the entity that is missing; what was deleted in ServiceTitan stays so. */
+/* accepted_by: reference */
 WITH dangling AS (
   SELECT
     child.tenant_id,

@@ -1,5 +1,6 @@
 /* Every job type in use has a family: from the mapping, or because its name says estimate. */
 /* check: warn */
+/* way_on: Write a line for the type in job_types.csv: its family, or none where it does not count. */
 SELECT
   job.tenant_id,
   job.job_type_id,

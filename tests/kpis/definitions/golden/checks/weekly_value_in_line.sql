@@ -1,5 +1,7 @@
 /* The week that closed last has about the value the eight before it had on average: a third to the triple, company-wide. */
 /* check: warn */
+/* way_on: Ask `st-kpi status` whether all was read, `st-kpi diff` what changed, and `st-kpi explain` for the largest rows; a week may be right as it is. */
+/* accepted_by: kpi, week_start */
 WITH last_week AS (
   SELECT
     week_start

@@ -1,4 +1,5 @@
-/* Which rollup and role a business unit has, one row per unit and stretch of days, both ends included. */
+/* Which rollup and role a business unit has, one row per unit and stretch of days, both ends included. One that does not */
+/* count has the role NONE and no rollup. */
 /* table: st_ref.dim_bu_rollup */
 SELECT
   tenant_id,

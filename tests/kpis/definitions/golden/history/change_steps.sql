@@ -1,7 +1,7 @@
 /* The way of each changed contribution from what it was to what it is: amounts taken from one cell and put into another. */
 /* history: st_staging.change_steps replace */
 /* Steps stand in the cells that the mapping of the build before gave them; all rows of units that were remapped, */
-/* changed or not, then go from those cells to their new ones. */
+/* changed or not, then go from those cells to their new ones. A unit that does not count has no cell. */
 WITH pairs AS (
   SELECT
     tenant_id,
@@ -149,7 +149,7 @@ WITH pairs AS (
     unit_before.role AS old_role,
     unit_now."rollup" AS new_rollup,
     unit_now.role AS new_role,
-    CASE WHEN unit_now."rollup" IS NULL THEN 'unmapped' ELSE 'remapped' END AS cause
+    CASE WHEN unit_now.role IS NULL THEN 'unmapped' ELSE 'remapped' END AS cause
   FROM st_kpi.contributions AS stored
   JOIN remapped_units AS moved
     ON moved.tenant_id = stored.tenant_id
@@ -193,7 +193,7 @@ LEFT JOIN st_staging.previous_bu_rollup AS unit
   AND unit.business_unit_id = step.business_unit_id
   AND step.on_date BETWEEN unit.valid_from AND unit.valid_to
 WHERE
-  NOT step.on_date IS NULL
+  NOT step.on_date IS NULL AND COALESCE(unit.role, '') <> 'NONE'
 UNION ALL
 SELECT
   tenant_id,
@@ -207,7 +207,7 @@ SELECT
   old_role AS role
 FROM remapped
 WHERE
-  NOT on_date IS NULL
+  NOT on_date IS NULL AND COALESCE(old_role, '') <> 'NONE'
 UNION ALL
 SELECT
   tenant_id,
@@ -221,4 +221,4 @@ SELECT
   new_role AS role
 FROM remapped
 WHERE
-  NOT on_date IS NULL
+  NOT on_date IS NULL AND COALESCE(new_role, '') <> 'NONE'

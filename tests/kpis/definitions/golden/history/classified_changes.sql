@@ -153,7 +153,7 @@ WITH changed AS (
     AND COALESCE(job.is_active, TRUE) AS is_active,
     unit_before."rollup" IS DISTINCT FROM unit_now."rollup"
     OR unit_before.role IS DISTINCT FROM unit_now.role AS is_unit_remapped,
-    unit_now."rollup" IS NULL AS is_unmapped,
+    unit_now.role IS NULL AS is_unmapped,
     type_before.family IS DISTINCT FROM type_now.family AND NOT dim.job_id IS NULL AS is_type_remapped,
     NOT matched.component IS NULL AS is_cost,
     NOT late.job_id IS NULL AS is_late_cost
@@ -177,13 +177,18 @@ WITH changed AS (
     ON late.tenant_id = matched.tenant_id
     AND late.job_id = COALESCE(matched.new_job_id, matched.old_job_id)
     AND late.component = matched.component
+  /* What is left of a payment stands beside the rollups, unless the payment's own unit does not count. */
+  LEFT JOIN st_staging.payments AS payment
+    ON matched.source_entity = 'payments'
+    AND payment.tenant_id = matched.tenant_id
+    AND payment.payment_id = matched.source_id
   LEFT JOIN st_staging.previous_bu_rollup AS unit_before
     ON unit_before.tenant_id = matched.tenant_id
-    AND unit_before.business_unit_id = matched.business_unit_id
+    AND unit_before.business_unit_id = COALESCE(matched.business_unit_id, payment.business_unit_id)
     AND matched.on_date BETWEEN unit_before.valid_from AND unit_before.valid_to
   LEFT JOIN st_ref.dim_bu_rollup AS unit_now
     ON unit_now.tenant_id = matched.tenant_id
-    AND unit_now.business_unit_id = matched.business_unit_id
+    AND unit_now.business_unit_id = COALESCE(matched.business_unit_id, payment.business_unit_id)
     AND matched.on_date BETWEEN unit_now.valid_from AND unit_now.valid_to
 )
 SELECT

@@ -20,6 +20,7 @@ WITH counted AS (
     AND contribution.on_date BETWEEN unit.valid_from AND unit.valid_to
   WHERE
     NOT contribution.on_date IS NULL
+    AND /* On an older snapshot day a unit may have counted that does not any more. */ COALESCE(unit.role, '') <> 'NONE'
 ), summed AS (
   SELECT
     tenant_id,

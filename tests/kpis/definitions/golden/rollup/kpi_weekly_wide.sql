@@ -7,6 +7,8 @@ WITH rollups AS (
     tenant_id,
     "rollup"
   FROM st_ref.dim_bu_rollup
+  WHERE
+    NOT "rollup" IS NULL
   GROUP BY
     tenant_id,
     "rollup"

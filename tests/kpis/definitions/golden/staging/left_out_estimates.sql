@@ -34,6 +34,8 @@ WITH closed AS (
     CASE
       WHEN NOT COALESCE(estimate.active, TRUE)
       THEN 'inactive'
+      WHEN job.family = 'none'
+      THEN 'its job is of a type that does not count'
       WHEN NOT COALESCE(estimate.sold_on >= CAST('1900-01-01 00:00:00+00' AS TIMESTAMPTZ), FALSE)
       THEN 'without a day'
       WHEN NOT sold.estimate_id IS NULL
@@ -80,6 +82,8 @@ WITH closed AS (
       THEN 'without a business unit'
       WHEN unit.role IS NULL
       THEN 'without a mapping of its unit'
+      WHEN unit.role = 'NONE'
+      THEN 'of a unit that does not count'
       WHEN unit.role = 'PRODUCTION'
       THEN 'of a PRODUCTION unit'
     END AS rule

@@ -15,6 +15,8 @@ WITH money AS (
       THEN 'without a known payment'
       WHEN NOT COALESCE(line.active, TRUE) OR payment.payment_id IS NULL
       THEN 'inactive'
+      WHEN type.family = 'none'
+      THEN 'its job is of a type that does not count'
     END AS rule
   FROM st_raw.payment_applications AS line
   LEFT JOIN st_raw.payments AS paid
@@ -23,16 +25,20 @@ WITH money AS (
     ON payment.tenant_id = line.tenant_id AND payment.payment_id = line.payment_id
   LEFT JOIN st_raw.invoices AS invoice
     ON invoice.tenant_id = line.tenant_id AND invoice.id = line.applied_to
+  LEFT JOIN st_raw.jobs AS job
+    ON job.tenant_id = invoice.tenant_id AND job.id = invoice.job_id
+  LEFT JOIN st_staging.job_type_mapping AS type
+    ON type.tenant_id = job.tenant_id AND type.job_type_id = job.job_type_id
   WHERE
     line.applied_amount <> 0
   UNION ALL
-  /* Of what is left no unit is asked: it stands beside the rollups. */
+  /* Of what is left no unit is asked, unless its own does not count: it stands beside the rollups. */
   SELECT
     paid.tenant_id,
     'payments' AS source_entity,
     paid.id AS source_id,
     CAST(NULL AS BIGINT) AS job_id,
-    CAST(NULL AS BIGINT) AS business_unit_id,
+    CASE WHEN unit.role = 'NONE' THEN payment.business_unit_id ELSE NULL END AS business_unit_id,
     payment.paid_on_local,
     COALESCE(paid.date, paid.created_on) AS dated_at,
     paid.unapplied_amount AS amount,
@@ -40,6 +46,10 @@ WITH money AS (
   FROM st_raw.payments AS paid
   LEFT JOIN st_staging.payments AS payment
     ON payment.tenant_id = paid.tenant_id AND payment.payment_id = paid.id
+  LEFT JOIN st_ref.dim_bu_rollup AS unit
+    ON unit.tenant_id = payment.tenant_id
+    AND unit.business_unit_id = payment.business_unit_id
+    AND payment.paid_on_local BETWEEN unit.valid_from AND unit.valid_to
   WHERE
     paid.unapplied_amount <> 0
 ), ruled AS (
@@ -66,6 +76,8 @@ WITH money AS (
       THEN NULL
       WHEN unit.role IS NULL
       THEN 'without a mapping of its unit'
+      WHEN unit.role = 'NONE'
+      THEN 'of a unit that does not count'
       WHEN unit.role = 'SALES'
       THEN 'its invoice is of a SALES unit'
     END AS rule

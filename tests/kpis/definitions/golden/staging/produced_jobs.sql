@@ -15,6 +15,7 @@ JOIN st_ref.dim_bu_rollup AS unit
   AND job.work_on_local BETWEEN unit.valid_from AND unit.valid_to
 WHERE
   unit.role IN ('PRODUCTION', 'BOTH')
+  AND job.family <> 'none'
   AND NOT CASE
     WHEN $produced_excludes IS NULL OR ARRAY_LENGTH($produced_excludes) = 0
     THEN FALSE

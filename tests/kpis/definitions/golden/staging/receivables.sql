@@ -27,10 +27,14 @@ WITH unit AS (
       END
       WHEN NOT invoice.job_id IS NULL AND job.job_id IS NULL
       THEN 'without a known job'
+      WHEN job.family = 'none'
+      THEN 'its job is of a type that does not count'
       WHEN invoice.business_unit_id IS NULL
       THEN 'without a business unit'
       WHEN unit.role IS NULL
       THEN 'without a mapping of its unit'
+      WHEN unit.role = 'NONE'
+      THEN 'of a unit that does not count'
       WHEN unit.role = 'SALES'
       THEN 'of a SALES unit'
       WHEN invoice.location_id IS NULL
@@ -140,6 +144,8 @@ WITH unit AS (
     CASE
       WHEN NOT deducted.is_active
       THEN 'inactive'
+      WHEN unit.role = 'NONE'
+      THEN 'of a unit that does not count'
       WHEN unit.role = 'SALES'
       THEN 'of a SALES unit'
       WHEN deducted.location_id IS NULL

@@ -19,8 +19,11 @@ SELECT
 FROM st_raw.estimates AS estimate
 LEFT JOIN st_staging.jobs AS job
   ON job.tenant_id = estimate.tenant_id AND job.job_id = estimate.job_id
+LEFT JOIN st_staging.job_type_mapping AS type
+  ON type.tenant_id = job.tenant_id AND type.job_type_id = job.job_type_id
 WHERE
   COALESCE(estimate.active, TRUE)
+  AND COALESCE(type.family, '') <> 'none'
   AND /* An open estimate may still carry the time of a sale that was undone. */ estimate.status_name = 'Sold'
   AND /* An empty time is written as the year 1. */ estimate.sold_on >= CAST('1900-01-01 00:00:00+00' AS TIMESTAMPTZ)
   AND (

@@ -9,12 +9,16 @@ SELECT
   CASE
     WHEN job.job_id IS NULL
     THEN 'its job is inactive'
+    WHEN job.family = 'none'
+    THEN 'its job is of a type that does not count'
     WHEN job.business_unit_id IS NULL
     THEN 'without a business unit'
     WHEN job.work_on_local IS NULL
     THEN 'without a day'
     WHEN job.role IS NULL
     THEN 'without a mapping of its unit'
+    WHEN job.role = 'NONE'
+    THEN 'its job is of a unit that does not count'
     WHEN job.role = 'SALES'
     THEN 'its job is of a SALES unit'
     WHEN CASE

@@ -22,6 +22,7 @@ JOIN st_staging.invoices AS invoice
   ON invoice.tenant_id = job.tenant_id AND invoice.job_id = job.job_id
 WHERE
   unit.role IN ('PRODUCTION', 'BOTH')
+  AND job.family <> 'none'
   AND COALESCE(job.job_status, '') <> 'Canceled'
   AND job.first_appointment_on_local BETWEEN week.week_start AND CAST($as_of + INTERVAL '1' YEAR AS DATE)
   AND NOT CASE

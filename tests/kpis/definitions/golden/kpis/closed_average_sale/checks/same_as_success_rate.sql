@@ -1,5 +1,6 @@
 /* As many opportunities closed as in the Success Rate. */
 /* check: fail same_as_success_rate */
+/* way_on: No record of ServiceTitan can bring this about, so it is the SQL: run `st-kpi build --full`, and if it stays, take back what was last changed in kpi_sql or tell st-kpi's maintainers. Readers keep the last good build. */
 SELECT
   tenant_id,
   on_date,

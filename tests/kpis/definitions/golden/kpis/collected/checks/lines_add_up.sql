@@ -1,5 +1,7 @@
 /* What a payment was applied to and what is left of it is its total. */
 /* check: warn lines_add_up */
+/* way_on: Compare the payment in ServiceTitan with its lines: a total that is right there and not here comes with `st-kpi repair --entity payments`. */
+/* accepted_by: payment_id */
 WITH applied AS (
   SELECT
     tenant_id,

@@ -1,5 +1,7 @@
 /* A completed job of the estimate family says when it was completed. */
 /* check: warn completed_have_a_day */
+/* way_on: Give the jobs their completion in ServiceTitan: without one they are in no week of # Estimates. */
+/* accepted_by: job_id */
 SELECT
   tenant_id,
   job_id,

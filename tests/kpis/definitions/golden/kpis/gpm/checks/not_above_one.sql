@@ -1,5 +1,7 @@
 /* Nothing is left over beyond the revenue: no closed week has less than no cost. */
 /* check: warn not_above_one */
+/* way_on: `st-kpi explain gpm --week DAY` lists the costs that are less than nothing: a return or a correction of pay without what it corrects. */
+/* accepted_by: week_start */
 SELECT
   tenant_id,
   week_start,

@@ -1,5 +1,7 @@
 /* Work has a cost: of the last twelve closed weeks none has revenue and no cost at all, company-wide. */
 /* check: warn work_has_cost */
+/* way_on: Costs were not read, or not yet: see inputs_read, and `st-kpi status` for pay and purchases. A setting cost_source that names documents nobody writes has the same effect. */
+/* accepted_by: week_start */
 SELECT
   tenant_id,
   week_start,

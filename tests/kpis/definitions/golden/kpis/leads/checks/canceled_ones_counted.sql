@@ -1,5 +1,7 @@
 /* Canceled leads are among the leads, once there are 200 of them: a source that hides them looks better than it is. */
 /* check: warn canceled_ones_counted */
+/* way_on: If the app does not see canceled jobs, grant it that in ServiceTitan, then `st-kpi repair --entity jobs`; a company that deletes its canceled jobs has none to count. */
+/* accepted_by: tenant_id */
 SELECT
   lead.tenant_id,
   COUNT(lead.job_id) AS leads

@@ -1,5 +1,6 @@
 /* Customers owe more than they have paid ahead: only locations that owe are counted. */
 /* check: fail not_negative */
+/* way_on: The setting ar_minimum is below zero, so that locations with a credit count as owing: set it to 0 or more. Else it is the SQL: take back what was last changed in kpi_sql. */
 SELECT
   tenant_id,
   on_date,

@@ -1,5 +1,7 @@
 /* Most production is dated by a first appointment; when most is not, appointments are missing. */
 /* check: warn dated_by_appointment */
+/* way_on: Load the appointments with `st-kpi backfill --entity appointments`; a company that makes none dates its work by completion, which is right as it is. */
+/* accepted_by: tenant_id */
 SELECT
   tenant_id,
   COUNT(job_id) AS invoices,

@@ -1,5 +1,7 @@
 /* Few visits free of charge were sold: such a sale counts in Total Booked and not here. Less than a twentieth, in 13 weeks. */
 /* check: warn sold_free_of_charge */
+/* way_on: Mark sold visits as chargeable in ServiceTitan, or look at the alternative success_rate/with_sold_free (`st-kpi show --kpi success_rate --alternatives`). */
+/* accepted_by: tenant_id */
 SELECT
   tenant_id,
   COUNT(CASE WHEN is_no_charge THEN 1 END) AS sold_free_of_charge,

@@ -1,5 +1,7 @@
 /* No sale is dated after the as-of day. */
 /* check: warn not_in_the_future */
+/* way_on: Put the day of sale right in ServiceTitan; until then the sale is in a week to come. */
+/* accepted_by: estimate_id */
 SELECT
   tenant_id,
   source_id AS estimate_id,

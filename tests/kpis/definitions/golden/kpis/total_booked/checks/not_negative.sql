@@ -1,5 +1,7 @@
 /* No estimate was sold for less than nothing. */
 /* check: warn not_negative */
+/* way_on: Look at the estimate in ServiceTitan: a discount may be larger than its work. */
+/* accepted_by: estimate_id */
 SELECT
   tenant_id,
   source_id AS estimate_id,

@@ -1,5 +1,7 @@
 /* Warranty costs less than what was produced, over the last twelve closed weeks together. */
 /* check: warn below_one */
+/* way_on: `st-kpi explain warranty_pct --week DAY` lists the costs; more warranty than work may be a family of job types that is mapped wrongly in job_types.csv. */
+/* accepted_by: tenant_id */
 SELECT
   tenant_id,
   SUM(numerator) AS warranty_cost,
