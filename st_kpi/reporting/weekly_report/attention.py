@@ -18,10 +18,14 @@ from st_kpi.warehouse.system_tables import KNOWN_UNTIL
 
 @dataclass(frozen=True)
 class Input:
-    """An entity the numbers are made of, and until when all of it is known, in UTC; None where it was never read."""
+    """An entity the numbers are made of, and until when all of it is known, in UTC; None where it was never read.
+
+    One that is ``optional`` the tenant may lack.
+    """
 
     entity: str
     known_until: datetime | None
+    optional: bool
 
 
 @dataclass(frozen=True)
@@ -53,8 +57,10 @@ def read(
     kpis: tuple[Kpi, ...],
     missing: tuple[tuple[str, str], ...],
     zone: ZoneInfo,
+    optional: frozenset[str],
 ) -> Attention:
-    """All of it for one tenant, the most severe matters first."""
+    """All of it for one tenant, the most severe matters first; entities that are ``optional`` are not missed."""
+    missing = tuple((kpi, entity) for kpi, entity in missing if entity not in optional)
     checks = _last_checks(warehouse)
     results = checks.results if checks else []
     matters = [
@@ -66,7 +72,7 @@ def read(
         matters.insert(0, _refused_build(warehouse, checks.asked_at, zone))
     holding = sum(1 for row in results if not row["rows"])
     return Attention(
-        inputs=_inputs(warehouse, tenant),
+        inputs=_inputs(warehouse, tenant, optional),
         checks=(holding, len(results)) if results else None,
         matters=tuple(sorted(matters, key=lambda matter: not matter.severe)),
         accepted=tuple(
@@ -75,7 +81,7 @@ def read(
     )
 
 
-def _inputs(warehouse: Warehouse, tenant: int) -> tuple[Input, ...]:
+def _inputs(warehouse: Warehouse, tenant: int, optional: frozenset[str]) -> tuple[Input, ...]:
     """The entities that KPIs are made of, those known the least far first."""
     rows = warehouse.query(
         "SELECT needed.entity, known.known_until"
@@ -85,7 +91,9 @@ def _inputs(warehouse: Warehouse, tenant: int) -> tuple[Input, ...]:
         " ORDER BY known.known_until IS NOT NULL, known.known_until, needed.entity",
         {"tenant_id": tenant},
     )
-    return tuple(Input(row["entity"], row["known_until"]) for row in rows)
+    return tuple(
+        Input(row["entity"], row["known_until"], row["entity"] in optional) for row in rows
+    )
 
 
 @dataclass(frozen=True)

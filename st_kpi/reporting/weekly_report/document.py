@@ -52,7 +52,11 @@ def overview(review: Review) -> Plain:
         ],
         "moved": _moved(review),
         "inputs": [
-            [each.entity, _minute(each.known_until and each.known_until.astimezone(review.zone))]
+            [
+                each.entity,
+                _minute(each.known_until and each.known_until.astimezone(review.zone)),
+                each.optional,
+            ]
             for each in review.attention.inputs
         ],
         "checks": review.attention.checks,

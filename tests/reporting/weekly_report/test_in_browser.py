@@ -255,6 +255,21 @@ def test_it_fits_and_nothing_jumps(open_page: Any, width: int) -> None:
     assert sum(tab.evaluate(jumps)) == 0
 
 
+def test_one_rollup_and_two_weeks_of_data_are_a_page_too(
+    browser: Any, small: Tenant, tmp_path: Path
+) -> None:
+    small.build(dt.date(2025, 1, 20))
+    settings = load_settings(tenant_id=TENANT, timezone="America/Phoenix")
+    review = weekly_report.read(small.warehouse, settings, weeks=1, rollup="east")
+    weekly_report.write(review, tmp_path / "small.html")
+    watched = Watched(browser, (tmp_path / "small.html").as_uri())
+    assert watched.page.locator("#table tbody tr").count() == 1
+    assert watched.page.locator("#table tfoot tr").count() == 0
+    assert watched.page.locator("#week option").count() == 1
+    assert watched.complaints == []
+    watched.page.close()
+
+
 def test_on_paper_it_is_two_pages(open_page: Any) -> None:
     paper = open_page().page.pdf(prefer_css_page_size=True)
     assert len(re.findall(rb"/Type\s*/Page\b", paper)) == 2

@@ -125,6 +125,24 @@ def test_a_refused_build_and_refused_records_need_a_person(built: Any) -> None:
     assert refused.command == "st-kpi repair --entity invoices"
 
 
+def test_an_entity_that_was_never_read_is_missed_unless_it_is_optional(small: Any) -> None:
+    read = dt.datetime.combine(field.MONDAY, dt.time(20), dt.UTC)
+    field.read_until(small, read, "returns")
+    small.build(field.MONDAY)
+    missed = weekly_report.read(small.warehouse, settings()).attention
+    assert ("returns", None, False) in {
+        (i.entity, i.known_until, i.optional) for i in missed.inputs
+    }
+    assert any(m.what.startswith("G.P.M is not complete: returns") for m in missed.matters)
+    optional = weekly_report.read(
+        small.warehouse, settings(optional_entities=["returns"])
+    ).attention
+    assert ("returns", None, True) in {
+        (i.entity, i.known_until, i.optional) for i in optional.inputs
+    }
+    assert not any("is not complete" in matter.what for matter in optional.matters)
+
+
 def test_what_is_accepted_is_said_with_its_reason(small: Any) -> None:
     pieces = "gross_pay_items.gross_pay_item_type TimesheetTime"
     small.rows["gross_pay_items"] = [

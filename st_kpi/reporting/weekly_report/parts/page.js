@@ -44,11 +44,11 @@ function draw() {
 // ---- the state of the data
 
 function drawState() {
-  const late = review.inputs.filter(([, until]) => until === null).length;
+  const late = review.inputs.filter(([, until, optional]) => until === null && !optional).length;
   const oldest = review.inputs.find(([, until]) => until !== null);
   const inputs = element("details", {},
     element("summary", {}, late ? `${late} of ${review.inputs.length} inputs never read` : `${review.inputs.length} inputs, the oldest known until ${oldest ? oldest[1] : "–"}`),
-    element("ul", {}, ...review.inputs.map(([entity, until]) => element("li", {}, `${entity}: ${until ?? "never read"}`))));
+    element("ul", {}, ...review.inputs.map(([entity, until, optional]) => element("li", {}, `${entity}: ${until ?? (optional ? "not available, and declared optional" : "never read")}`))));
   const differing = review.reconciled.filter((each) => each.differing).length;
   const compared = review.reconciled.length ? `${review.reconciled.length} numbers compared, ${differing ? `${differing} differ` : "none differs"}` : "not compared yet";
   const [holding, asked] = review.checks ?? [0, 0];
