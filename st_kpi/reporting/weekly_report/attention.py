@@ -1,6 +1,6 @@
 """How far the page may be believed: freshness of each input, what the checks found, and what needs a person."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,8 @@ from st_kpi.ingest.rejects import Rejects
 from st_kpi.kpis import build_log
 from st_kpi.kpis.checks import accepted_now, results_of
 from st_kpi.kpis.definitions.statements import CHECKS_FILE, default_root, read_file
-from st_kpi.reporting.published import Kpi
+from st_kpi.kpis.history.restatements import OLDEST_DATA
+from st_kpi.reporting.published import Kpi, Published
 from st_kpi.warehouse.base import Warehouse
 from st_kpi.warehouse.system_tables import KNOWN_UNTIL
 
@@ -53,19 +54,19 @@ class Attention:
 
 def read(
     warehouse: Warehouse,
-    tenant: int,
-    kpis: tuple[Kpi, ...],
-    missing: tuple[tuple[str, str], ...],
+    shown: Published,
     zone: ZoneInfo,
     optional: frozenset[str],
 ) -> Attention:
     """All of it for one tenant, the most severe matters first; entities that are ``optional`` are not missed."""
-    missing = tuple((kpi, entity) for kpi, entity in missing if entity not in optional)
+    missing = [(kpi, entity) for kpi, entity in shown.missing_inputs if entity not in optional]
+    tenant = shown.tenant_id
     checks = _last_checks(warehouse)
     results = checks.results if checks else []
     matters = [
         *(_broken(row) for row in results if row["rows"]),
-        *_incomplete(kpis, missing),
+        *_ended(shown, zone),
+        *_incomplete(shown.kpis, missing),
         *_refused_rows(warehouse, tenant),
     ]
     if checks and checks.stopped:
@@ -157,7 +158,24 @@ def _claim(check: str) -> str:
     return claims.get(own_name, "")
 
 
-def _incomplete(kpis: tuple[Kpi, ...], missing: tuple[tuple[str, str], ...]) -> list[Matter]:
+def _ended(shown: Published, zone: ZoneInfo) -> list[Matter]:
+    """Said where the data end well before the day the numbers are for: what follows is unknown, and no bad week."""
+    if shown.input_watermark is None:
+        return []
+    until = shown.input_watermark.astimezone(zone)
+    if until.date() >= shown.as_of - OLDEST_DATA:
+        return []
+    return [
+        Matter(
+            f"Nothing new since {until:%Y-%m-%d %H:%M}, and the numbers are as of {shown.as_of}.",
+            "Weeks after that are unknown, which is not the same as bad.",
+            "st-kpi sync && st-kpi build",
+            severe=True,
+        )
+    ]
+
+
+def _incomplete(kpis: tuple[Kpi, ...], missing: Sequence[tuple[str, str]]) -> list[Matter]:
     matters = []
     for kpi in kpis:
         absent = [entity for name, entity in missing if name == kpi.name]

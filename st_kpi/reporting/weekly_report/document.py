@@ -23,6 +23,8 @@ _JOB_SCREENS = {
 
 Plain = dict[str, Any]
 
+_MOVES_LISTED = 100
+
 
 def overview(review: Review) -> Plain:
     """All that the page shows before anything is opened."""
@@ -45,11 +47,7 @@ def overview(review: Review) -> Plain:
         "chosen": weeks.index(review.numbers.chosen),
         "cells": {kpi.name: _cells(review, kpi) for kpi in shown.kpis},
         "measured": _measured(review),
-        "reported": [
-            [kpi, rollup, week.isoformat(), _exact(cell.numerator), _exact(cell.denominator)]
-            for (kpi, week, rollup), cell in sorted(review.numbers.reported.items())
-            if rollup in review.numbers.rollups and week in weeks
-        ],
+        "reported": _reported(review),
         "moved": _moved(review),
         "inputs": [
             [
@@ -151,7 +149,20 @@ def _measured(review: Review) -> dict[str, dict[str, str]]:
     return days
 
 
+def _reported(review: Review) -> dict[str, dict[int, dict[int, Sequence[str | None]]]]:
+    """Numerator and denominator as reported, where they are others now: by KPI and the places of rollup and week."""
+    weeks = {week: place for place, week in enumerate(review.numbers.published.weeks)}
+    rollups = {rollup: place for place, rollup in enumerate(review.numbers.rollups)}
+    reported: dict[str, dict[int, dict[int, Sequence[str | None]]]] = {}
+    for (kpi, week, rollup), cell in sorted(review.numbers.reported.items()):
+        if rollup in rollups and week in weeks:
+            of_rollup = reported.setdefault(kpi, {}).setdefault(rollups[rollup], {})
+            of_rollup[weeks[week]] = (_exact(cell.numerator), _exact(cell.denominator))
+    return reported
+
+
 def _moved(review: Review) -> Plain:
+    """What is listed are the newest weeks: a changed definition moves all that there are."""
     changes = [
         [
             row["kpi"],
@@ -161,9 +172,14 @@ def _moved(review: Review) -> Plain:
             _exact(row["amount"]),
             int(row["source_rows"]),
         ]
-        for row in review.moved.this_week
+        for row in review.moved.this_week[:_MOVES_LISTED]
     ]
-    return {"since": review.moved.since.isoformat(), "changes": changes}
+    return {
+        "since": review.moved.since.isoformat(),
+        "changes": changes,
+        "more": len(review.moved.this_week) - len(changes),
+        "weeks": len({row["week_start"] for row in review.moved.this_week}),
+    }
 
 
 def _amounts(rows: Iterable[Caused], week: date, names: set[str], why: str) -> list[list[Any]]:

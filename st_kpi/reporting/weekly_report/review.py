@@ -64,9 +64,7 @@ def read(
         rows=behind.rows(warehouse, tenant, opened),
         left_out=behind.left_out(warehouse, tenant, opened),
         moved=moved.read(warehouse, tenant, opened, today, zone),
-        attention=attention.read(
-            warehouse, tenant, shown.kpis, shown.missing_inputs, zone, settings.optional_entities
-        ),
+        attention=attention.read(warehouse, shown, zone, settings.optional_entities),
         reconciled=reconciled.read(warehouse, tenant, opened[0], opened[-1]),
         cards=read_cards(default_root()),
         today=today,

@@ -73,6 +73,7 @@ def test_a_week_that_the_data_do_not_reach_is_not_over(small: Any) -> None:
     small.build(dt.date(2025, 1, 20))
     review = weekly_report.read(small.warehouse, settings())
     assert dt.date(2025, 1, 13) not in review.numbers.over
+    assert review.attention.matters[0].what.startswith("Nothing new since 2025-01-16 17:00")
     assert review.numbers.chosen == WEEK
 
 
@@ -88,14 +89,16 @@ def test_why_a_week_changed_since_it_was_reported(built: Any) -> None:
     built.build(TUESDAY, run_id="two")
     review = weekly_report.read(built.warehouse, settings())
     shown = document.overview(review)
-    reported = {(k, r, w): parts for k, r, w, *parts in shown["reported"]}
-    assert reported["produced", "East", str(WEEK)] == ["4900", None]
-    assert reported["gpm", ALL, str(WEEK)][1] is not None
-    assert ("leads", "East", str(WEEK)) not in reported
+    at = shown["weeks"].index(str(WEEK))
+    places = {rollup: place for place, rollup in enumerate(shown["rollups"])}
+    assert shown["reported"]["produced"][places["East"]] == {at: ("4900", None)}
+    assert shown["reported"]["gpm"][places[ALL]][at] == ("2615", "4900")
+    assert "leads" not in shown["reported"]
     changes = document.opened_weeks(review)[str(WEEK)]["changes"]
     assert ["produced", "East", "value", "amount edited", "100", 1] in changes
     moved = [c for c in shown["moved"]["changes"] if c[0] == "produced"]
     assert moved == [["produced", str(WEEK), "value", "amount edited", "100", 1]]
+    assert (shown["moved"]["more"], shown["moved"]["weeks"]) == (0, 1)
 
 
 def test_what_is_left_out_is_told_by_rule(built: Any) -> None:

@@ -218,12 +218,13 @@ function titleOf(name) {
 }
 
 function drawMoved() {
-  const { since, changes } = review.moved;
+  const { since, changes, more, weeks } = review.moved;
   const from = `since Monday ${dayText(since)}`;
   if (!changes.length) { byId("moved").append(element("p", { class: "quiet" }, `No closed week was restated ${from}.`)); return; }
-  byId("moved").append(element("p", {}, `Closed weeks restated ${from}, all rollups together:`), simpleTable("What moved",
+  byId("moved").append(element("p", {}, `${WHOLE.format(weeks)} closed ${weeks === 1 ? "week was" : "weeks were"} restated ${from}, all rollups together:`), simpleTable("What moved",
     [["Week of"], ["KPI"], ["Part"], ["Cause"], ["Amount", "number"], ["Rows", "number"]],
     changes.map(([kpi, week, part, cause, amount, rows]) => [week, titleOf(kpi), part, cause, signed(amount), WHOLE.format(rows)])));
+  if (more) byId("moved").append(element("p", { class: "quiet" }, `And ${WHOLE.format(more)} changes of older weeks: `, element("code", {}, "st-kpi diff")));
 }
 
 function drawReconciled() {

@@ -3,7 +3,6 @@
 
 const review = JSON.parse(document.getElementById("overview").textContent);
 const weekIndex = new Map(review.weeks.map((week, index) => [week, index]));
-const restated = new Map(review.reported.map(([kpi, rollup, week, ...parts]) => [`${kpi}\n${rollup}\n${week}`, parts]));
 const state = { rollup: review.rollups[0], week: review.chosen, span: 52 };
 const A_YEAR = 52;
 
@@ -23,7 +22,7 @@ function valueOfParts(kpi, parts) {
 
 // What was reported of a cell, where that is not what it is now; else nothing.
 function reportedOf(kpi, rollup, week) {
-  return restated.get(`${kpi.name}\n${rollup}\n${review.weeks[week]}`);
+  return review.reported[kpi.name]?.[review.rollups.indexOf(rollup)]?.[week];
 }
 
 function isOpen(week) {
