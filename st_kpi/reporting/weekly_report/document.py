@@ -162,23 +162,17 @@ def _reported(review: Review) -> dict[str, dict[int, dict[int, Sequence[str | No
 
 
 def _moved(review: Review) -> Plain:
-    """What is listed are the newest weeks: a changed definition moves all that there are."""
-    changes = [
-        [
-            row["kpi"],
-            row["week_start"].isoformat(),
-            row["part"],
-            row["cause"],
-            _exact(row["amount"]),
-            int(row["source_rows"]),
-        ]
-        for row in review.moved.this_week[:_MOVES_LISTED]
-    ]
+    """By week and cause what moved in which KPIs; listed are the newest, for a changed definition moves all weeks."""
+    lines: dict[tuple[str, str], list[tuple[str, str, str | None]]] = {}
+    for row in review.moved.this_week:
+        moves = lines.setdefault((row["week_start"].isoformat(), row["cause"]), [])
+        moves.append((row["kpi"], row["part"], _exact(row["amount"])))
+    listed = [[week, cause, moves] for (week, cause), moves in lines.items()]
     return {
         "since": review.moved.since.isoformat(),
-        "changes": changes,
-        "more": len(review.moved.this_week) - len(changes),
-        "weeks": len({row["week_start"] for row in review.moved.this_week}),
+        "weeks": len({week for week, _ in lines}),
+        "changes": listed[:_MOVES_LISTED],
+        "more": len(listed[_MOVES_LISTED:]),
     }
 
 

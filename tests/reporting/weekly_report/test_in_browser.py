@@ -178,7 +178,8 @@ def test_a_restated_number_says_why(open_page: Any) -> None:
     told = tab.locator("#opened-body").inner_text()
     assert "Reported: 4,900. Now: 5,000." in told
     assert re.search(r"amount edited\s+\+100\s+1", told)
-    assert "amount edited" in tab.locator("#moved").inner_text()
+    moved = tab.locator("#moved tr", has_text="amount edited").inner_text()
+    assert "$ Produced +100; G.P.M +100 / +100" in moved
 
 
 def test_a_week_that_runs_is_compared_with_nothing(open_page: Any, page: Page) -> None:

@@ -96,8 +96,9 @@ def test_why_a_week_changed_since_it_was_reported(built: Any) -> None:
     assert "leads" not in shown["reported"]
     changes = document.opened_weeks(review)[str(WEEK)]["changes"]
     assert ["produced", "East", "value", "amount edited", "100", 1] in changes
-    moved = [c for c in shown["moved"]["changes"] if c[0] == "produced"]
-    assert moved == [["produced", str(WEEK), "value", "amount edited", "100", 1]]
+    ((week, cause, moves),) = shown["moved"]["changes"]
+    assert (week, cause) == (str(WEEK), "amount edited")
+    assert ("produced", "value", "100") in moves
     assert (shown["moved"]["more"], shown["moved"]["weeks"]) == (0, 1)
 
 

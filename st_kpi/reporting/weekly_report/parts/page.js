@@ -13,6 +13,7 @@ function hidden(text) {
 }
 
 const byId = (id) => document.getElementById(id);
+const FIRST_MOVES = 10;
 const sorting = { column: null, descending: true };
 
 // ---- the choice
@@ -221,10 +222,22 @@ function drawMoved() {
   const { since, changes, more, weeks } = review.moved;
   const from = `since Monday ${dayText(since)}`;
   if (!changes.length) { byId("moved").append(element("p", { class: "quiet" }, `No closed week was restated ${from}.`)); return; }
-  byId("moved").append(element("p", {}, `${WHOLE.format(weeks)} closed ${weeks === 1 ? "week was" : "weeks were"} restated ${from}, all rollups together:`), simpleTable("What moved",
-    [["Week of"], ["KPI"], ["Part"], ["Cause"], ["Amount", "number"], ["Rows", "number"]],
-    changes.map(([kpi, week, part, cause, amount, rows]) => [week, titleOf(kpi), part, cause, signed(amount), WHOLE.format(rows)])));
-  if (more) byId("moved").append(element("p", { class: "quiet" }, `And ${WHOLE.format(more)} changes of older weeks: `, element("code", {}, "st-kpi diff")));
+  const table = (listed) => simpleTable("What moved", [["Week of"], ["Cause"], ["By how much", "long"]], listed.map(([week, cause, moves]) => [week, cause, movesText(moves)]));
+  byId("moved").append(element("p", {}, `${WHOLE.format(weeks)} closed ${weeks === 1 ? "week was" : "weeks were"} restated ${from}, all rollups together:`), table(changes.slice(0, FIRST_MOVES)));
+  const rest = changes.slice(FIRST_MOVES);
+  if (rest.length) byId("moved").append(element("details", {}, element("summary", {}, `${WHOLE.format(rest.length + more)} more, of older weeks`), table(rest)));
+  if (more) byId("moved").append(element("p", { class: "quiet" }, ...withCommands(`${WHOLE.format(more)} of them are not listed: \`st-kpi diff\` has them all.`)));
+}
+
+// Of a ratio both parts, above and below the line.
+function movesText(moves) {
+  const texts = review.kpis.flatMap((kpi) => {
+    const of = new Map(moves.filter(([name]) => name === kpi.name).map(([, part, amount]) => [part, amount]));
+    if (!of.size) return [];
+    const parts = kpi.kind === "ratio" ? ["numerator", "denominator"].map((part) => signed(of.get(part) ?? "0")) : [signed(of.get("value"))];
+    return [`${kpi.title} ${parts.join(" / ")}`];
+  });
+  return texts.join("; ");
 }
 
 function drawReconciled() {
