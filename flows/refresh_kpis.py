@@ -17,8 +17,8 @@ from tasks.caps import ensure_caps
 from tasks.gcp_credentials import google_credentials
 from tasks.kpis import build_kpis, check_results, lint_sql, restated_weeks, weekly_kpis
 from tasks.places import log_places
-from tasks.reports import write_report
 from tasks.states import completed
+from tasks.weekly_review import write_report
 
 
 def _run_name() -> str:

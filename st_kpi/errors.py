@@ -73,6 +73,10 @@ class SqlError(ConfigurationError):
         super().__init__(f"{file}:{line}: {reason}")
 
 
+class ReportError(ConfigurationError):
+    """A report of ServiceTitan that cannot be compared: no report, another one, not of this week, or not whole."""
+
+
 class SourceError(StKpiError):
     """ServiceTitan answered with an error, or not at all; the token endpoint has no entity."""
 

@@ -8,10 +8,19 @@ import json
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -71,6 +80,24 @@ def _listed(value: object) -> object:
 _Listed = (NoDecode, BeforeValidator(_listed))
 _Entities = Annotated[frozenset[str], *_Listed]
 _Families = Annotated[list[str], *_Listed]
+
+
+class ReportSetting(BaseModel):
+    """A report of ServiceTitan with which numbers are compared: where it is, and in what it differs from others of its kind."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: int | None = None
+    name: str | None = None
+    category: str | None = None
+    columns: dict[str, str] = {}
+    parameters: dict[str, str | bool | int | list[int]] = {}
+
+    @model_validator(mode="after")
+    def _can_be_found(self) -> Self:
+        if self.id is None and self.name is None:
+            raise ValueError("a report needs its id or its name")
+        return self
 
 
 class Settings(BaseSettings):
@@ -166,6 +193,9 @@ class Settings(BaseSettings):
     close_week_after_days: Annotated[int, Field(ge=0, le=60)] = 2
     """The number of days after its Sunday when a week closes and its values are kept as reported, if the data reach
     its end by then."""
+    reports: dict[str, ReportSetting] = {}
+    """The reports of ServiceTitan that `st-kpi reconcile` asks for, each by a KPI or a kind of report: its `id`, or its
+    `name` and `category`; `columns` and `parameters` where it differs from others of its kind."""
     keep_builds: Annotated[int, Field(ge=2)] = 400
     """The number of builds whose changes are kept, which is how far `st-kpi diff` can look back."""
 

@@ -1,7 +1,8 @@
 """What a person sees of a run in the dashboard: tables and a progress bar."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 from uuid import UUID
@@ -15,6 +16,11 @@ from prefect.artifacts import (
 
 from st_kpi.ingest.manifest import Completeness
 from st_kpi.reporting.published import NOTHING
+from st_kpi.reporting.reconcile.compare import Line
+from st_kpi.reporting.reconcile.result import Reconciliation
+
+#: How many rows of a comparison are listed.
+_LARGEST = 20
 
 
 async def completeness_table(rows: list[Completeness], promised: Mapping[str, int]) -> None:
@@ -51,6 +57,45 @@ async def kpi_table(rows: list[dict[str, Any]]) -> None:
         table=[{key: _as_it_is(text) for key, text in row.items()} for row in rows],
         description="The latest weeks, all rollups together.",
     )
+
+
+async def reconciliation_tables(results: Sequence[Reconciliation]) -> None:
+    """What was compared with ServiceTitan's reports, and per KPI the rows with the largest residuals, as table artifacts."""
+    if not results:
+        return
+    await acreate_table_artifact(
+        key="reconciliations",
+        table=[_compared(result) for result in results],
+        description=f"The week of {results[0].week_start} beside ServiceTitan's own reports, row by row.",
+    )
+    for result in (each for each in results if not each.agrees):
+        await acreate_table_artifact(
+            key=f"reconciliation-{result.kpi.name.replace('_', '-')}",
+            table=[_differing(line) for line in result.largest(_LARGEST)],
+            description=f"{result.kpi.title}, the week of {result.week_start}: the rows that differ most.",
+        )
+
+
+def _compared(result: Reconciliation) -> dict[str, str]:
+    there, here = (
+        result.kpi.format(result.value(s), cents=True) for s in (result.there, result.here)
+    )
+    verdicts = ", ".join(f"{count:,} {verdict}" for verdict, count in result.verdicts.items())
+    row = {"KPI": result.kpi.title, "Report": there, "Ours": here, "Rows": verdicts}
+    row |= {"With": f"{result.source.name}, {result.source.filters}"}
+    if better := result.better_readings:
+        row |= {"Would agree": f"{better[0].agreeing:,} with {better[0].name}"}
+    return {key: _as_it_is(text) for key, text in row.items()}
+
+
+def _differing(line: Line) -> dict[str, str]:
+    amounts = ", ".join(
+        f"{name} {line.there.get(name, Decimal(0)):,.2f} there, {line.here.get(name, Decimal(0)):,.2f} here"
+        for name in line.differing
+    )
+    why = ": ".join(word for word in (line.verdict.value, line.cause) if word)
+    row = {"Row": line.key, "Business unit": line.unit or NOTHING, "Amounts": amounts, "Why": why}
+    return {key: _as_it_is(text) for key, text in row.items()}
 
 
 async def kpi_link(warehouse: str) -> None:

@@ -13,6 +13,7 @@ from prefect.events import emit_event
 from st_kpi.ingest.manifest import Completeness
 from st_kpi.ingest.plan import Gap
 from st_kpi.kpis.history.restatements import RestatedWeek
+from st_kpi.reporting.reconcile.result import Reconciliation
 
 ENTITY_LOADED = "st-kpi.entity.loaded"
 SYNC_COMPLETED = "st-kpi.sync.completed"
@@ -20,6 +21,7 @@ KPIS_REFRESHED = "st-kpi.kpis.refreshed"
 GAP_FOUND = "st-kpi.gap.found"
 WEEK_RESTATED = "st-kpi.week.restated"
 REPORT_WRITTEN = "st-kpi.report.written"
+WEEK_RECONCILED = "st-kpi.week.reconciled"
 WEBHOOK_RECEIVED = "st-kpi.webhook.received"
 
 _COUNTS = ("chunks", "fetched", "stored", "changed", "vanished", "missed", "rejected")
@@ -85,12 +87,21 @@ def weeks_restated(tenant_id: int | None, build: int, weeks: Iterable[RestatedWe
     """Tell of each closed week whose numbers are not those that were reported."""
     for week in weeks:
         day = week.week_start.isoformat()
-        resource = {
-            "prefect.resource.id": f"st-kpi.week.{tenant_id or 'all'}.{day}",
-            "prefect.resource.name": f"Week of {day}",
-        }
         payload = {"week": day, "build": build, "kpis": week.kpis, "causes": week.causes}
-        _emit(WEEK_RESTATED, resource, payload)
+        _emit(WEEK_RESTATED, _week(tenant_id, day), payload)
+
+
+def week_reconciled(result: Reconciliation) -> None:
+    """Tell that a week of a KPI was compared with ServiceTitan's report, and how many rows differ."""
+    payload = {
+        "week": result.week_start.isoformat(),
+        "kpi": result.kpi.name,
+        "rollup": result.rollup,
+        "build": result.build,
+        "agrees": result.agrees,
+        "verdicts": {verdict.value: count for verdict, count in result.verdicts.items()},
+    }
+    _emit(WEEK_RECONCILED, _week(result.tenant_id, result.week_start.isoformat()), payload)
 
 
 def report_written(tenant_id: int | None, *, as_of: date, link: str) -> None:
@@ -121,6 +132,13 @@ def _tenant(tenant_id: int | None) -> dict[str, str]:
     return {
         "prefect.resource.id": f"st-kpi.tenant.{name}",
         "prefect.resource.name": f"Tenant {name}",
+    }
+
+
+def _week(tenant_id: int | None, day: str) -> dict[str, str]:
+    return {
+        "prefect.resource.id": f"st-kpi.week.{tenant_id or 'all'}.{day}",
+        "prefect.resource.name": f"Week of {day}",
     }
 
 

@@ -1,56 +1,125 @@
-"""The weekly review where the settings say: in a folder, or in a bucket that a block of Prefect knows."""
+"""A report of ServiceTitan asked for and compared: one call for its data a minute, whatever processes ask."""
 
 import asyncio
-from typing import Any
-from urllib.parse import quote
+import logging
+from datetime import date, datetime, timedelta
+from http import HTTPStatus
+from zoneinfo import ZoneInfo
 
+import httpx
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
 
-from st_kpi.errors import ConfigurationError
-from st_kpi.ingest.session import shared_warehouse
-from st_kpi.reporting import weekly_report
-from st_kpi.settings import BUCKET, Settings
+from st_kpi.ingest.session import Session, shared_session
+from st_kpi.kpis.definitions.lint import inspect
+from st_kpi.kpis.definitions.reports import read_kinds
+from st_kpi.reporting import published
+from st_kpi.reporting.reconcile.pulled import chosen_report, pull_report
+from st_kpi.reporting.reconcile.reconcile import reconcile
+from st_kpi.reporting.reconcile.record import save
+from st_kpi.reporting.reconcile.result import Reconciliation
+from st_kpi.reporting.reconcile.weeks import period_of
+from st_kpi.servicetitan.reports import Reports, Turn
+from tasks import SERVICETITAN_API, WAREHOUSE_WRITE
 
-_BROWSED_AT = "https://storage.cloud.google.com"
+_log = logging.getLogger("st_kpi.reports")
+
+#: Seconds between two calls for the data of one report.
+SECONDS_PER_CALL = 60.0
+_ASKS_AGAIN_AFTER = 1.0
 
 
-@task(name="write-report", task_run_name="write the weekly review", cache_policy=NO_CACHE)
-async def write_report() -> str:
-    """Write the page and return where it can be opened.
+@task(
+    name="reconcile-report",
+    task_run_name="{name}",
+    tags={SERVICETITAN_API, WAREHOUSE_WRITE},
+    cache_policy=NO_CACHE,
+)
+async def reconcile_report(
+    name: str, kpis: list[str], week: date | None, rollup: str, report_id: int | None
+) -> list[Reconciliation]:
+    """Ask once for a report, compare each KPI that it can check, and keep what was found.
 
-    Raises ``ConfigurationError`` for a place that cannot be written.
+    ``name`` is that of the settings. Without a ``week`` it is the last one that is over, of snapshots that of the last build.
     """
-    async with shared_warehouse() as around:
-        settings = around.settings
-        review = await asyncio.to_thread(weekly_report.read, around.warehouse, settings)
-    if settings.report_folder is None:
-        return await _into_bucket(settings, await asyncio.to_thread(weekly_report.html, review))
-    file = settings.report_folder / weekly_report.FILE
-    await asyncio.to_thread(weekly_report.write, review, file)
-    return file.as_uri()
+    async with shared_session() as session:
+        published.require_build(session.warehouse)
+        tenant = published.tenant_of(session.warehouse, session.settings.tenant_id)
+        reports = Reports(session.source, report_turn(tenant))
+        return [
+            await _reconcile(session, reports, tenant, kpi, week, rollup, report_id) for kpi in kpis
+        ]
 
 
-async def _into_bucket(settings: Settings, page: str) -> str:
-    name = (settings.report_path or "").removeprefix(BUCKET)
-    bucket = await _block(name)
-    try:
-        path = await bucket.awrite_path(weekly_report.FILE, page.encode())
-    except Exception as error:  # of Google's libraries, which have no root of their own
-        raise ConfigurationError(
-            f"The weekly review cannot be written into the bucket {bucket.bucket!r} of the GcsBucket block {name!r}:"
-            f" {type(error).__name__}. See that its credentials may create and replace objects there."
-        ) from error
-    return f"{_BROWSED_AT}/{bucket.bucket}/{quote(str(path))}"
+async def _reconcile(
+    session: Session,
+    reports: Reports,
+    tenant: int,
+    kpi: str,
+    week: date | None,
+    rollup: str,
+    report_id: int | None,
+) -> Reconciliation:
+    settings, warehouse = session.settings, session.warehouse
+    project = await asyncio.to_thread(inspect)
+    kinds = read_kinds(project.root)
+    chosen = chosen_report(kpi, kinds, settings.reports, report_id)
+    (described,) = published.kpis_of(warehouse, kpi)
+    if week is None:
+        as_of, _ = published.freshness_of(warehouse, tenant)
+        week = as_of if described.kind == "snapshot" else last_week(settings.zone)
+    days = period_of(warehouse, tenant, described, chosen.comparison(kpi), week)
+    report, source = await pull_report(reports, kpi, chosen, days, settings.zone)
+    (result,) = await asyncio.to_thread(
+        reconcile,
+        warehouse,
+        kpi,
+        report,
+        source,
+        project,
+        settings,
+        week=week,
+        rollup=rollup,
+        tenant_id=tenant,
+    )
+    await asyncio.to_thread(save, warehouse, result)
+    return result
 
 
-async def _block(name: str) -> Any:
-    from prefect_gcp.cloud_storage import GcsBucket  # type: ignore[import-untyped]  # takes seconds
+def last_week(zone: ZoneInfo) -> date:
+    """The Monday of the last week that is over where the tenant is."""
+    return published.monday(datetime.now(zone).date()) - timedelta(days=7)
 
-    try:
-        return await GcsBucket.aload(name)
-    except ValueError as error:
-        raise ConfigurationError(
-            f"There is no GcsBucket block {name!r} in Prefect that can be used, though ST_KPI_REPORT_PATH names one"
-            f" ({type(error).__name__}): save it there under this name, or name a folder."
-        ) from None
+
+def report_limit_name(tenant_id: int, report_id: int) -> str:
+    """The name of a report's rate limit in Prefect."""
+    return f"servicetitan-{tenant_id}-report-{report_id}"
+
+
+def report_turn(tenant_id: int) -> Turn:
+    """What waits until a report may be asked for its data again, by a limit of Prefect that all processes share."""
+
+    async def turn(report_id: int) -> None:
+        name = report_limit_name(tenant_id, report_id)
+        async with get_client() as client:
+            await client.upsert_global_concurrency_limit_by_name(
+                name, 1, slot_decay_per_second=1 / SECONDS_PER_CALL
+            )
+            told = False
+            while True:
+                try:
+                    await client.increment_concurrency_slots([name], 1, "rate_limit")
+                    return
+                except httpx.HTTPStatusError as error:  # it is not time yet
+                    if error.response.status_code != HTTPStatus.LOCKED:
+                        raise
+                if not told:
+                    told = True
+                    _log.warning(
+                        "Report %d may be asked for its data once a minute: waiting for its turn",
+                        report_id,
+                    )
+                await asyncio.sleep(_ASKS_AGAIN_AFTER)
+
+    return turn

@@ -458,6 +458,60 @@ def report(
     print(file.resolve())
 
 
+@app.command(
+    epilog=_examples(
+        "reconcile gpm --report job-costing.xlsx",
+        "reconcile produced --week 2025-10-13 --rollup PHX",
+    )
+)
+def reconcile(
+    kpi: Annotated[str, typer.Argument(metavar="K", help="A KPI, for example produced.")],
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The report as downloaded, CSV or XLSX.")
+    ] = None,
+    report_id: Annotated[
+        int | None, typer.Option(metavar="N", help="Ask ServiceTitan for the report of this id.")
+    ] = None,
+    week: Annotated[
+        str | None,
+        typer.Option(metavar="D", help="The week of this day; else the file's, or the last over."),
+    ] = None,
+    rollup: Annotated[str, typer.Option(metavar="R", help="Only this rollup.")] = "All",
+    column: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=HEADING", help="What a renamed column is called; repeatable."),
+    ] = None,
+    rows: Annotated[bool, typer.Option("--rows", help="List every row that differs.")] = False,
+    format: Annotated[Format, typer.Option(help="table, csv or json.")] = Format.table,
+) -> None:
+    """ServiceTitan's own report beside our number, row by row.
+
+    With the cause of each difference, and what would make more rows agree; kept in st_ops.reconciliations.
+    """
+    from st_kpi.cli import render_reconciliation as render
+    from st_kpi.cli.reconcile import reconcile_file, reconcile_pulled, renamed_columns
+
+    if report is not None and report_id is not None:
+        raise ConfigurationError("Give either a file with --report, or --report-id.")
+    settings, day = _settings(), _day(week)
+    if report is None:
+        if column:
+            raise ConfigurationError(
+                "--column is for a file: write columns under the report in st-kpi.toml."
+            )
+        results = reconcile_pulled(settings, kpi, week=day, rollup=rollup, report_id=report_id)
+    else:
+        _prepare_the_way(settings.warehouse)
+        renamed = renamed_columns(column or [])
+        results = reconcile_file(settings, kpi, report, week=day, rollup=rollup, renamed=renamed)
+    writers: dict[Format, Callable[[], str]] = {
+        Format.table: lambda: render.reconciliation_table(results, rows=rows),
+        Format.csv: lambda: render.reconciliation_csv(results),
+        Format.json: lambda: render.reconciliation_json(results),
+    }
+    sys.stdout.write(writers[format]())
+
+
 @app.command(epilog=_examples("status", "status --json"))
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,

@@ -27,6 +27,7 @@ from st_kpi.reporting.published import (
     monday,
     rounded,
 )
+from st_kpi.reporting.reconciled import Reconciled
 
 if TYPE_CHECKING:  # each of them stands on much that the others do without
     from st_kpi.ingest.manifest import Completeness
@@ -41,6 +42,8 @@ if TYPE_CHECKING:  # each of them stands on much that the others do without
 _TABLE_WIDTH = 400
 _COLUMNS = 10
 _HEADING_WIDTH = 11
+#: How many comparisons with ServiceTitan's reports are told below a table.
+_COMPARISONS = 12
 
 
 def weekly_table(published: Published) -> str:
@@ -61,13 +64,13 @@ def _base(kpi: Kpi) -> str:
 
 def _table(published: Published, kpis: Sequence[Kpi], *, cents: bool = False) -> str:
     headings = [kpi.title if cents else _heading(kpi.title) for kpi in kpis]
-    table = _plain_table(("Week of",), headings, ())
+    table = plain_table(("Week of",), headings, ())
     for rollup in published.rollups:
         table.add_row(Text("All rollups" if rollup == ALL else rollup, style="bold"))
         for week in published.weeks:
             values = [kpi.format(published.value(kpi, week, rollup), cents=cents) for kpi in kpis]
             table.add_row(f"{week}", *values, end_section=week == published.weeks[-1])
-    return _printed(table)
+    return printed(table)
 
 
 def _heading(title: str) -> str:
@@ -124,7 +127,49 @@ def _uncounted(published: Published) -> list[str]:
 
 def _remarks(published: Published) -> list[str]:
     """What a reader has to know besides: inputs that lack, and checks that do not hold and are accepted."""
-    return [*_without(published), *accepted_lines(published.accepted)]
+    reconciled = reconciled_lines(published.reconciled, published.kpis)
+    return [*_without(published), *accepted_lines(published.accepted), *reconciled]
+
+
+def reconciled_lines(reconciled: Sequence[Reconciled], kpis: Sequence[Kpi]) -> list[str]:
+    """A sentence for each number that was compared with ServiceTitan's report, the newest weeks first."""
+    by_name = {kpi.name: kpi for kpi in kpis}
+    newest = sorted(reconciled, key=lambda each: each.week_start, reverse=True)
+    lines = [_reconciled_line(each, by_name[each.kpi]) for each in newest[:_COMPARISONS]]
+    if len(newest) > _COMPARISONS:
+        lines.append(f"{len(newest) - _COMPARISONS:,} more comparisons: --format json has them.")
+    return lines
+
+
+def _reconciled_line(each: Reconciled, kpi: Kpi) -> str:
+    where = "all rollups" if each.rollup == ALL else each.rollup
+    cents = kpi.unit == "money"
+    here, there = (kpi.format(value, cents=cents) for value in (each.here, each.there))
+    found = f"equal row by row, {here}"
+    if not each.agrees:
+        rows = "row differs" if each.differing == 1 else "rows differ"
+        found = f"{here} here, {there} there, {each.differing:,} {rows}"
+    return (
+        f"Compared with ServiceTitan's report on {each.compared_at:%Y-%m-%d}:"
+        f" {kpi.title} of {where}, week of {each.week_start}: {found}."
+    )
+
+
+def reconciled_records(reconciled: Iterable[Reconciled]) -> list[dict[str, Any]]:
+    """The same for programs; amounts are text, so that no digit is lost."""
+    return [
+        {
+            "kpi": each.kpi,
+            "week_start": each.week_start.isoformat(),
+            "rollup": each.rollup,
+            "report": each.report,
+            "compared_at": each.compared_at.isoformat(),
+            "there": exact_text(each.there),
+            "here": exact_text(each.here),
+            "differing": each.differing,
+        }
+        for each in reconciled
+    ]
 
 
 def accepted_lines(accepted: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -157,7 +202,7 @@ def _without(published: Published) -> list[str]:
 def as_csv(published: Published) -> str:
     """One line per KPI, week and rollup, numbers exact and unformatted."""
     header = ("kpi", "week_start", "rollup", "numerator", "denominator", "value")
-    return _csv_text(header, (record.values() for record in _records(published)))
+    return csv_text(header, (record.values() for record in _records(published)))
 
 
 def as_json(published: Published) -> str:
@@ -172,11 +217,12 @@ def as_json(published: Published) -> str:
                 "kpi": money.kpi,
                 "part": money.part,
                 "week_start": money.week_start.isoformat(),
-                "amount": _exact(money.amount),
+                "amount": exact_text(money.amount),
             }
             for money in published.uncounted
         ],
         "accepted_checks": accepted_records(published.accepted),
+        "reconciled": reconciled_records(published.reconciled),
         "values": list(_records(published)),
     }
     return json.dumps(document, indent=2) + "\n"
@@ -191,9 +237,9 @@ def _records(published: Published) -> Iterator[dict[str, str | None]]:
                     "kpi": kpi.name,
                     "week_start": week.isoformat(),
                     "rollup": rollup,
-                    "numerator": _exact(cell.numerator if cell else None),
-                    "denominator": _exact(cell.denominator if cell else None),
-                    "value": _exact(published.value(kpi, week, rollup)),
+                    "numerator": exact_text(cell.numerator if cell else None),
+                    "denominator": exact_text(cell.denominator if cell else None),
+                    "value": exact_text(published.value(kpi, week, rollup)),
                 }
 
 
@@ -203,19 +249,19 @@ def explained_table(explained: "Explained") -> str:
     value = kpi.format(explained.value, cents=kpi.unit == "money")
     if explained.denominator is not None:
         value = (
-            f"{_amount(explained.numerator)} / {_amount(explained.denominator)} = {value}"
+            f"{amount_text(explained.numerator)} / {amount_text(explained.denominator)} = {value}"
             f" (numerator / denominator)"
         )
     until = _until(explained.input_watermark)
     return (
-        _printed(_rows_table(explained.rows, "Reason"))
+        printed(_rows_table(explained.rows, "Reason"))
         + f"{_place(explained)}: {value}, from {len(explained.rows):,} rows.\n"
         + f"As of {explained.as_of}{until}.\n"
     )
 
 
 def _rows_table(rows: "Iterable[Row]", why: str) -> Table:
-    table = _plain_table(("Date", "Part", "Job", "Business unit"), ("Amount",), (why, "Source"))
+    table = plain_table(("Date", "Part", "Job", "Business unit"), ("Amount",), (why, "Source"))
     for row in rows:
         job = row.job_number or (str(row.job_id) if row.job_id else NOTHING)
         source = (
@@ -223,7 +269,7 @@ def _rows_table(rows: "Iterable[Row]", why: str) -> Table:
         )
         unit = row.business_unit or NOTHING
         table.add_row(
-            str(row.on_date), row.part, job, unit, _amount(row.amount), row.reason, source
+            str(row.on_date), row.part, job, unit, amount_text(row.amount), row.reason, source
         )
     return table
 
@@ -239,7 +285,7 @@ def _place(shown: "Explained | LeftOut") -> str:
 
 def explained_csv(explained: "Explained") -> str:
     """One line per row, amounts exact."""
-    return _csv_text(_EXPLAINED, (record.values() for record in _explained_records(explained.rows)))
+    return csv_text(_EXPLAINED, (record.values() for record in _explained_records(explained.rows)))
 
 
 def explained_json(explained: "Explained") -> str:
@@ -250,9 +296,9 @@ def explained_json(explained: "Explained") -> str:
         "week_start": explained.week_start.isoformat(),
         "day": explained.day.isoformat() if explained.day else None,
         "rollup": explained.rollup,
-        "numerator": _exact(explained.numerator),
-        "denominator": _exact(explained.denominator),
-        "value": _exact(explained.value),
+        "numerator": exact_text(explained.numerator),
+        "denominator": exact_text(explained.denominator),
+        "value": exact_text(explained.value),
         "as_of": explained.as_of.isoformat(),
         "input_watermark": watermark.isoformat() if watermark else None,
         "rows": list(_explained_records(explained.rows)),
@@ -265,19 +311,19 @@ def left_out_table(rest: "LeftOut") -> str:
     by_rule: dict[tuple[str, str], list[Decimal]] = {}
     for row in rest.rows:
         by_rule.setdefault((row.part, row.reason), []).append(row.amount)
-    rules = _plain_table(("Part",), ("Rows", "Amount"), ("Rule",))
+    rules = plain_table(("Part",), ("Rows", "Amount"), ("Rule",))
     for (part, rule), amounts in sorted(by_rule.items()):
-        rules.add_row(part, f"{len(amounts):,}", _amount(sum(amounts, Decimal(0))), rule)
+        rules.add_row(part, f"{len(amounts):,}", amount_text(sum(amounts, Decimal(0))), rule)
     lines = []
     for part in sorted({*rest.counted, *rest.unassigned, *(part for part, _ in by_rule)}):
         counted, beside = (sums.get(part, Decimal(0)) for sums in (rest.counted, rest.unassigned))
         out = sum((row.amount for row in rest.rows if row.part == part), Decimal(0))
-        unassigned = f", {_amount(beside)} beside as {UNASSIGNED}" if beside else ""
+        unassigned = f", {amount_text(beside)} beside as {UNASSIGNED}" if beside else ""
         lines.append(
-            f"{_place(rest)}, {part}: {_amount(counted)} counted{unassigned}, {_amount(out)} left out,"
-            f" {_amount(counted + beside + out)} in all."
+            f"{_place(rest)}, {part}: {amount_text(counted)} counted{unassigned}, {amount_text(out)} left out,"
+            f" {amount_text(counted + beside + out)} in all."
         )
-    listed = _printed(_rows_table(rest.rows, "Rule")) + "\n" + _printed(rules) if rest.rows else ""
+    listed = printed(_rows_table(rest.rows, "Rule")) + "\n" + printed(rules) if rest.rows else ""
     if not lines:
         lines = [f"{_place(rest)}: there is no money, neither counted nor left out."]
     until = _until(rest.input_watermark)
@@ -287,7 +333,7 @@ def left_out_table(rest: "LeftOut") -> str:
 def left_out_csv(rest: "LeftOut") -> str:
     """One line per row that is left out, amounts exact."""
     header = ["rule" if name == "reason" else name for name in _EXPLAINED]
-    return _csv_text(header, (record.values() for record in _explained_records(rest.rows)))
+    return csv_text(header, (record.values() for record in _explained_records(rest.rows)))
 
 
 def left_out_json(rest: "LeftOut") -> str:
@@ -302,8 +348,8 @@ def left_out_json(rest: "LeftOut") -> str:
         "week_start": rest.week_start.isoformat(),
         "day": rest.day.isoformat() if rest.day else None,
         "rollup": rest.rollup,
-        "counted": {part: _exact(amount) for part, amount in rest.counted.items()},
-        "unassigned": {part: _exact(amount) for part, amount in rest.unassigned.items()},
+        "counted": {part: exact_text(amount) for part, amount in rest.counted.items()},
+        "unassigned": {part: exact_text(amount) for part, amount in rest.unassigned.items()},
         "as_of": rest.as_of.isoformat(),
         "input_watermark": watermark.isoformat() if watermark else None,
         "left_out": rows,
@@ -328,20 +374,24 @@ _EXPLAINED = (
 def _explained_records(rows: "Iterable[Row]") -> Iterator[dict[str, str | int | None]]:
     for row in rows:
         record: dict[str, str | int | None] = {name: getattr(row, name) for name in _EXPLAINED}
-        yield record | {"on_date": row.on_date.isoformat(), "amount": _exact(row.amount)}
+        yield record | {"on_date": row.on_date.isoformat(), "amount": exact_text(row.amount)}
 
 
 def diff_table(diff: "Diff") -> str:
     """A line per changed value and cause; the causes of a value add up to its change."""
     if not diff.changes:
         return f"No weekly value changed between build {diff.start} and build {diff.to}.\n"
-    table = _plain_table(
+    table = plain_table(
         ("KPI", "Week of", "Rollup", "Part"),
         ("Before", "After", "Change", "Of it", "Rows"),
         ("Cause",),
     )
     for change in diff.changes:
-        amounts = (_amount(change.before), _amount(change.after), _amount(change.change, sign=True))
+        amounts = (
+            amount_text(change.before),
+            amount_text(change.after),
+            amount_text(change.change, sign=True),
+        )
         cells: tuple[str, ...] = (
             change.kpi.title,
             str(change.week_start),
@@ -350,18 +400,20 @@ def diff_table(diff: "Diff") -> str:
             *amounts,
         )
         for cause in change.causes:
-            amount = _amount(cause.amount, sign=True)
+            amount = amount_text(cause.amount, sign=True)
             table.add_row(*cells, amount, f"{cause.source_rows:,}", cause.cause)
             cells = ("",) * len(cells)
-    return (
-        _printed(table)
-        + f"{len(diff.changes):,} values changed between build {diff.start} and build {diff.to}.\n"
-    )
+    kpis = list({change.kpi.name: change.kpi for change in diff.changes}.values())
+    lines = [
+        f"{len(diff.changes):,} values changed between build {diff.start} and build {diff.to}.",
+        *reconciled_lines(diff.reconciled, kpis),
+    ]
+    return printed(table) + "".join(f"{line}\n" for line in lines)
 
 
 def diff_csv(diff: "Diff") -> str:
     """One line per changed value and cause, amounts exact."""
-    return _csv_text(_DIFF, (record.values() for record in _diff_records(diff)))
+    return csv_text(_DIFF, (record.values() for record in _diff_records(diff)))
 
 
 def diff_json(diff: "Diff") -> str:
@@ -370,7 +422,12 @@ def diff_json(diff: "Diff") -> str:
         name: {"build": b.number, "run_id": b.run_id, "as_of": b.as_of.isoformat()}
         for name, b in (("from", diff.start), ("to", diff.to))
     }
-    return json.dumps({**both, "changes": list(_diff_records(diff))}, indent=2) + "\n"
+    document = {
+        **both,
+        "changes": list(_diff_records(diff)),
+        "reconciled": reconciled_records(diff.reconciled),
+    }
+    return json.dumps(document, indent=2) + "\n"
 
 
 _DIFF = (
@@ -395,18 +452,18 @@ def _diff_records(diff: "Diff") -> Iterator[dict[str, str | int | None]]:
                 "week_start": change.week_start.isoformat(),
                 "rollup": change.rollup,
                 "part": change.part,
-                "before": _exact(change.before),
-                "after": _exact(change.after),
-                "change": _exact(change.change),
+                "before": exact_text(change.before),
+                "after": exact_text(change.after),
+                "change": exact_text(change.change),
                 "cause": cause.cause,
-                "amount": _exact(cause.amount),
+                "amount": exact_text(cause.amount),
                 "source_rows": cause.source_rows,
             }
 
 
 def status_table(status: "Status") -> str:
     """A line per entity, and the last run."""
-    table = _plain_table(
+    table = plain_table(
         ("Entity",),
         ("Promised", "Fetched", "Stored", "Rejected", "In table"),
         ("Newest change", "Known until", "Months with gaps"),
@@ -426,7 +483,7 @@ def status_table(status: "Status") -> str:
         if run
         else "No run yet."
     )
-    return f"{_printed(table)}Times are UTC. {last.rstrip()}\n"
+    return f"{printed(table)}Times are UTC. {last.rstrip()}\n"
 
 
 def coverage_table(coverage: "Coverage") -> str:
@@ -435,7 +492,7 @@ def coverage_table(coverage: "Coverage") -> str:
         _covered("Business unit", ("rollup", "role", *_DAYS), coverage.units),
         _covered("Job type", ("family",), coverage.types),
     )
-    return "\n".join([*map(_printed, tables), *coverage.says()]) + "\n"
+    return "\n".join([*map(printed, tables), *coverage.says()]) + "\n"
 
 
 def _covered(heading: str, columns: Sequence[str], rows: "Sequence[Covered]") -> Table:
@@ -444,7 +501,7 @@ def _covered(heading: str, columns: Sequence[str], rows: "Sequence[Covered]") ->
     amounts = [name for name in rows[0].amounts if any(row.amounts[name] for row in rows)]
     headings = [name.removeprefix("valid_").capitalize() for name in columns]
     right = [name.capitalize() for name in amounts]
-    table = _plain_table(("Line", heading, *headings), right, ("Note",))
+    table = plain_table(("Line", heading, *headings), right, ("Note",))
     for row in rows:
         table.add_row(
             str(row.line or NOTHING),
@@ -460,7 +517,7 @@ def coverage_csv(coverage: "Coverage") -> str:
     """One line per row of either table, amounts exact."""
     rows = _covered_records(coverage)
     records = [record | {"notes": "; ".join(record["notes"])} for record in rows]
-    return _csv_text(list(records[0]), (record.values() for record in records))
+    return csv_text(list(records[0]), (record.values() for record in records))
 
 
 def coverage_json(coverage: "Coverage") -> str:
@@ -478,7 +535,7 @@ def _covered_records(coverage: "Coverage") -> Iterator[dict[str, Any]]:
         record = {name: getattr(row, name) for name in _COVERED}
         for name in _DAYS:
             record[name] = record[name] and record[name].isoformat()
-        record |= {name: _exact(amount) for name, amount in row.amounts.items()}
+        record |= {name: exact_text(amount) for name, amount in row.amounts.items()}
         yield record | {"jobs": int(row.amounts["jobs"]), "notes": list(row.notes)}
 
 
@@ -508,10 +565,10 @@ def findings_json(findings: Sequence["Finding"]) -> str:
 def changes_table(rows: Iterable["Completeness"]) -> str:
     """A line per entity of what a sync read and did."""
     columns = {"Read": "fetched", "Changed": "changed", "Vanished": "vanished", "Missed": "missed"}
-    table = _plain_table(("Entity",), list(columns), ())
+    table = plain_table(("Entity",), list(columns), ())
     for row in rows:
         table.add_row(row.entity, *(f"{getattr(row, name):,}" for name in columns.values()))
-    return _printed(table)
+    return printed(table)
 
 
 def _months(gaps: tuple[str, ...]) -> str:
@@ -524,7 +581,7 @@ def _until(watermark: datetime | None) -> str:
     return f"; all data up to {watermark:%Y-%m-%d %H:%M} UTC" if watermark else ""
 
 
-def _plain_table(before: Sequence[str], right: Sequence[str], after: Sequence[str]) -> Table:
+def plain_table(before: Sequence[str], right: Sequence[str], after: Sequence[str]) -> Table:
     """A table without rows: texts, numbers to the right, then texts that may fold."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     for heading in before:
@@ -542,7 +599,7 @@ class _ForStdout(io.StringIO):
     encoding = property(lambda self: sys.stdout.encoding)
 
 
-def _printed(table: Table) -> str:
+def printed(table: Table) -> str:
     """The table as text; brackets and colons in names of the source are only brackets and colons."""
     out = _ForStdout()
     console = Console(
@@ -556,7 +613,7 @@ def _printed(table: Table) -> str:
     return out.getvalue().rstrip() + "\n"
 
 
-def _csv_text(header: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
+def csv_text(header: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
     """A CSV with a line of headings."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -565,7 +622,7 @@ def _csv_text(header: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
     return out.getvalue()
 
 
-def _exact(value: Decimal | None) -> str | None:
+def exact_text(value: Decimal | None) -> str | None:
     """Every digit there is and no zeros behind them; None for no value."""
     if value is None:
         return None
@@ -573,8 +630,8 @@ def _exact(value: Decimal | None) -> str | None:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def _amount(value: Decimal, *, sign: bool = False) -> str:
+def amount_text(value: Decimal, *, sign: bool = False) -> str:
     """Every digit there is, and cents where there is a fraction: ``1``, ``-1,234.50``."""
-    text = _exact(value) or "0"
+    text = exact_text(value) or "0"
     places = max(2, len(text.partition(".")[2])) if "." in text else 0
     return f"{value:{'+' if sign else ''},.{places}f}"

@@ -5,7 +5,7 @@ neighbours are compared by adding up what lies between them, and the causes are 
 source rows were as the build met them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -17,6 +17,7 @@ from st_kpi.kpis.definitions.statements import history_statement
 from st_kpi.kpis.history.statements import KPI_CHANGES, complete
 from st_kpi.reporting import published
 from st_kpi.reporting.published import Kpi
+from st_kpi.reporting.reconciled import Reconciled, reconciled
 from st_kpi.warehouse.base import Warehouse
 
 
@@ -54,6 +55,8 @@ class Diff:
     start: Build
     to: Build
     changes: tuple[Change, ...]
+    #: What had been compared with ServiceTitan's reports of the numbers that changed.
+    reconciled: tuple[Reconciled, ...] = ()
 
 
 def diff(
@@ -91,7 +94,25 @@ def diff(
             changes.append(Change(kpis[cell[0]], *cell[1:], after - total, after, effective))
     order = list(kpis)
     changes.sort(key=lambda c: (order.index(c.kpi.name), c.week_start, c.rollup, c.part))
-    return Diff(first, last, tuple(changes))
+    return Diff(first, last, tuple(changes), _reconciled(warehouse, tenant, changes, last))
+
+
+def _reconciled(
+    warehouse: Warehouse, tenant: int, changes: Sequence[Change], last: Build
+) -> tuple[Reconciled, ...]:
+    """The comparisons of numbers that changed, made before the build that changed them last."""
+    if not changes:
+        return ()
+    weeks = [change.week_start for change in changes]
+    changed = {(change.kpi.name, change.week_start) for change in changes}
+    rollups = {*(change.rollup for change in changes), published.ALL}
+    return tuple(
+        each
+        for each in reconciled(warehouse, tenant, min(weeks), max(weeks))
+        if (each.kpi, each.week_start) in changed
+        and each.rollup in rollups
+        and each.build < last.number
+    )
 
 
 #: KPI, week, rollup, role and part: what has one weekly value.

@@ -12,6 +12,7 @@ from st_kpi.kpis.checks import accepted_now
 from st_kpi.kpis.loaded import require_source_rows
 from st_kpi.kpis.mappings import ALL as ALL
 from st_kpi.kpis.mappings import UNASSIGNED as UNASSIGNED
+from st_kpi.reporting.reconciled import Reconciled, reconciled
 from st_kpi.warehouse.base import Warehouse
 
 #: How many weeks are shown where nobody asks for more or fewer.
@@ -85,6 +86,8 @@ class Published:
     uncounted: tuple[Uncounted, ...] = ()
     #: What the last build accepted though a check does not hold: check, subject, reason, valid_to.
     accepted: tuple[Mapping[str, Any], ...] = ()
+    #: What was compared with ServiceTitan's reports of these weeks.
+    reconciled: tuple[Reconciled, ...] = ()
 
     def value(self, kpi: Kpi, week: date, rollup: str) -> Decimal | None:
         """The number to show: a sum without rows is zero as far as the data reach; all else without rows is nothing."""
@@ -157,6 +160,11 @@ def read(
         missing_inputs=missing_inputs(warehouse, tenant, kpis),
         uncounted=_uncounted(warehouse, params, kpis) if shows_totals else (),
         accepted=tuple(accepted_now(warehouse)),
+        reconciled=tuple(
+            each
+            for each in reconciled(warehouse, tenant, min(chosen), max(chosen))
+            if each.rollup in rollups and each.kpi in {kpi.name for kpi in kpis}
+        ),
     )
 
 

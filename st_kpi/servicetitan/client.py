@@ -9,12 +9,12 @@ import asyncio
 import itertools
 import logging
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from email.utils import parsedate_to_datetime
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -38,6 +38,8 @@ from st_kpi.servicetitan.registry import Entity
 from st_kpi.servicetitan.retry import Failure, RetryPolicy, too_large, too_slow
 
 __all__ = ["Count", "Created", "Credentials", "Modified", "Page", "ServiceTitan"]
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -236,9 +238,36 @@ class ServiceTitan:
         query = list_query(entity, window, number, size, include_total)
         return url(self._api_url, entity.module, self._tenant_id, entity.path, query)
 
+    async def ask(
+        self,
+        name: str,
+        method: Literal["GET", "POST", "DELETE"],
+        module: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: object = None,
+        *,
+        attempts: int | None = None,
+    ) -> httpx.Response:
+        """The answer of an endpoint that is no list of records, tried again as a list is; any status of success.
+
+        ``name`` is what errors and log lines call it, ``body`` is sent as JSON. Raises ``SourceError``.
+        """
+        address = url(self._api_url, module, self._tenant_id, path, dict(query or {}))
+        outcome = await self._try(
+            name,
+            lambda: self._send(address, method, body),
+            lambda response: response if response.is_success else None,
+            address,
+            lambda failure: attempts or self._retry.attempts,
+        )
+        if isinstance(outcome, _GivenUp):
+            raise outcome.error
+        return outcome
+
     async def _get(self, entity: Entity, address: str) -> _Answer:
         """One answer, tried as often as the policy says."""
-        outcome = await self._try(entity, address, lambda failure: self._retry.attempts)
+        outcome = await self._try_page(entity, address, lambda failure: self._retry.attempts)
         if isinstance(outcome, _Answer):
             return outcome
         raise outcome.error
@@ -250,7 +279,7 @@ class ServiceTitan:
             soon = span.refusal is not None or (span.size > 1 and too_slow(failure))
             return _TRIES_BEFORE_PARTS if soon else self._retry.attempts
 
-        outcome = await self._try(entity, address, tries)
+        outcome = await self._try_page(entity, address, tries)
         if isinstance(outcome, _Answer):
             return outcome
         if too_large(outcome.failure):
@@ -260,26 +289,47 @@ class ServiceTitan:
             raise AnswerTooLarge(outcome.error)
         raise outcome.error
 
-    async def _try(
+    async def _try_page(
         self, entity: Entity, address: str, tries: Callable[[Failure], int]
     ) -> "_Answer | _GivenUp":
-        """One answer, or how the last attempt failed; each attempt with a token still good."""
+        """A page of records, or how the last attempt failed."""
+
+        def read(response: httpx.Response) -> _Answer | None:
+            if response.status_code != 200:
+                return None
+            envelope = parse(response.content, entity=entity.name, url=address)
+            return _Answer(address, envelope, len(response.content), _server_time(response))
+
+        return await self._try(entity.name, lambda: self._send(address), read, address, tries)
+
+    async def _try(
+        self,
+        name: str,
+        send: Callable[[], Awaitable[httpx.Response]],
+        read: Callable[[httpx.Response], T | None],
+        address: str,
+        tries: Callable[[Failure], int],
+    ) -> "T | _GivenUp":
+        """What ``read`` makes of an answer, which is None for a status of failure, or how the last attempt failed.
+
+        Each attempt is made with a token that is still good.
+        """
         for attempt in itertools.count(1):
             failure: Failure
             try:
-                response = await self._send(address)
-                if response.status_code == 200:
-                    envelope = parse(response.content, entity=entity.name, url=address)
-                    return _Answer(address, envelope, len(response.content), _server_time(response))
+                response = await send()
+                answer = read(response)
+                if answer is not None:
+                    return answer
                 failure = response
             except (httpx.HTTPError, MalformedResponse, TimeoutError) as error:
                 failure = error
             wait = self._retry.delay(attempt, failure, self._rng)
             if wait is None or attempt >= tries(failure):
-                return _GivenUp(failure, to_source_error(failure, entity, address, attempt))
+                return _GivenUp(failure, to_source_error(failure, name, address, attempt))
             _log.warning(
                 "%s: attempt %d failed with %s; again in %.1f s",
-                entity.name,
+                name,
                 attempt,
                 brief(failure),
                 wait,
@@ -287,10 +337,10 @@ class ServiceTitan:
             await self._sleep(wait)
         raise AssertionError("unreachable")
 
-    async def _send(self, address: str) -> httpx.Response:
+    async def _send(self, address: str, method: str = "GET", body: object = None) -> httpx.Response:
         """The response and its whole body; raises ``TimeoutError`` if that only trickles in."""
         async with self._in_flight:
-            request = self._http.build_request("GET", address)
+            request = self._http.build_request(method, address, json=body)
             response = await self._http.send(request, stream=True)
             try:
                 async with asyncio.timeout(self._body_timeout):

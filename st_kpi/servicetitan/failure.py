@@ -9,12 +9,11 @@ import httpx
 from st_kpi.errors import AuthenticationError, EntityUnavailable, RateLimited, SourceError
 from st_kpi.servicetitan.auth import environment
 from st_kpi.servicetitan.pages import Problem, problem
-from st_kpi.servicetitan.registry import Entity
 from st_kpi.servicetitan.retry import Failure
 
 
-def to_source_error(failure: Failure, entity: Entity, url: str, attempts: int) -> SourceError:
-    """The error to raise for what the last of ``attempts`` attempts ended with."""
+def to_source_error(failure: Failure, entity: str, url: str, attempts: int) -> SourceError:
+    """The error to raise for what the last of ``attempts`` attempts ended with; ``entity`` is what was asked for."""
     tried = f" after {attempts} attempts" if attempts > 1 else ""
     if isinstance(failure, SourceError):
         return failure
@@ -23,7 +22,7 @@ def to_source_error(failure: Failure, entity: Entity, url: str, attempts: int) -
     if isinstance(failure, httpx.Response):
         return _of_status(failure, entity, url, tried)
     return SourceError(
-        f"ServiceTitan could not be read{tried}: {brief(failure)}", entity=entity.name, url=url
+        f"ServiceTitan could not be read{tried}: {brief(failure)}", entity=entity, url=url
     )
 
 
@@ -58,28 +57,28 @@ def _of_token_endpoint(failure: httpx.HTTPStatusError, tried: str) -> SourceErro
     )
 
 
-def _of_status(response: httpx.Response, entity: Entity, url: str, tried: str) -> SourceError:
+def _of_status(response: httpx.Response, entity: str, url: str, tried: str) -> SourceError:
     status, body = response.status_code, problem(response.content)
     kind, message = _meaning(status, entity, url, tried)
     return kind(
         message + _title(body),
-        entity=entity.name,
+        entity=entity,
         url=url,
         status=status,
         trace_id=body.trace_id,
     )
 
 
-def _meaning(status: int, entity: Entity, url: str, tried: str) -> tuple[type[SourceError], str]:
+def _meaning(status: int, entity: str, url: str, tried: str) -> tuple[type[SourceError], str]:
     if status == 401:
         return AuthenticationError, (f"ServiceTitan refused a new token. {check_the_app(url)}")
     if status == 403:
         return EntityUnavailable, (
-            f"The app may not read {entity.name}: its scope is probably not granted to this tenant"
+            f"The app may not read {entity}: its scope is probably not granted to this tenant"
         )
     if status == 404:
         return EntityUnavailable, (
-            f"{entity.name} is unavailable for this tenant: the endpoint does not exist"
+            f"{entity} is unavailable for this tenant: the endpoint does not exist"
         )
     if status == 429:
         return RateLimited, f"The rate limit is still exceeded{tried}"

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from random import Random
@@ -40,6 +40,7 @@ from st_kpi.warehouse.base import Warehouse
 from st_kpi.warehouse.duckdb.engine import DuckDBWarehouse
 from tests.conftest import tenant_settings
 from tests.support.bigquery_emulator import emptied
+from tests.support.reports import pulled
 
 #: What readers and the next build rely on.
 TABLES = (
@@ -206,6 +207,32 @@ def assert_same_tables(sessions: list[Session]) -> None:
         assert one == other, table
 
 
+async def assert_same_comparisons(sessions: list[Session], company: Company) -> None:
+    """Numbers beside the company's reports, with planted differences in one of them and all readings tried on it."""
+    faults = {"gpm": ["report-orders-only", "report-row-missing=0.9"]}
+    for kpi in ("gpm", "collected", "outstanding_ar", "success_rate", "total_booked"):
+        results = [
+            await pulled(s.warehouse, company, s.settings, kpi, week, *faults.get(kpi, []))
+            for s in sessions
+            for week in [busiest_week(sessions[0].warehouse, kpi)]
+        ]
+        (one, _), (other, _) = results
+        assert one.lines == other.lines, kpi
+        assert one.readings == other.readings, kpi
+        assert one.lines, kpi
+        assert one.agrees is (kpi not in faults), kpi
+
+
+def busiest_week(warehouse: Warehouse, kpi: str) -> date:
+    (row,) = warehouse.query(
+        "SELECT DATE_TRUNC(on_date, WEEK(MONDAY)) AS week_start FROM st_kpi.contributions"
+        " WHERE kpi = @kpi GROUP BY week_start ORDER BY COUNT(*) DESC, week_start LIMIT 1",
+        {"kpi": kpi},
+    )
+    week: date = row["week_start"]
+    return week
+
+
 async def test_both_engines_publish_the_same_numbers(tmp_path: Path, bigquery_url: str) -> None:
     company = generate_company(seed=7, scale=0.002)
     async with both(company, tmp_path, bigquery_url) as sessions:
@@ -221,6 +248,7 @@ async def test_both_engines_publish_the_same_numbers(tmp_path: Path, bigquery_ur
         cells = Books(company).weekly(company.last_day).items()
         books = {key: (cell.numerator, cell.denominator or Decimal(0)) for key, cell in cells}
         assert "equal to the cent" in compare(sessions[0].warehouse, books)
+        await assert_same_comparisons(sessions, company)
 
 
 @pytest.mark.slow

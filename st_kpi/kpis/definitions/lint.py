@@ -18,6 +18,7 @@ from st_kpi.kpis.definitions.columns import (
 )
 from st_kpi.kpis.definitions.findings import Finding
 from st_kpi.kpis.definitions.grain import by_key
+from st_kpi.kpis.definitions.reports import read_kinds
 from st_kpi.kpis.definitions.rules import check_statement
 from st_kpi.kpis.definitions.statements import (
     CONTRIBUTIONS,
@@ -66,7 +67,8 @@ def lint(root: Path | None = None) -> list[Finding]:
 def inspect(root: Path | None = None) -> Project:
     """Read and check everything under ``root``; remembered until a file there changes."""
     root = root or default_root()
-    paths = [*sql_files(root), *sorted(root.glob("kpis/*")), *sorted(root.glob("kpis/*/card.yaml"))]
+    cards, reports = sorted(root.glob("kpis/*/card.yaml")), sorted(root.glob("reports/*.yaml"))
+    paths = [*sql_files(root), *sorted(root.glob("kpis/*")), *cards, *reports]
     stats = [(path, path.stat()) for path in paths]
     return _inspect(root, tuple((path, s.st_mtime_ns, s.st_size) for path, s in stats))
 
@@ -84,7 +86,7 @@ def _inspect(root: Path, _state: tuple[tuple[Path, int, int], ...]) -> Project:
     cards, wrong = _cards(root)
     findings += [*wrong, *_folders(root), *_wide(cards, statements)]
     findings += _targets([*statements, *scratch])
-    findings += _alternatives(root, cards)
+    findings += [*_alternatives(root, cards), *_reports(root)]
     trees: dict[str, exp.Query] = {}
     statements, tables, wrong = _typed(statements, provided_tables(), trees, complete=complete)
     proved, unproved = by_key(statements, tables, trees)
@@ -168,6 +170,15 @@ def _folders(root: Path) -> list[Finding]:
                     )
                 )
     return findings
+
+
+def _reports(root: Path) -> list[Finding]:
+    """Each kind of report can be read."""
+    try:
+        read_kinds(root)
+    except SqlError as error:
+        return [Finding(error.file, error.line, "report", error.reason)]
+    return []
 
 
 def _alternatives(root: Path, cards: Mapping[str, Card]) -> list[Finding]:

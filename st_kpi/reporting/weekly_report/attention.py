@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from st_kpi.errors import SqlError
 from st_kpi.ingest.rejects import Rejects
 from st_kpi.kpis import build_log
-from st_kpi.kpis.checks import accepted_now, results_of
+from st_kpi.kpis.checks import results_of
 from st_kpi.kpis.definitions.statements import CHECKS_FILE, default_root, read_file
 from st_kpi.kpis.history.restatements import OLDEST_DATA
 from st_kpi.reporting.published import Kpi, Published
@@ -77,7 +77,7 @@ def read(
         checks=(holding, len(results)) if results else None,
         matters=tuple(sorted(matters, key=lambda matter: not matter.severe)),
         accepted=tuple(
-            f"{row['check']}, {row['subject']}: {row['reason']}" for row in accepted_now(warehouse)
+            f"{row['check']}, {row['subject']}: {row['reason']}" for row in shown.accepted
         ),
     )
 

@@ -74,7 +74,8 @@ def overview(review: Review) -> Plain:
                 "here": _exact(each.here),
                 "differing": each.differing,
             }
-            for each in review.reconciled
+            for each in reversed(shown.reconciled)
+            if each.week_start in review.numbers.weeks_opened
         ],
     }
 

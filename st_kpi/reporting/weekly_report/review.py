@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from st_kpi.kpis.definitions.cards import Card, read_cards
 from st_kpi.kpis.definitions.statements import default_root
-from st_kpi.reporting.weekly_report import attention, behind, moved, numbers, reconciled
+from st_kpi.reporting.weekly_report import attention, behind, moved, numbers
 from st_kpi.settings import Settings
 from st_kpi.warehouse.base import Warehouse
 
@@ -21,7 +21,6 @@ class Review:
     left_out: Sequence[behind.Row]
     moved: moved.Moved
     attention: attention.Attention
-    reconciled: tuple[reconciled.Reconciled, ...]
     cards: Mapping[str, Card]
     today: date
     zone: ZoneInfo
@@ -65,7 +64,6 @@ def read(
         left_out=behind.left_out(warehouse, tenant, opened),
         moved=moved.read(warehouse, tenant, opened, today, zone),
         attention=attention.read(warehouse, shown, zone, settings.optional_entities),
-        reconciled=reconciled.read(warehouse, tenant, opened[0], opened[-1]),
         cards=read_cards(default_root()),
         today=today,
         zone=zone,

@@ -16,6 +16,7 @@ from openpyxl import load_workbook
 
 from st_kpi.reporting import weekly_report
 from st_kpi.reporting.published import ALL, UNASSIGNED
+from st_kpi.reporting.reconciled import RECONCILIATIONS
 from st_kpi.reporting.weekly_report import document
 from st_kpi.settings import load_settings
 from tests.support.browser import Watched, chromium
@@ -59,11 +60,25 @@ def page(first_build: Tenant, tmp_path_factory: pytest.TempPathFactory) -> Page:
     tenant.map(units=UNITS)
     tenant.edit({"invoices": [{"id": 1001, "sub_total": 1100}]})
     tenant.build(dt.date(2025, 1, 14), run_id="two")
+    compare(tenant, "produced", here=5000, there=5000, differing=0)
+    compare(tenant, "total_booked", here=9200, there=9000, differing=1)
+    compare(tenant, "estimates", here=-1, there=-1, differing=0)
     settings = load_settings(tenant_id=TENANT, timezone="America/Phoenix")
     review = weekly_report.read(tenant.warehouse, settings)
     tenant.warehouse.close()
     weekly_report.write(review, folder / weekly_report.FILE)
     return Page(folder / weekly_report.FILE, review, document.overview(review))
+
+
+def compare(tenant: Tenant, kpi: str, *, here: int, there: int, differing: int) -> None:
+    """As though the number of all rollups had been compared with a report."""
+    counts = ("only_there", "only_here", "other_week", "other_unit", "counted_twice")
+    row: dict[str, Any] = dict.fromkeys(counts, 0) | {
+        "tenant_id": TENANT, "kpi": kpi, "week_start": WEEK, "rollup": ALL, "report": f"{kpi}.csv",
+        "build": 2, "here": Decimal(here), "there": Decimal(there), "amount_differs": differing,
+        "compared_at": dt.datetime(2025, 1, 14, 19, tzinfo=dt.UTC),
+    }  # fmt: skip
+    tenant.warehouse.insert(RECONCILIATIONS, [row])
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +195,28 @@ def test_a_restated_number_says_why(open_page: Any) -> None:
     assert re.search(r"amount edited\s+\+100\s+1", told)
     moved = tab.locator("#moved tr", has_text="amount edited").inner_text()
     assert "$ Produced +100; G.P.M +100 / +100" in moved
+
+
+def test_a_comparison_with_servicetitan_is_told(open_page: Any) -> None:
+    tab = open_page().page
+
+    def card(kpi: str) -> str:
+        return str(tab.locator(f"article:has(#card-{kpi})").inner_text())
+
+    assert "✓ as in the report" in card("produced")
+    assert "≠ report, 9,000" in card("total_booked")
+    assert "report was compared with -1" in card("estimates")
+    assert "report" not in card("collected")
+    assert "3 numbers compared, 1 differs" in tab.locator("#state").inner_text()
+    line = tab.locator("#reconciled tr", has_text="Total Booked").inner_text().split("\t")
+    assert line[2:] == [
+        "All rollups",
+        "total_booked.csv",
+        "2025-01-14 12:00",
+        "9,000",
+        "9,200",
+        "1",
+    ]
 
 
 def test_a_week_that_runs_is_compared_with_nothing(open_page: Any, page: Page) -> None:

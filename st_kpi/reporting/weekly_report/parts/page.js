@@ -51,7 +51,7 @@ function drawState() {
     element("summary", {}, late ? `${late} of ${review.inputs.length} inputs never read` : `${review.inputs.length} inputs, the oldest known until ${oldest ? oldest[1] : "–"}`),
     element("ul", {}, ...review.inputs.map(([entity, until, optional]) => element("li", {}, `${entity}: ${until ?? (optional ? "not available, and declared optional" : "never read")}`))));
   const differing = review.reconciled.filter((each) => each.differing).length;
-  const compared = review.reconciled.length ? `${review.reconciled.length} numbers compared, ${differing ? `${differing} differ` : "none differs"}` : "not compared yet";
+  const compared = review.reconciled.length ? `${review.reconciled.length} numbers compared, ${differing ? `${differing} ${differing === 1 ? "differs" : "differ"}` : "none differs"}` : "not compared yet";
   const [holding, asked] = review.checks ?? [0, 0];
   const checks = review.checks ? `${holding} of ${asked} hold` : "not known";
   const lines = [
@@ -76,12 +76,20 @@ function card(kpi) {
   const notes = [];
   if (!over) notes.push(element("span", { class: "tag" }, "still running"));
   if (reportedOf(kpi, rollup, week)) notes.push(element("span", { class: "tag" }, `◆ reported ${shown(kpi, valueOfParts(kpi, reportedOf(kpi, rollup, week)))}`));
+  const report = reconciledOf(kpi, rollup, week);
+  if (report) notes.push(element("span", { class: "tag" }, reportText(kpi, report, value)));
   const day = review.measured[kpi.name]?.[review.weeks[week]];
   if (kpi.kind === "snapshot") notes.push(...measuredNote(kpi, day));
   const comparisons = over || kpi.kind === "snapshot" ? [comparison(kpi, 1, "last week"), comparison(kpi, A_YEAR, "a year ago")] : [element("p", { class: "quiet" }, "Compared once the week is over.")];
   const labelled = `card-${kpi.name}`;
   title.id = labelled;
   return element("article", { class: over ? "card" : "card runs", "aria-labelledby": labelled }, element("h3", {}, title), big, element("p", { class: "notes" }, ...notes), ...comparisons, place(kpi), chart(kpi, rollup, week, state.span));
+}
+
+// What a comparison says of the number that is shown now, which may be another than the one compared.
+function reportText(kpi, report, value) {
+  if (report.here !== value) return `report was compared with ${shown(kpi, report.here)}`;
+  return report.differing ? `≠ report, ${shown(kpi, report.there)}` : "✓ as in the report";
 }
 
 // The day of a snapshot; where the week was not measured, the newest day that was.
@@ -243,8 +251,13 @@ function movesText(moves) {
 function drawReconciled() {
   if (!review.reconciled.length) { byId("reconciled").append(element("p", { class: "quiet" }, "These weeks were not compared yet with ServiceTitan’s reports.")); return; }
   byId("reconciled").append(simpleTable("Comparisons", [["Week of"], ["KPI"], ["Rollup"], ["Report"], ["Compared"], ["There", "number"], ["Here", "number"], ["Rows that differ", "number"]],
-    review.reconciled.map((each) => [each.week, titleOf(each.kpi), rollupTitle(each.rollup), each.report, each.at,
-      each.there === null ? "–" : amountText(each.there), each.here === null ? "–" : amountText(each.here), WHOLE.format(each.differing)])));
+    review.reconciled.map((each) => [each.week, titleOf(each.kpi), rollupTitle(each.rollup), each.report, each.at, valueText(each, each.there), valueText(each, each.here), WHOLE.format(each.differing)])));
+}
+
+function valueText(each, value) {
+  const kpi = review.kpis.find(({ name }) => name === each.kpi);
+  if (value === null) return "–";
+  return kpi.unit === "percent" ? shown(kpi, value) : amountText(value);
 }
 
 // ---- files

@@ -25,6 +25,11 @@ function reportedOf(kpi, rollup, week) {
   return review.reported[kpi.name]?.[review.rollups.indexOf(rollup)]?.[week];
 }
 
+// The last comparison of a number with ServiceTitan's report, if there was one.
+function reconciledOf(kpi, rollup, week) {
+  return review.reconciled.find((each) => each.kpi === kpi.name && each.rollup === rollup && each.week === review.weeks[week]);
+}
+
 function isOpen(week) {
   return week >= review.weeks.length - review.opened;
 }

@@ -18,7 +18,7 @@ from prefect_gcp.cloud_storage import GcsBucket
 from st_kpi.errors import ConfigurationError
 from st_kpi.ingest.session import open_for_build
 from st_kpi.settings import Settings, load_settings
-from tasks.reports import write_report
+from tasks.weekly_review import write_report
 from tests.support.raw_rows import TENANT, Tenant
 
 
