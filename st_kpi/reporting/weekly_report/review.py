@@ -62,7 +62,7 @@ def read(
         numbers=cells,
         rows=behind.rows(warehouse, tenant, opened),
         left_out=behind.left_out(warehouse, tenant, opened),
-        moved=moved.read(warehouse, tenant, opened, today, zone),
+        moved=moved.read(warehouse, tenant, opened, cells.rollups[0], today, zone),
         attention=attention.read(warehouse, shown, zone, settings.optional_entities),
         cards=read_cards(default_root()),
         today=today,

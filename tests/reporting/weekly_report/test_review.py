@@ -102,6 +102,17 @@ def test_why_a_week_changed_since_it_was_reported(built: Any) -> None:
     assert (shown["moved"]["more"], shown["moved"]["weeks"]) == (0, 1)
 
 
+def test_of_one_rollup_nothing_is_told_that_moved_in_another(built: Any) -> None:
+    built.edit({"invoices": [{"id": 1001, "sub_total": 1100}]})
+    built.build(TUESDAY, run_id="two")
+    east, west = (
+        document.overview(weekly_report.read(built.warehouse, settings(), rollup=rollup))
+        for rollup in ("East", "West")
+    )
+    assert east["moved"]["weeks"] == 1
+    assert (west["moved"]["changes"], west["reported"]) == ([], {})
+
+
 def test_what_is_left_out_is_told_by_rule(built: Any) -> None:
     review = weekly_report.read(built.warehouse, settings())
     left_out = document.opened_weeks(review)[str(WEEK)]["leftOut"]

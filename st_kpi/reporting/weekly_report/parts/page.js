@@ -231,7 +231,7 @@ function drawMoved() {
   const from = `since Monday ${dayText(since)}`;
   if (!changes.length) { byId("moved").append(element("p", { class: "quiet" }, `No closed week was restated ${from}.`)); return; }
   const table = (listed) => simpleTable("What moved", [["Week of"], ["Cause"], ["By how much", "long"]], listed.map(([week, cause, moves]) => [week, cause, movesText(moves)]));
-  byId("moved").append(element("p", {}, `${WHOLE.format(weeks)} closed ${weeks === 1 ? "week was" : "weeks were"} restated ${from}, all rollups together:`), table(changes.slice(0, FIRST_MOVES)));
+  byId("moved").append(element("p", {}, `${WHOLE.format(weeks)} closed ${weeks === 1 ? "week was" : "weeks were"} restated ${from}, ${review.rollups[0] === review.all ? "all rollups together" : review.rollups[0]}:`), table(changes.slice(0, FIRST_MOVES)));
   const rest = changes.slice(FIRST_MOVES);
   if (rest.length) byId("moved").append(element("details", {}, element("summary", {}, `${WHOLE.format(rest.length + more)} more, of older weeks`), table(rest)));
   if (more) byId("moved").append(element("p", { class: "quiet" }, ...withCommands(`${WHOLE.format(more)} of them are not listed: \`st-kpi diff\` has them all.`)));
