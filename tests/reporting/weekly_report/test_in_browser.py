@@ -285,6 +285,10 @@ def test_axe_finds_nothing_serious(open_page: Any, scheme: str) -> None:
 def test_it_fits_and_nothing_jumps(open_page: Any, width: int) -> None:
     tab = open_page(viewport={"width": width, "height": 900}).page
     assert tab.evaluate("document.documentElement.scrollWidth") == width
+    tab.locator("#table .open[data-kpi=produced][data-rollup=All]").click()
+    tab.wait_for_selector("#opened[open]")
+    assert tab.locator("#opened").evaluate("node => node.scrollWidth <= node.clientWidth")
+    tab.keyboard.press("Escape")
     jumps = """() => new Promise(done => {
         new PerformanceObserver(list => done(list.getEntries().map(e => e.value)))
             .observe({type: 'layout-shift', buffered: true});

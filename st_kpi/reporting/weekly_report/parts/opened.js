@@ -78,10 +78,9 @@ async function openCell(kpi, rollup, week) {
 function rowsTable(kpi, rollup, rows, sums) {
   if (!rows.length) return element("p", { class: "quiet" }, "There are no rows.");
   const columns = [
-    ["Day", (row) => row.day], ["Job", jobLink], ["Business unit", (row) => row.unit || "–"],
-    ...(rollup === review.all ? [["Rollup", (row) => row.rollup]] : []),
-    ...(kpi.kind === "ratio" ? [["Part", (row) => row.part]] : []),
-    ["Amount", (row) => amountText(row.amount), "number"], ["Why it counts", (row) => row.reason, "long"],
+    ["Day", (row) => row.day], ["Job", jobLink], ...(kpi.kind === "ratio" ? [["Part", (row) => row.part]] : []),
+    ["Amount", (row) => amountText(row.amount), "number"], ["Business unit", (row) => row.unit || "–"],
+    ...(rollup === review.all ? [["Rollup", (row) => row.rollup]] : []), ["Why it counts", (row) => row.reason, "long"],
     ["Record", (row) => (row.id === null ? row.source : `${row.source} ${row.id}`)],
   ];
   const body = element("tbody", {});
