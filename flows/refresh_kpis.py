@@ -12,12 +12,13 @@ from st_kpi.kpis.build import BuildResult
 from st_kpi.kpis.loaded import require_source_rows
 from st_kpi.local.process import mute_at_exit
 from tasks import events
-from tasks.artifacts import bytes_table, checks_table, kpi_link, kpi_table
+from tasks.artifacts import bytes_table, checks_table, kpi_link, kpi_table, report_link
 from tasks.caps import ensure_caps
 from tasks.gcp_credentials import google_credentials
 from tasks.kpis import build_kpis, check_results, lint_sql, restated_weeks, weekly_kpis
 from tasks.places import log_places
 from tasks.states import completed
+from tasks.weekly_review import write_report
 
 
 def _run_name() -> str:
@@ -66,4 +67,8 @@ async def refresh_kpis(as_of: date | None = None, full: bool = False) -> BuildRe
             rows=rows,
             warnings=warnings,
         )
+        if settings.report_path:
+            link = await write_report()
+            await report_link(link)
+            events.report_written(settings.tenant_id, as_of=built.as_of, link=link)
         return completed(built, built.sentence())

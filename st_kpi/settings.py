@@ -43,6 +43,9 @@ from st_kpi.setting_sources import (
 #: How the address of a warehouse in a file begins; the rest is its path.
 DUCKDB = "duckdb:///"
 
+#: How a report path begins that is the name of a ``GcsBucket`` block, as Prefect writes those.
+BUCKET = "gcs-bucket/"
+
 _HOSTS = {
     "production": ("https://api.servicetitan.io", "https://auth.servicetitan.io"),
     "integration": (
@@ -164,6 +167,9 @@ class Settings(BaseSettings):
     mappings: Path | None = None
     """The folder of the mapping files `business_units.csv` and `job_types.csv`, which `st-kpi init` drafts; without it,
     nothing but the made-up company can be built."""
+    report_path: str | None = None
+    """Where each build writes the weekly review, `weekly-review.html`: a folder, or `gcs-bucket/NAME` for a bucket that
+    Prefect's `GcsBucket` block of that name knows; without it, a build writes none."""
     cost_source: CostSource = "bill_else_po"
     """Which purchases are the cost of a job: `bill_else_po` (the vendor's bill, or else the order),
     `purchase_orders`, `receipts` or `inventory_bills`."""
@@ -215,6 +221,15 @@ class Settings(BaseSettings):
     def _mappings_from_the_folder(cls, mappings: Path | None) -> Path | None:
         return mappings and folder() / mappings
 
+    @field_validator("report_path")
+    @classmethod
+    def _folder_or_block(cls, path: str | None) -> str | None:
+        if path is None or path.startswith(BUCKET):
+            return path
+        if "://" in path:
+            raise ValueError(f"{path!r} is neither a folder nor {BUCKET}NAME, a block of Prefect")
+        return str(folder() / path)
+
     @field_validator("test_customer_pattern")
     @classmethod
     def _a_pattern(cls, pattern: str) -> str:
@@ -253,6 +268,13 @@ class Settings(BaseSettings):
         """API host and token host, without a trailing slash."""
         api, auth = _HOSTS[self.environment]
         return (self.api_url or api).rstrip("/"), (self.auth_url or auth).rstrip("/")
+
+    @property
+    def report_folder(self) -> Path | None:
+        """Where reports go, if that is a folder."""
+        if self.report_path is None or self.report_path.startswith(BUCKET):
+            return None
+        return Path(self.report_path)
 
     @property
     def places(self) -> str:

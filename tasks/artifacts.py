@@ -106,6 +106,16 @@ async def kpi_link(warehouse: str) -> None:
         )
 
 
+async def report_link(link: str) -> None:
+    """Where the weekly review was written, as a link artifact."""
+    await acreate_link_artifact(
+        key="weekly-review",
+        link=link,
+        link_text="The weekly review",
+        description=f"Written to {link}. A browser opens a file of its own machine only by hand.",
+    )
+
+
 def console_link(warehouse: str) -> str | None:
     """The page of ``st_kpi.kpi_weekly_wide`` in Google's console.
 

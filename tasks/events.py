@@ -20,6 +20,7 @@ SYNC_COMPLETED = "st-kpi.sync.completed"
 KPIS_REFRESHED = "st-kpi.kpis.refreshed"
 GAP_FOUND = "st-kpi.gap.found"
 WEEK_RESTATED = "st-kpi.week.restated"
+REPORT_WRITTEN = "st-kpi.report.written"
 WEEK_RECONCILED = "st-kpi.week.reconciled"
 WEBHOOK_RECEIVED = "st-kpi.webhook.received"
 
@@ -101,6 +102,12 @@ def week_reconciled(result: Reconciliation) -> None:
         "verdicts": {verdict.value: count for verdict, count in result.verdicts.items()},
     }
     _emit(WEEK_RECONCILED, _week(result.tenant_id, result.week_start.isoformat()), payload)
+
+
+def report_written(tenant_id: int | None, *, as_of: date, link: str) -> None:
+    """Tell that the weekly review was written; of its resource a trigger can tell the weekday, 1 being Monday."""
+    resource = _tenant(tenant_id) | {"st-kpi.weekday": str(as_of.isoweekday())}
+    _emit(REPORT_WRITTEN, resource, {"as_of": as_of.isoformat(), "link": link})
 
 
 def webhook_received(tenant_id: int, entity: str, event_id: str) -> None:

@@ -110,7 +110,9 @@ def test_every_setting_is_documented() -> None:
     assert [name for name in Settings.model_fields if f"`{name}`" not in DOCUMENTATION] == []
 
 
-@pytest.mark.parametrize("name", ["install", "emulator", "demo", "test", "check", "bench", "up"])
+@pytest.mark.parametrize(
+    "name", ["install", "emulator", "browser", "demo", "test", "check", "bench", "up"]
+)
 def test_scripts_are_executable(name: str) -> None:
     mode = subprocess.run(
         ["git", "ls-files", "-s", f"scripts/{name}"],

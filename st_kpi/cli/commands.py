@@ -430,6 +430,34 @@ def diff(
     )
 
 
+@app.command(epilog=_examples("report", "report --rollup PHX --out phx.html"))
+def report(
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="By default weekly-review.html where report_path says."),
+    ] = None,
+    weeks: Annotated[
+        int, typer.Option(metavar="N", help="How many weeks can be opened.", min=1, max=104)
+    ] = 8,
+    rollup: Annotated[str | None, typer.Option(metavar="R", help="Only this rollup.")] = None,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", metavar="D", help="As a page of this day.")
+    ] = None,
+) -> None:
+    """The weekly review as one HTML file, in which every number opens."""
+    from st_kpi.cli.progress import say
+    from st_kpi.reporting import weekly_report
+
+    settings = _settings()
+    day = _day(as_of)
+    file = out or (settings.report_folder or Path()) / weekly_report.FILE
+    with _reading(settings) as warehouse:
+        review = weekly_report.read(warehouse, settings, weeks=weeks, rollup=rollup, as_of=day)
+    size = weekly_report.write(review, file)
+    say(f"{size / 1e6:,.1f} MB; needs no network, and opens in any browser.")
+    print(file.resolve())
+
+
 @app.command(
     epilog=_examples(
         "reconcile gpm --report job-costing.xlsx",

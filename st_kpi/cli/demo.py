@@ -21,6 +21,7 @@ from st_kpi.errors import CheckFailed, ConfigurationError, RunFailed
 from st_kpi.local.private_server import prefect_api
 from st_kpi.local.process import start_process
 from st_kpi.reporting import published
+from st_kpi.reporting.weekly_report import FILE
 from st_kpi.sandbox.company import SandboxCredentials
 from st_kpi.settings import Settings, load_settings
 from st_kpi.warehouse import Warehouse, open_warehouse
@@ -52,6 +53,7 @@ def run_demo(*, scale: float, seed: int, home: Path) -> None:
             print(render.weekly_table(published.read(warehouse, weeks=_WEEKS_SHOWN)))
             verdict = compare(warehouse, books_of(tenant))
     print(verdict)
+    print(f"The weekly review is {file.with_name(FILE)}: open it in a browser.")
     print(f"The warehouse is {file}. Ask it:")
     print(f"  ST_KPI_WAREHOUSE=duckdb:///{file} {sys.argv[0]} show --kpi gpm")
     say(f"Done in {time.monotonic() - started:.0f} s.")
@@ -116,6 +118,7 @@ def _settings(tenant: ServedTenant, file: Path) -> Settings:
         auth_url=tenant.url,
         timezone="America/Phoenix",
         warehouse=f"duckdb:///{file}",
+        report_path=str(file.parent),
         mappings=_mapping_files(tenant, file.parent),
     )
 

@@ -258,21 +258,7 @@ def _rows(warehouse: Warehouse, asked: _Asked, table: str, why: str) -> tuple[Ro
         # On an older snapshot day a unit may have counted that does not any more.
         chosen += f" AND COALESCE(mapped.role, '') <> '{NONE}'"
     rows = warehouse.query(
-        "SELECT counted.on_date, counted.part, job.job_number, unit.name AS business_unit,"
-        f" COALESCE(mapped.`rollup`, '{UNASSIGNED}') AS rollup_name, counted.amount,"
-        f" counted.{why} AS reason,"
-        " counted.source_entity, counted.source_id, counted.job_id"
-        f" FROM {table} AS counted"
-        " LEFT JOIN st_ref.dim_bu_rollup AS mapped ON mapped.tenant_id = counted.tenant_id"
-        " AND mapped.business_unit_id = counted.business_unit_id"
-        " AND counted.on_date BETWEEN mapped.valid_from AND mapped.valid_to"
-        " LEFT JOIN st_raw.jobs AS job"
-        " ON job.tenant_id = counted.tenant_id AND job.id = counted.job_id"
-        " LEFT JOIN st_raw.business_units AS unit"
-        " ON unit.tenant_id = counted.tenant_id AND unit.id = counted.business_unit_id"
-        " WHERE counted.tenant_id = @tenant_id AND counted.kpi = @kpi"
-        " AND counted.on_date BETWEEN @first AND @last"
-        f" AND {chosen}"
+        f"{rows_of(table, why)} AND counted.kpi = @kpi AND {chosen}"
         " ORDER BY counted.on_date, rollup_name, job.job_number, counted.job_id, counted.part,"
         " counted.source_entity, counted.source_id, reason",
         params,
@@ -291,4 +277,23 @@ def _rows(warehouse: Warehouse, asked: _Asked, table: str, why: str) -> tuple[Ro
             job_id=r["job_id"],
         )
         for r in rows
+    )
+
+
+def rows_of(table: str, why: str) -> str:
+    """A SELECT of the rows of ``table`` of ``@tenant_id`` from ``@first`` to ``@last``; ``why`` is its column of reasons."""
+    return (
+        "SELECT counted.kpi, counted.on_date, counted.part, job.job_number, unit.name AS business_unit,"
+        f" COALESCE(mapped.`rollup`, '{UNASSIGNED}') AS rollup_name, counted.amount,"
+        f" counted.{why} AS reason,"
+        " counted.source_entity, counted.source_id, counted.job_id"
+        f" FROM {table} AS counted"
+        " LEFT JOIN st_ref.dim_bu_rollup AS mapped ON mapped.tenant_id = counted.tenant_id"
+        " AND mapped.business_unit_id = counted.business_unit_id"
+        " AND counted.on_date BETWEEN mapped.valid_from AND mapped.valid_to"
+        " LEFT JOIN st_raw.jobs AS job"
+        " ON job.tenant_id = counted.tenant_id AND job.id = counted.job_id"
+        " LEFT JOIN st_raw.business_units AS unit"
+        " ON unit.tenant_id = counted.tenant_id AND unit.id = counted.business_unit_id"
+        " WHERE counted.tenant_id = @tenant_id AND counted.on_date BETWEEN @first AND @last"
     )

@@ -431,4 +431,6 @@ def test_the_demo_proves_itself(prefect_server: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "are equal to the cent." in done.stdout
     assert str(tmp_path / "demo" / "demo.duckdb") in done.stdout
+    assert f"The weekly review is {tmp_path / 'demo' / 'weekly-review.html'}" in done.stdout
+    assert "Weekly review" in (tmp_path / "demo" / "weekly-review.html").read_text(encoding="utf-8")
     assert date.today().isoformat() not in done.stdout.split("All rollups")[0]

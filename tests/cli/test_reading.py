@@ -1,6 +1,7 @@
 """``explain``, ``diff`` and ``show --as-reported`` on the command line, read from a warehouse file."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -90,6 +91,16 @@ def test_show_as_reported(ask: Any) -> None:
     words = ("show", "--kpi", "produced", "--week", "2025-01-06", "--format", "csv")
     assert "produced,2025-01-06,East,5000,,5000" in ask(*words).splitlines()
     assert "produced,2025-01-06,East,4900,,4900" in ask(*words, "--as-reported").splitlines()
+
+
+def test_report(ask: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = ask("report", "--weeks", "2", "--rollup", "east", "--out", "east.html")
+    assert said == f"{Path.cwd() / 'east.html'}\n"
+    assert "Weekly review, week of 2025-01-06" in Path("east.html").read_text(encoding="utf-8")
+    monkeypatch.setenv("ST_KPI_REPORT_PATH", str(tmp_path / "reports"))
+    assert ask("report") == f"{tmp_path / 'reports' / 'weekly-review.html'}\n"
+    with pytest.raises(ConfigurationError, match="'monday' is not a day"):
+        ask("report", "--as-of", "monday")
 
 
 def test_a_terminal_that_has_no_lines_gets_dashes(ask: Any) -> None:

@@ -61,16 +61,16 @@ async def _load(file: Path) -> FirstLoad:
 def loaded(first_load: FirstLoad, tmp_path: Path) -> Loaded:
     """Opens the loaded tenant in ``kpi.duckdb`` of the test's folder; it misbehaves from then on.
 
-    Where ``entities`` are named, only those are loaded.
+    Where ``entities`` are named, only those are loaded; ``more`` are settings.
     """
 
     @asynccontextmanager
     async def opened(
-        *faults: str, entities: list[str] | None = None
+        *faults: str, entities: list[str] | None = None, **more: object
     ) -> AsyncIterator[tuple[Tenant, Session]]:
         file = shutil.copy(first_load.file, tmp_path / "kpi.duckdb")
         with Tenant(loaded_company(), *faults) as tenant:
-            settings = tenant_settings(tenant.url, warehouse=f"duckdb:///{file}")
+            settings = tenant_settings(tenant.url, warehouse=f"duckdb:///{file}", **more)
             async with open_session(settings) as session:
                 _unload(session.warehouse, set(REGISTRY) - set(entities or REGISTRY))
                 # As the backfill left them; meanwhile they may be those of another test's company.

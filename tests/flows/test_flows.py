@@ -38,11 +38,12 @@ def tenant(company: Company) -> Iterator[Tenant]:
 
 
 async def test_from_nothing_to_numbers_that_equal_the_books(
-    first_load: FirstLoad, loaded: Loaded
+    first_load: FirstLoad, loaded: Loaded, tmp_path: Path
 ) -> None:
     assert first_load.promised == first_load.stored > 15_000
-    async with loaded() as (tenant, session):
+    async with loaded(report_path=str(tmp_path)) as (tenant, session):
         built = await refresh_kpis(tenant.company.last_day)
+        assert "Weekly review" in (tmp_path / "weekly-review.html").read_text(encoding="utf-8")
         sentence = compare(session.warehouse, tenant.books())  # type: ignore[arg-type]
         assert "equal to the cent" in sentence
         assert all(check.passed for check in built.checks if check.severity == "fail")
@@ -91,7 +92,7 @@ async def _dashboard_shows(run_id: str) -> None:
         for tag in ("servicetitan-api", "warehouse-write"):
             limit = await client.read_concurrency_limit_by_tag(tag)
             assert limit.concurrency_limit > 0
-        for key in ("completeness", "backfill-progress", "weekly-kpis"):
+        for key in ("completeness", "backfill-progress", "weekly-kpis", "weekly-review"):
             wanted = ArtifactFilter(key=ArtifactFilterKey(any_=[key]))
             assert await client.read_artifacts(artifact_filter=wanted), key
 

@@ -25,8 +25,9 @@ from st_kpi.ingest.status import read as health
 from st_kpi.ingest.watermarks import advanced
 from st_kpi.kpis.build import BuildResult, build
 from st_kpi.kpis.definitions.statements import default_root
-from st_kpi.reporting import coverage, published
+from st_kpi.reporting import coverage, published, weekly_report
 from st_kpi.reporting.explain import explain
+from st_kpi.reporting.weekly_report import document
 from st_kpi.sandbox import Company, create_app, generate_company
 from st_kpi.sandbox.books import Books
 from st_kpi.sandbox.faults.app import misbehave
@@ -191,6 +192,15 @@ async def both(company: Company, folder: Path, url: str) -> AsyncIterator[list[S
         yield [duckdb, bigquery]
 
 
+def page_of(session: Session) -> list[Any]:
+    """What the weekly review shows and what is behind it, without the moments of reading."""
+    review = weekly_report.read(session.warehouse, session.settings)
+    shown = document.overview(review)
+    entities = [entity for entity, *_ in shown.pop("inputs")]
+    del shown["knownUntil"]
+    return [shown, sorted(entities), document.opened_weeks(review)]
+
+
 def assert_same_tables(sessions: list[Session]) -> None:
     for table in TABLES:
         one, other = comparable(*(rows(s.warehouse, table) for s in sessions))
@@ -233,6 +243,8 @@ async def test_both_engines_publish_the_same_numbers(tmp_path: Path, bigquery_ur
         assert set(bigquery.bytes) > {"gpm", "leads"}  # an emulator says 0 of each
         assert_same_tables(sessions)
         assert len({covered(session, company, tmp_path) for session in sessions}) == 1
+        one, other = (page_of(session) for session in sessions)
+        assert one == other
         cells = Books(company).weekly(company.last_day).items()
         books = {key: (cell.numerator, cell.denominator or Decimal(0)) for key, cell in cells}
         assert "equal to the cent" in compare(sessions[0].warehouse, books)

@@ -51,13 +51,17 @@ class Alternative(_Part):
 
 
 class Card(_Part):
-    """What ``card.yaml`` says. ``version`` rises with every change of the definition."""
+    """What ``card.yaml`` says. ``version`` rises with every change of the definition.
+
+    ``better`` is which of two values of the KPI is the better one.
+    """
 
     title: Sentence
     meaning: Sentence
     kind: Aggregation
     unit: Literal["count", "money", "percent"]
     role: Literal["SALES", "PRODUCTION"]
+    better: Literal["more", "less"] = "more"
     dated_by: Sentence
     statuses: Sentence
     exclusions: Sentence
@@ -79,6 +83,11 @@ class Card(_Part):
         if len(names) != len(set(names)):
             raise ValueError(f"two alternatives have one name among {', '.join(names)}")
         return self
+
+
+def read_cards(root: Path) -> dict[str, Card]:
+    """Every card under ``root`` by its KPI; raises ``SqlError`` for the first that cannot be read."""
+    return {path.parent.name: read_card(path) for path in sorted(root.glob("kpis/*/card.yaml"))}
 
 
 def read_card(path: Path) -> Card:
