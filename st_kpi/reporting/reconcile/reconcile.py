@@ -109,18 +109,22 @@ class _Comparison:
     def _rows_by_week(self) -> list[Sequence[ReportRow]]:
         """The rows of the report for each week: of one week all, of several those of its days.
 
-        In a report of several weeks a row without a day has ours.
+        In a report of several weeks a row without a day has ours; raises ``ReportError`` where there is none.
         """
         rows = self.asked.report.rows
         if len(self.weeks) == 1:
             return [rows]
         self._learn(row.key for row in rows if row.day is None)
-        by_week: dict[dt.date | None, list[ReportRow]] = {}
+        by_week: dict[dt.date, list[ReportRow]] = {}
         for row in rows:
             day = row.day or self._our_day(row.key)
-            by_week.setdefault(day and published.monday(day), []).append(replace(row, day=day))
-            if day:
-                self.days_there.setdefault(row.key, []).append(day)
+            if day is None:
+                raise ReportError(
+                    f"{self.asked.source.name}, line {row.line} has no day, and none is known here: in a report of several"
+                    " weeks it could be of any. Save a report of one week."
+                )
+            by_week.setdefault(published.monday(day), []).append(replace(row, day=day))
+            self.days_there.setdefault(row.key, []).append(day)
         return [by_week.get(week.monday, []) for week in self.weeks]
 
     def _our_day(self, key: str) -> dt.date | None:
@@ -164,7 +168,6 @@ class _Comparison:
                 role=self.project.cards[asked.kpi.name].role,
                 rollup=asked.rollup,
                 period=week.period,
-                needs_day=len(self.weeks) > 1,
                 trusts_period=asked.report.period == week.period,
                 has_units="business_unit" in asked.report.has,
                 units=self.units,

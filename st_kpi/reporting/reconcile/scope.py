@@ -21,7 +21,7 @@ OTHER_DAYS = "on other days"
 class Scope:
     """What is compared: a KPI's role, in a rollup or all, over a period of days, under the settings of the build.
 
-    ``needs_day`` is set where a row without a day could be of another period, ``trusts_period`` where the report says that
+    ``trusts_period`` is set where the report says that
     it is of just this period: then rows with other days are in it by another date. ``has_units`` is where the report has a column
     of units, so that a row without one belongs to none.
     """
@@ -29,7 +29,6 @@ class Scope:
     role: str
     rollup: str
     period: tuple[dt.date, dt.date]
-    needs_day: bool
     trusts_period: bool
     has_units: bool
     units: Units
@@ -79,9 +78,6 @@ def sort_rows(rows: Sequence[ReportRow], comparison: Comparison, scope: Scope) -
     small = _small(rows, comparison, scope)
     for row in rows:
         first, last = scope.period
-        if row.day is None and scope.needs_day:
-            result.put_aside(row, "without a day")
-            continue
         if row.day and not scope.trusts_period and not first <= row.day <= last:
             result.elsewhere[row.key] = row.day
             result.put_aside(row, OTHER_DAYS)

@@ -174,6 +174,11 @@ class _Rows:
         for line in lines:
             if self._is_total(line, last=line is lines[-1]):
                 self._compare_total(line, rows)
+                if line is not lines[-1]:
+                    raise ReportError(
+                        f"{self._at(line)} is a total with rows below it: save the report without subtotals, or leave only it in"
+                        " the file."
+                    )
                 break
             key = self._text(line, self.kind.key)
             if key is None and not self.kind.key_may_be_empty:

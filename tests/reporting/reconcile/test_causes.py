@@ -310,3 +310,18 @@ def test_how_it_looks(weeks: Tenant) -> None:
     assert csv[0].startswith("week_start,row_key,business_unit,verdict,measure,there,here,residual")
     assert "2025-01-06,104,East Production,amount differs,labour_pay,75,,75,," in "\n".join(csv)
     assert '"value_here": "0.533673469"' in reconciliation_json([result])
+
+
+def test_an_undated_row_of_several_weeks_is_never_passed_over(weeks: Tenant) -> None:
+    rows = {
+        "105": "105,East Production,1/3/2025,RES-EXT,700,0,0,0,0",
+        "999": "999,East Production,,RES-EXT,12345,0,0,0,0",
+    }
+    with pytest.raises(ReportError, match="has no day, and none is known here"):
+        compared(weeks, "produced", rows=rows, week=None)
+
+
+def test_a_subtotal_does_not_end_the_report(weeks: Tenant) -> None:
+    text = COSTS + RIGHT["101"] + "\nTotal East,,,,800\n" + RIGHT["102"] + "\n"
+    with pytest.raises(ReportError, match="line 3 is a total with rows below it"):
+        compared(weeks, "produced", text=text)
