@@ -70,30 +70,45 @@ class SharedAllowance:
         ``prefect.concurrency.asyncio.rate_limit`` would do, but waits for a random time when refused, and puts an event
         on the dashboard for each block.
         """
-        asked_at, told = self._clock(), False
+        asked_at = self._clock()
         async with get_client() as client:  # inside a flow the one that the flow keeps open
-            while True:
-                try:
-                    granted = await client.increment_concurrency_slots(
-                        [self._name], self._block, "rate_limit"
-                    )
-                    break
-                except httpx.HTTPStatusError as error:  # it is not time yet
-                    if error.response.status_code != HTTPStatus.LOCKED:
-                        raise
-                if not told and self._clock() - asked_at > _TELLS_AFTER:
-                    told = True
-                    _log.warning(
-                        "Waiting for the rate limit %s, which other runs of this tenant use up",
-                        self._name,
-                    )
-                await asyncio.sleep(_ASKS_AGAIN_AFTER)
+            granted = await permits(
+                client,
+                self._name,
+                self._block,
+                asks_again_after=_ASKS_AGAIN_AFTER,
+                tells=lambda: self._clock() - asked_at > _TELLS_AFTER,
+                waiting=f"Waiting for the rate limit {self._name}, which other runs of this tenant use up",
+            )
         if not granted.json():  # Prefect grants what it does not know
             raise ConfigurationError(
                 f"The rate limit {self._name} is not in Prefect any more: it must be created, which every run does"
                 " as it begins. Run the same command again."
             )
         self._left, self._good_until = self._block, self._clock() + GOOD_FOR
+
+
+async def permits(
+    client: PrefectClient,
+    name: str,
+    count: int,
+    *,
+    asks_again_after: float,
+    tells: Callable[[], bool],
+    waiting: str,
+) -> httpx.Response:
+    """What Prefect grants of a rate limit, once it does; ``waiting`` is told once, when it is refused and ``tells`` says so."""
+    told = False
+    while True:
+        try:
+            return await client.increment_concurrency_slots([name], count, "rate_limit")
+        except httpx.HTTPStatusError as error:  # it is not time yet
+            if error.response.status_code != HTTPStatus.LOCKED:
+                raise
+        if not told and tells():
+            told = True
+            _log.warning("%s", waiting)
+        await asyncio.sleep(asks_again_after)
 
 
 def terms(requests_per_second: int) -> tuple[int, float]:

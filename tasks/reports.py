@@ -1,12 +1,9 @@
 """A report of ServiceTitan asked for and compared: one call for its data a minute, whatever processes ask."""
 
 import asyncio
-import logging
 from datetime import date, datetime, timedelta
-from http import HTTPStatus
 from zoneinfo import ZoneInfo
 
-import httpx
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
@@ -22,8 +19,7 @@ from st_kpi.reporting.reconcile.result import Reconciliation
 from st_kpi.reporting.reconcile.weeks import period_of
 from st_kpi.servicetitan.reports import Reports, Turn
 from tasks import SERVICETITAN_API, WAREHOUSE_WRITE
-
-_log = logging.getLogger("st_kpi.reports")
+from tasks.rate_limit import permits
 
 #: Seconds between two calls for the data of one report.
 SECONDS_PER_CALL = 60.0
@@ -106,20 +102,13 @@ def report_turn(tenant_id: int) -> Turn:
             await client.upsert_global_concurrency_limit_by_name(
                 name, 1, slot_decay_per_second=1 / SECONDS_PER_CALL
             )
-            told = False
-            while True:
-                try:
-                    await client.increment_concurrency_slots([name], 1, "rate_limit")
-                    return
-                except httpx.HTTPStatusError as error:  # it is not time yet
-                    if error.response.status_code != HTTPStatus.LOCKED:
-                        raise
-                if not told:
-                    told = True
-                    _log.warning(
-                        "Report %d may be asked for its data once a minute: waiting for its turn",
-                        report_id,
-                    )
-                await asyncio.sleep(_ASKS_AGAIN_AFTER)
+            await permits(
+                client,
+                name,
+                1,
+                asks_again_after=_ASKS_AGAIN_AFTER,
+                tells=lambda: True,
+                waiting=f"Report {report_id} may be asked for its data once a minute: waiting for its turn",
+            )
 
     return turn

@@ -24,6 +24,7 @@ from st_kpi.reporting.published import (
     UNASSIGNED,
     Kpi,
     Published,
+    exact_text,
     monday,
     rounded,
 )
@@ -620,14 +621,6 @@ def csv_text(header: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
     writer.writerow(header)
     writer.writerows(rows)
     return out.getvalue()
-
-
-def exact_text(value: Decimal | None) -> str | None:
-    """Every digit there is and no zeros behind them; None for no value."""
-    if value is None:
-        return None
-    text = f"{value:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def amount_text(value: Decimal, *, sign: bool = False) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 
 from rich.table import Table
 
-from st_kpi.cli.render import amount_text, csv_text, exact_text, plain_table, printed
-from st_kpi.reporting.published import ALL, NOTHING
+from st_kpi.cli.render import amount_text, csv_text, plain_table, printed
+from st_kpi.reporting.published import ALL, NOTHING, exact_text
 from st_kpi.reporting.reconcile.compare import Line, Verdict
 from st_kpi.reporting.reconcile.result import Reconciliation
 from st_kpi.reporting.reconcile.scope import OTHER_DAYS, Aside

@@ -16,7 +16,7 @@ from typing import Any
 
 from st_kpi.errors import MappingError
 from st_kpi.kpis.definitions.statements import Statement
-from st_kpi.kpis.mapping_file import all_at_once, day, rows
+from st_kpi.kpis.mapping_file import all_at_once, day, folded, rows
 
 FILE = "accepted_checks.csv"
 _COLUMNS = ("check", "subject", "reason", "valid_to")
@@ -37,7 +37,7 @@ class Acceptance:
 
     def covers(self, subject: str) -> bool:
         """Whether it is of this subject, in any case and spacing."""
-        return _folded(self.subject) == _folded(subject)
+        return folded(self.subject) == folded(subject)
 
 
 def read_accepted(folder: Path, checks: Iterable[Statement]) -> tuple[Acceptance, ...]:
@@ -51,7 +51,7 @@ def read_accepted(folder: Path, checks: Iterable[Statement]) -> tuple[Acceptance
         for line, cells in rows(file, _COLUMNS, problems):
             with problems.noted():
                 entry = _entry(cells, known, file, line)
-                key = (entry.check, _folded(entry.subject))
+                key = (entry.check, folded(entry.subject))
                 if key in read:
                     raise MappingError(
                         file,
@@ -102,7 +102,3 @@ def _entry(
         )
     until = day(cells["valid_to"], "valid_to", file, line)
     return Acceptance(line, name, cells["subject"], cells["reason"], until)
-
-
-def _folded(text: str) -> str:
-    return " ".join(text.casefold().split())

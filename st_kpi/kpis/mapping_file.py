@@ -92,12 +92,21 @@ def plain_id(label: str) -> str:
     return match[1] if match else label
 
 
+def folded(text: str) -> str:
+    """A name by which it is known: in any case, with any white space between its words."""
+    return " ".join(text.casefold().split())
+
+
 def decoded(file: Path) -> tuple[str, str]:
     """The text of a file, and the encoding of what is added at its end; raises ``MappingError``."""
     try:
-        content = file.read_bytes()
+        return decode(file.read_bytes())
     except OSError:
         raise MappingError(file, 1, "There is no such file, or it cannot be read.") from None
+
+
+def decode(content: bytes) -> tuple[str, str]:
+    """The text of a file's content and its encoding: what a byte order mark says, UTF-8, or that of an old Windows."""
     for mark, encoding in ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")):
         if content.startswith(mark):
             return content.removeprefix(mark).decode(encoding, errors="replace"), encoding

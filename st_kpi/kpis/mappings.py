@@ -13,7 +13,7 @@ from pathlib import Path
 
 from st_kpi.columns import ColumnType
 from st_kpi.errors import MappingError
-from st_kpi.kpis.mapping_file import all_at_once, day, plain_id, rows
+from st_kpi.kpis.mapping_file import all_at_once, day, folded, plain_id, rows
 from st_kpi.parameters import FAMILIES
 
 #: The role of a unit that does not count: it has no rollup and leaves every number.
@@ -153,7 +153,7 @@ def _unit_rows(
     role = _one_of(cells["role"].upper(), ROLES, "role", file, line)
     rollup = _rollup(cells["rollup"], role, file, line)
     if rollup is not None:
-        rollup = spellings.setdefault(_folded(rollup), rollup)
+        rollup = spellings.setdefault(folded(rollup), rollup)
     start = day(cells["valid_from"], "valid_from", file, line)
     end = day(cells["valid_to"], "valid_to", file, line)
     if start and end and end < start:
@@ -171,7 +171,7 @@ def _find(
     if not label:
         raise MappingError(file, line, f"The {what} is empty.")
     by_id = [r for r in records if plain_id(label) == str(r.id)]
-    matches = by_id or [r for r in records if _folded(r.name) == _folded(label)]
+    matches = by_id or [r for r in records if folded(r.name) == folded(label)]
     if not matches:
         near = _nearest(label, [r.name for r in records])
         raise MappingError(
@@ -180,15 +180,10 @@ def _find(
     return matches
 
 
-def _folded(name: str) -> str:
-    """A name by which it is known: in any case, with any white space between its words."""
-    return " ".join(name.casefold().split())
-
-
 def _nearest(label: str, names: Sequence[str]) -> str:
     """The names that look most like it, for the end of a sentence; nothing where none does."""
-    known = {_folded(name): name.strip() for name in names}
-    near = get_close_matches(_folded(label), known, n=3, cutoff=0.5)
+    known = {folded(name): name.strip() for name in names}
+    near = get_close_matches(folded(label), known, n=3, cutoff=0.5)
     return f"; nearest: {', '.join(repr(known[name]) for name in near)}" if near else ""
 
 
@@ -209,7 +204,7 @@ def _rollup(name: str, role: str, file: Path, line: int) -> str | None:
             line,
             f"The rollup is empty: name one, or give the unit the role {NONE} if it does not count.",
         )
-    if _folded(name) in (_folded(ALL), _folded(UNASSIGNED)):
+    if folded(name) in (folded(ALL), folded(UNASSIGNED)):
         raise MappingError(
             file,
             line,

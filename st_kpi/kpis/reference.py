@@ -29,7 +29,16 @@ def mappings_in(folder: Path | None, warehouse: Warehouse, samples: Path) -> Map
 
     Without a ``folder`` they are the ``samples``, and ``ConfigurationError`` says so for any tenant but theirs.
     """
-    units, types = units_and_types(warehouse)
+    return mappings_for(folder, samples, *units_and_types(warehouse))
+
+
+def mappings_for(
+    folder: Path | None,
+    samples: Path,
+    units: Sequence[SourceRecord],
+    types: Sequence[SourceRecord],
+) -> Mappings:
+    """The same, of units and types that were read already."""
     others = sorted({unit.tenant_id for unit in units} - {SAMPLE_TENANT})
     if folder is None and others:
         raise ConfigurationError(

@@ -17,7 +17,7 @@ from st_kpi.errors import NothingLoaded
 from st_kpi.kpis.definitions.statements import default_root
 from st_kpi.kpis.loaded import require_loaded
 from st_kpi.kpis.mappings import SourceRecord, TypeRow, UnitRow
-from st_kpi.kpis.reference import mappings_in, units_and_types
+from st_kpi.kpis.reference import mappings_for, units_and_types
 from st_kpi.warehouse.base import Warehouse
 
 #: What hangs on a line: a number of jobs, and money in the tenant's currency.
@@ -133,8 +133,8 @@ def read(
     """
     require_loaded(warehouse, ("business_units", "job_types"))
     samples = default_root() / "mappings"
-    mappings = mappings_in(folder, warehouse, samples)
     units, types = units_and_types(warehouse)
+    mappings = mappings_for(folder, samples, units, types)
     units = [unit for unit in units if tenant_id in (None, unit.tenant_id)]
     types = [kind for kind in types if tenant_id in (None, kind.tenant_id)]
     if not units:

@@ -258,6 +258,14 @@ def rounded(value: Decimal, places: int) -> Decimal:
     return value.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
 
 
+def exact_text(value: Decimal | None) -> str | None:
+    """Every digit there is and no zeros behind them; None for no value."""
+    if value is None:
+        return None
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
 def tenant_of(warehouse: Warehouse, tenant_id: int | None) -> int:
     """The tenant to read: the one asked for, else the only one there is; raises ``ConfigurationError``."""
     rows = warehouse.query("SELECT DISTINCT tenant_id FROM st_kpi.kpi_weekly ORDER BY tenant_id")

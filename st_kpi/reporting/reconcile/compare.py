@@ -12,9 +12,9 @@ from decimal import Decimal
 from enum import StrEnum
 
 from st_kpi.kpis.definitions.reports import Comparison
+from st_kpi.kpis.mapping_file import folded
 from st_kpi.reporting.reconcile.ours import OurCell
 from st_kpi.reporting.reconcile.table import ReportRow
-from st_kpi.reporting.reconcile.units import folded
 
 #: Below half a cent two amounts are the same: reports are rounded to cents.
 _SAME = Decimal("0.005")
@@ -188,14 +188,11 @@ def parts(amounts: Mapping[str, Decimal], comparison: Comparison) -> dict[str, D
     return sums
 
 
-def total(lines: Iterable[Line], comparison: Comparison, side: str) -> dict[str, Decimal]:
-    """The parts of the KPI over lines: of the report (``there``), ours (``here``), or their difference (``gap``)."""
-    sums = dict.fromkeys(parts({}, comparison), Decimal(0))
-    for line in lines:
-        there, here = parts(line.there, comparison), parts(line.here, comparison)
-        for part in sums:
-            value = {"there": there[part], "here": here[part], "gap": there[part] - here[part]}
-            sums[part] += value[side]
+def total(side: Iterable[Mapping[str, Decimal]], comparison: Comparison) -> dict[str, Decimal]:
+    """The parts of the KPI over the amounts that lines have on one side."""
+    sums = parts({}, comparison)
+    for amounts in side:
+        sums = _added(sums, parts(amounts, comparison))
     return sums
 
 

@@ -10,6 +10,7 @@ from st_kpi.errors import ReportError
 from st_kpi.kpis import build_log
 from st_kpi.kpis.definitions.lint import Project, refuse
 from st_kpi.kpis.definitions.reports import Comparison, RowKey
+from st_kpi.kpis.mapping_file import folded
 from st_kpi.parameters import BuildSettings, parameters
 from st_kpi.reporting import published
 from st_kpi.reporting.published import ALL
@@ -20,13 +21,9 @@ from st_kpi.reporting.reconcile.facts import Fact, facts
 from st_kpi.reporting.reconcile.ours import STORED, Counted, OurCell, our_cells
 from st_kpi.reporting.reconcile.readings import ReadingResult, readings
 from st_kpi.reporting.reconcile.result import Reconciliation, Source
-from st_kpi.reporting.reconcile.scope import (
-    Scope,
-    Sorted,
-    sort_rows,
-)
+from st_kpi.reporting.reconcile.scope import Scope, Sorted, sort_rows
 from st_kpi.reporting.reconcile.table import Report, ReportRow
-from st_kpi.reporting.reconcile.units import Units, folded
+from st_kpi.reporting.reconcile.units import Units
 from st_kpi.reporting.reconcile.weeks import Asked, Week, weeks_of
 from st_kpi.warehouse.base import Warehouse
 
@@ -157,8 +154,8 @@ class _Comparison:
             lines=tuple(told),
             aside=rows.aside,
             readings=tuple(tried),
-            there=compare.total(told, asked.comparison, "there"),
-            here=compare.total(told, asked.comparison, "here"),
+            there=compare.total((line.there for line in told), asked.comparison),
+            here=compare.total((line.here for line in told), asked.comparison),
         )
 
     def _scopes(self) -> list[Scope]:
@@ -306,15 +303,15 @@ class _Comparison:
         results: list[list[ReadingResult]] = [[] for _ in lines]
         if all(line.verdict is Verdict.MATCHED for of_week in lines for line in of_week):
             return results
+        now = [_agreeing(of_week) for of_week in lines]
         for reading in readings(self.asked.kpi.name, self.project, self.asked.params):
             cells = self._in_rollup(self._ours(reading.counted))
-            for week, sorted_rows, of_week, found in zip(
-                self.weeks, rows, lines, results, strict=True
+            for week, sorted_rows, agreeing, found in zip(
+                self.weeks, rows, now, results, strict=True
             ):
                 here = [cell for cell in cells if cell.week == week.monday]
                 under = _agreeing(compare.compare(Sides(sorted_rows.rows, here, self.units.name)))
-                gained = frozenset(under - _agreeing(of_week))
-                found.append(ReadingResult(reading.name, len(under), gained))
+                found.append(ReadingResult(reading.name, len(under), frozenset(under - agreeing)))
         return results
 
 

@@ -7,11 +7,12 @@ from decimal import Decimal
 
 from st_kpi.errors import ReportError
 from st_kpi.kpis.definitions.reports import Comparison
+from st_kpi.kpis.mapping_file import folded
 from st_kpi.kpis.mappings import NONE
 from st_kpi.reporting import published
 from st_kpi.reporting.published import ALL
 from st_kpi.reporting.reconcile.table import Report, ReportRow
-from st_kpi.reporting.reconcile.units import Units, folded
+from st_kpi.reporting.reconcile.units import Units
 
 #: The rule that sets rows of other weeks aside.
 OTHER_DAYS = "on other days"

@@ -4,7 +4,6 @@ Nothing is known yet of what a line means. A CSV file may have any separator and
 that it can be, and whoever looks for the header takes the way in which there is one.
 """
 
-import codecs
 import csv
 import io
 import zipfile
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from st_kpi.errors import ReportError
+from st_kpi.kpis.mapping_file import decode
 
 _SEPARATORS = (",", ";", "\t", "|")
 #: How the files begin that are workbooks with a password, and those of Excel before 2007.
@@ -81,7 +81,7 @@ def _workbook(file: Path, content: bytes) -> list[Sheet]:
 
 
 def _csv(file: Path, content: bytes) -> list[Sheet]:
-    text = _text(content)
+    text, _ = decode(content)
     if "\0" in text:
         raise ReportError(f"{file} is neither CSV nor XLSX: download the report as one of them.")
     present = [separator for separator in _SEPARATORS if separator in text] or [","]
@@ -102,12 +102,3 @@ def _lines(rows: Iterator[tuple[int, Any]]) -> Iterator[Line]:
         line = Line(number, tuple(c.strip() if isinstance(c, str) else c for c in cells))
         if not line.is_empty:
             yield line
-
-
-def _text(content: bytes) -> str:
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return content.decode("utf-16", errors="replace")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return content.decode("cp1252", errors="replace")

@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from st_kpi.kpis.mapping_file import folded
 from st_kpi.warehouse.base import Warehouse
 
 
@@ -67,8 +68,3 @@ class Units:
             for stretch in self._stretches.get(id_, ())
             if stretch.first <= day <= stretch.last
         ]
-
-
-def folded(name: str) -> str:
-    """A name by which it is known: in any case, with any white space between its words."""
-    return " ".join(name.casefold().split())

@@ -5,12 +5,11 @@ What the script reads is said here alone: a number is text with every digit, or 
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
-from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
 from st_kpi.kpis.definitions.cards import Card
-from st_kpi.reporting.published import ALL, UNASSIGNED, Kpi
+from st_kpi.reporting.published import ALL, UNASSIGNED, Kpi, exact_text
 from st_kpi.reporting.weekly_report.behind import Row
 from st_kpi.reporting.weekly_report.moved import Caused
 from st_kpi.reporting.weekly_report.review import Review
@@ -70,8 +69,8 @@ def overview(review: Review) -> Plain:
                 "rollup": each.rollup,
                 "report": each.report,
                 "at": _minute(each.compared_at.astimezone(review.zone)),
-                "there": _exact(each.there),
-                "here": _exact(each.here),
+                "there": exact_text(each.there),
+                "here": exact_text(each.here),
                 "differing": each.differing,
             }
             for each in reversed(shown.reconciled)
@@ -132,12 +131,12 @@ def _cells(review: Review, kpi: Kpi) -> list[list[Sequence[str | None] | None]]:
         for week in shown.weeks:
             cell = shown.cells.get((kpi.name, week, rollup))
             if cell is not None and cell.denominator is not None:
-                line.append((_exact(cell.numerator), _exact(cell.denominator)))
+                line.append((exact_text(cell.numerator), exact_text(cell.denominator)))
             elif cell is not None:
-                line.append((_exact(cell.numerator),))
+                line.append((exact_text(cell.numerator),))
             else:  # what belongs to no rollup is only there where there is some
                 value = None if rollup == UNASSIGNED else shown.value(kpi, week, rollup)
-                line.append(None if value is None else (_exact(value),))
+                line.append(None if value is None else (exact_text(value),))
         lines.append(line)
     return lines
 
@@ -158,7 +157,7 @@ def _reported(review: Review) -> dict[str, dict[int, dict[int, Sequence[str | No
     for (kpi, week, rollup), cell in sorted(review.numbers.reported.items()):
         if rollup in rollups and week in weeks:
             of_rollup = reported.setdefault(kpi, {}).setdefault(rollups[rollup], {})
-            of_rollup[weeks[week]] = (_exact(cell.numerator), _exact(cell.denominator))
+            of_rollup[weeks[week]] = (exact_text(cell.numerator), exact_text(cell.denominator))
     return reported
 
 
@@ -167,7 +166,7 @@ def _moved(review: Review) -> Plain:
     lines: dict[tuple[str, str], list[tuple[str, str, str | None]]] = {}
     for row in review.moved.this_week:
         moves = lines.setdefault((row["week_start"].isoformat(), row["cause"]), [])
-        moves.append((row["kpi"], row["part"], _exact(row["amount"])))
+        moves.append((row["kpi"], row["part"], exact_text(row["amount"])))
     listed = [[week, cause, moves] for (week, cause), moves in lines.items()]
     return {
         "since": review.moved.since.isoformat(),
@@ -185,7 +184,7 @@ def _amounts(rows: Iterable[Caused], week: date, names: set[str], why: str) -> l
             row["rollup_name"],
             row["part"],
             row[why],
-            _exact(row["amount"]),
+            exact_text(row["amount"]),
             int(row["source_rows"]),
         ]
         for row in rows
@@ -213,7 +212,7 @@ def _by_column(rows: Sequence[Row], week: date) -> Plain:
         "job": [_steps(jobs), job_places],
         "number": [None if numbers[job] == str(job) else numbers[job] for job in jobs],
         "id": [_steps(ids), id_places],
-        "amount": [_exact(row["amount"]) for row in rows],
+        "amount": [exact_text(row["amount"]) for row in rows],
     }
 
 
@@ -231,11 +230,3 @@ def _steps(ids: Sequence[int]) -> list[int]:
 
 def _minute(time: datetime | None) -> str | None:
     return f"{time:%Y-%m-%d %H:%M}" if time else None
-
-
-def _exact(value: Decimal | None) -> str | None:
-    """Every digit there is and no zeros behind them."""
-    if value is None:
-        return None
-    text = f"{value:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
