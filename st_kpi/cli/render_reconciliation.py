@@ -273,7 +273,7 @@ def _week(result: Reconciliation) -> dict[str, Any]:
             for rule, aside in sorted(result.aside.items())
         ],
         "readings": [
-            {"name": r.name, "agreeing": r.agreeing, "gained": sorted(r.gained)}
+            {"name": r.name, "rows": r.keys, "agreeing": r.agreeing, "gained": sorted(r.gained)}
             for r in result.better_readings
         ],
         "rows": list(_records(differing)),
