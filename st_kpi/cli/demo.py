@@ -14,9 +14,9 @@ from typing import Any
 
 import httpx
 
-from st_kpi.cli import render
 from st_kpi.cli.flow_run import import_flows
 from st_kpi.cli.progress import log_on_stderr, progress_bar, say, working
+from st_kpi.cli.render_weekly import weekly_table
 from st_kpi.errors import CheckFailed, ConfigurationError, RunFailed
 from st_kpi.local.private_server import prefect_api
 from st_kpi.local.process import start_process
@@ -50,7 +50,7 @@ def run_demo(*, scale: float, seed: int, home: Path) -> None:
         say(f"The company answers at {tenant.url}; its today is {tenant.today}.")
         asyncio.run(_load_and_build(settings, tenant.today))
         with open_warehouse(settings.warehouse, read_only=True) as warehouse:
-            print(render.weekly_table(published.read(warehouse, weeks=_WEEKS_SHOWN)))
+            print(weekly_table(published.read(warehouse, weeks=_WEEKS_SHOWN, zone=settings.zone)))
             verdict = compare(warehouse, books_of(tenant))
     print(verdict)
     print(f"The weekly review is {file.with_name(FILE)}: open it in a browser.")
