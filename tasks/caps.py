@@ -14,7 +14,7 @@ from tasks.automations import ensure_automations
 CAPS = {SERVICETITAN_API: 16, WAREHOUSE_WRITE: 8}
 
 
-@task(name="ensure-caps", task_run_name="caps", cache_policy=NO_CACHE)
+@task(name="ensure-caps", task_run_name="set caps", cache_policy=NO_CACHE)
 async def ensure_caps() -> None:
     """Create the caps of the tags, and on a server that lasts the automations, where they are absent."""
     async with get_client() as client:

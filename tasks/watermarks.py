@@ -85,7 +85,11 @@ async def _blocks(tenant_id: int) -> dict[str, Watermark]:
     }
 
 
-@task(name="move-watermark", task_run_name="watermark of {entity.name}", cache_policy=NO_CACHE)
+@task(
+    name="move-watermark",
+    task_run_name="move the watermark of {entity.name}",
+    cache_policy=NO_CACHE,
+)
 async def move_watermark(entity: Entity, mark: Watermark) -> None:
     """Record the watermark of an entity whose windows are stored."""
     async with shared_session() as session:
