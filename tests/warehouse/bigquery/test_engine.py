@@ -1,8 +1,6 @@
 """The BigQuery warehouse over the wire: layout, loads, publishing, costs, faults and errors."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from threading import Event
@@ -22,34 +20,9 @@ from st_kpi.warehouse.bigquery.engine import BigQueryWarehouse
 from st_kpi.warehouse.bigquery.load import combine
 from st_kpi.warehouse.bigquery.options import BigQueryOptions
 from st_kpi.warehouse.labels import labels
-from tests.support.bigquery_emulator import PROJECT, emptied, opened, options
-from tests.support.faulty import Fault, Faulty, faulty
+from tests.support.bigquery_emulator import PROJECT, opened, options
+from tests.support.faulty import Fault, Faulty
 from tests.support.loader import Loader, invoice
-
-
-@pytest.fixture
-def url(bigquery_url: str) -> str:
-    return bigquery_url
-
-
-@pytest.fixture
-def loader(url: str, tmp_path: Path) -> Iterator[Loader]:
-    warehouse = emptied(url)
-    yield Loader(tmp_path, warehouse)
-    warehouse.close()
-
-
-@pytest.fixture
-def jobs(url: str) -> Iterator[Jobs]:
-    jobs = Jobs(PROJECT, "US", options(url))
-    yield jobs
-    jobs.client.close()
-
-
-@pytest.fixture
-def proxy(url: str) -> Iterator[Faulty]:
-    with faulty(url) as proxy:
-        yield proxy
 
 
 def staged(jobs: Jobs) -> list[str]:
@@ -247,21 +220,6 @@ def test_of_two_builds_at_once_the_later_one_is_refused(
             slow.result(60)
     assert loader.rows("SELECT build FROM st_ops.builds ORDER BY build") == [(1,), (2,)]
     assert staged(jobs) == []
-
-
-@pytest.mark.parametrize(("hours", "refused"), [(23, True), (25, False)])
-def test_a_table_is_not_changed_more_often_than_bigquery_allows(
-    loader: Loader, jobs: Jobs, hours: int, refused: bool
-) -> None:
-    jobs.run(
-        "INSERT INTO st_ops.chunks (entity, finished_at)"
-        f" SELECT 'invoices', TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL {hours} HOUR)"
-        " FROM UNNEST(GENERATE_ARRAY(1, 1500)) AS n"
-    )
-    refusal = pytest.raises(WarehouseError, match=r"st_raw\.invoices was changed 1,500 times")
-    with refusal if refused else nullcontext():
-        loader.load("invoices", [invoice(1, 5, "100")])
-    assert len(loader.rows("SELECT id FROM st_raw.invoices")) == (0 if refused else 1)
 
 
 def test_jobs_have_labels_and_a_ceiling(loader: Loader, jobs: Jobs) -> None:

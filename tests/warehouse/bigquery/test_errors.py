@@ -14,6 +14,8 @@ from requests.exceptions import ConnectionError as Disconnected
 from st_kpi.errors import ConfigurationError, StKpiError, WarehouseError
 from st_kpi.warehouse.bigquery.errors import ClientError, is_transient, translate_error
 
+SERIALIZE = "Could not serialize access to table p:st_raw.jobs due to concurrent update"
+OUTSTANDING = "Query error: Too many DML statements outstanding against table p:st_raw.jobs, limit is 20. at [3:1]"
 BOTH_WROTE = "Transaction is aborted due to concurrent update against table p:st_kpi.kpi_weekly"
 
 
@@ -41,6 +43,18 @@ def refused(kind: type[GoogleAPICallError], message: str, reason: str) -> Google
             WarehouseError,
             "BigQuery refused a statement in project p: Unknown {name}.",
         ),
+        (
+            refused(BadRequest, SERIALIZE, "invalidQuery"),
+            WarehouseError,
+            f"Another run wrote to the same tables at the same moment: {SERIALIZE}."
+            " Nothing of this one was written; run it again.",
+        ),
+        (
+            refused(BadRequest, OUTSTANDING, "invalidQuery"),
+            WarehouseError,
+            f"BigQuery was asked too often in project p and kept refusing: {OUTSTANDING}."
+            " Run the same command again in some minutes; what is complete stays.",
+        ),
         (Disconnected("gone"), WarehouseError, "BigQuery cannot be reached for project p: gone."),
         (TransportError("off"), WarehouseError, "BigQuery cannot be reached for project p: off."),
     ],
@@ -61,5 +75,7 @@ def test_credentials_that_do_not_work_are_a_matter_of_settings() -> None:
 
 def test_what_passes_is_told_from_what_stays() -> None:
     assert is_transient(refused(ServiceUnavailable, "Try again", "backendError"))
-    assert is_transient(refused(BadRequest, BOTH_WROTE, "invalidQuery"))
+    for text in (BOTH_WROTE, SERIALIZE, OUTSTANDING, "Retrying the job may solve the problem"):
+        assert is_transient(refused(BadRequest, text, "invalidQuery"))
+    assert not is_transient(refused(BadRequest, "Syntax error", "invalidQuery"))
     assert not is_transient(refused(Forbidden, "Access Denied", "accessDenied"))
