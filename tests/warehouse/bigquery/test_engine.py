@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 from google.api_core.exceptions import BadRequest
@@ -220,6 +221,28 @@ def test_of_two_builds_at_once_the_later_one_is_refused(
             slow.result(60)
     assert loader.rows("SELECT build FROM st_ops.builds ORDER BY build") == [(1,), (2,)]
     assert staged(jobs) == []
+
+
+def test_who_has_published_is_not_refused_by_its_own_publication(
+    loader: Loader, proxy: Faulty
+) -> None:
+    """The commit is there, and the job is told to have failed for a passing reason: it is started again."""
+    warehouse = opened(proxy.url)
+    commits: list[str] = []
+
+    def tell(job: Any) -> None:
+        name = job["jobReference"]["jobId"]
+        if "_publish_" in name and job["status"]["state"] == "DONE" and not name.endswith("_2"):
+            commits.append(name)
+            job["status"]["errorResult"] = {"reason": "backendError", "message": "Try again"}
+
+    proxy.fault = lambda method, path: tell if "/jobs" in path and "/upload/" not in path else None
+    with warehouse.transaction():
+        warehouse.replace_table("st_kpi.once", "SELECT 1 AS n")
+        warehouse.insert("st_ops.runs", [{"run_id": "once"}])
+    assert commits, "it was told to have failed, and was started again"
+    assert loader.rows("SELECT n FROM st_kpi.once") == [(1,)]
+    assert loader.rows("SELECT run_id FROM st_ops.runs") == [("once",)]
 
 
 def test_jobs_have_labels_and_a_ceiling(loader: Loader, jobs: Jobs) -> None:
