@@ -56,8 +56,8 @@ _ASKED_TOO_OFTEN = (
     " Run the same command again in some minutes; what is complete stays."
 )
 _NO_BILLING = (
-    "Project {project} has no billing account, and without one BigQuery neither loads nor"
-    " changes tables for long: enable billing for it in the Google Cloud console."
+    "Project {project} has no billing account (BigQuery's sandbox): without one BigQuery changes no rows, and deletes"
+    " every table and every month of it after 60 days. Enable billing for it in the Google Cloud console."
 )
 #: The first that matches says it.
 _RULES = (
@@ -142,6 +142,8 @@ def _roles(message: str) -> str:
     """The roles without which this was refused; both where the message does not say."""
     if "bigquery.jobs.create" in message:
         return "roles/bigquery.jobUser"
+    if "bigquery.datasets.update" in message:
+        return "roles/bigquery.dataOwner on the dataset"
     if re.search(r"bigquery\.(datasets|tables)\.", message):
         return "roles/bigquery.dataEditor"
     return "roles/bigquery.dataEditor and roles/bigquery.jobUser"

@@ -155,7 +155,9 @@ class Transaction:
         except WarehouseError as error:
             if _OTHER not in str(error):
                 raise
-            if self._published_token() == self.id:  # by a job that was told to have failed after its commit
+            if (
+                self._published_token() == self.id
+            ):  # by a job that was told to have failed after its commit
                 return
             raise WarehouseError(
                 f"{_OTHER}, from rows that this one has not seen: nothing of it was published. Run it again."

@@ -35,8 +35,8 @@ def refused(kind: type[GoogleAPICallError], message: str, reason: str) -> Google
         (
             refused(Forbidden, "Billing has not been enabled", "accessDenied"),
             ConfigurationError,
-            "Project p has no billing account, and without one BigQuery neither loads nor changes tables for"
-            " long: enable billing for it in the Google Cloud console.",
+            "Project p has no billing account (BigQuery's sandbox): without one BigQuery changes no rows, and deletes"
+            " every table and every month of it after 60 days. Enable billing for it in the Google Cloud console.",
         ),
         (
             refused(BadRequest, "POST https://host/p: Unknown {name}; reason: x", "invalidQuery"),
