@@ -55,17 +55,22 @@ def found(jobs: Jobs, datasets: Iterable[str], tables: Collection[str]) -> list[
         return [end for ends in pool.map(look, sorted(datasets)) for end in ends]
 
 
-def clear(jobs: Jobs, ends: Collection[Expiration]) -> None:
-    """Take these ends away where the datasets are ours; raises ``ConfigurationError``, with nothing changed, where one is not.
-
-    Rows that are gone already are said: the counts of ServiceTitan tell which.
-    """
+def require_ours(jobs: Jobs, ends: Collection[Expiration]) -> None:
+    """Raise ``ConfigurationError`` where an end is not ours to take away."""
     if foreign := [end for end in ends if not end.ours]:
         raise ConfigurationError(
             f"BigQuery would delete what is loaded: {listed(foreign)}. The dataset was not made by st-kpi (it lacks the"
             f" label app=st-kpi), so nothing was changed: take that away, {_by_hand(jobs, foreign[0])}, or give the"
             " dataset the label."
         )
+
+
+def clear(jobs: Jobs, ends: Collection[Expiration]) -> None:
+    """Take these ends away where the datasets are ours; raises as ``require_ours``, with nothing changed, where one is not.
+
+    Rows that are gone already are said: the counts of ServiceTitan tell which.
+    """
+    require_ours(jobs, ends)
     for name in sorted({end.name for end in ends}):
         _clear(jobs, name)
     if lossy := [end for end in ends if end.of_rows]:
