@@ -125,7 +125,7 @@ def translate_error(error: ClientError, project: str, location: str) -> StKpiErr
         return ConfigurationError(f"{_NO_CREDENTIALS} Google says: {_one_line(str(error))}")
     if isinstance(error, TimeoutError):
         return WarehouseError(
-            f"A job of project {project} did not end in the time it has, and was cancelled: {_one_line(str(error))}"
+            f"A job of project {project} did not end in the time it has, and was cancelled: {_one_line(str(error) or 'a SELECT')}"
             " Run the same command again; what is complete stays."
         )
     return WarehouseError(

@@ -55,6 +55,16 @@ def refused(kind: type[GoogleAPICallError], message: str, reason: str) -> Google
             f"BigQuery was asked too often in project p and kept refusing: {OUTSTANDING}."
             " Run the same command again in some minutes; what is complete stays.",
         ),
+        (
+            refused(
+                Forbidden,
+                "Permission bigquery.datasets.update denied on dataset p:st_raw",
+                "accessDenied",
+            ),
+            WarehouseError,
+            "BigQuery allows this account too little in project p: Permission bigquery.datasets.update denied on dataset"
+            " p:st_raw. Give it roles/bigquery.dataOwner on the dataset.",
+        ),
         (Disconnected("gone"), WarehouseError, "BigQuery cannot be reached for project p: gone."),
         (TransportError("off"), WarehouseError, "BigQuery cannot be reached for project p: off."),
     ],
@@ -65,6 +75,13 @@ def test_an_error_becomes_one_sentence(
     for met in (error, RetryError("Timeout of 300 s exceeded", error)):
         translated = translate_error(met, "p", "US")
         assert (type(translated), str(translated)) == (kind, sentence)
+
+
+def test_a_job_whose_time_is_over_is_named() -> None:
+    for error, named in ((TimeoutError(), "a SELECT"), (TimeoutError("Job st_kpi_1"), "Job st_kpi_1")):  # fmt: skip
+        translated = translate_error(error, "p", "US")
+        assert isinstance(translated, WarehouseError)
+        assert f"was cancelled: {named}. Run the same command again" in str(translated)
 
 
 def test_credentials_that_do_not_work_are_a_matter_of_settings() -> None:
