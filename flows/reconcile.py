@@ -53,10 +53,13 @@ async def reconcile(
         log_places(session.settings)
         reports = _by_report(session, kpis, report_id)
         await ensure_limits()
-        results, failures = [], []
+        results: list[Reconciliation] = []
+        failures: list[str] = []
         for name, checked in reports.items():  # one after another: ServiceTitan makes one at a time
             try:
-                results += await reconcile_report(name, checked, week, rollup, report_id)
+                found, refused = await reconcile_report(name, checked, week, rollup, report_id)
+                results += found
+                failures += refused
             except StKpiError as error:
                 if len(reports) == 1:
                     raise

@@ -84,7 +84,8 @@ def _compared(result: Reconciliation) -> dict[str, str]:
     row = {"KPI": result.kpi.title, "Report": there, "Ours": here, "Rows": verdicts}
     row |= {"With": f"{result.source.name}, {result.source.filters}"}
     if better := result.better_readings:
-        row |= {"Would agree": f"{better[0].agreeing:,} with {better[0].name}"}
+        best = better[0]
+        row |= {"Would agree": f"{best.agreeing:,} of {best.keys:,} with {best.name}"}
     return {key: _as_it_is(text) for key, text in row.items()}
 
 

@@ -17,7 +17,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.exceptions import ObjectAlreadyExists
 
-from st_kpi.errors import ConfigurationError
+from st_kpi.errors import ConfigurationError, RunFailed
 from st_kpi.ingest.session import shared_session
 from st_kpi.local.private_server import is_private
 from st_kpi.servicetitan.rate import Limiter
@@ -32,6 +32,8 @@ GOOD_FOR = 0.1
 _ASKS_AGAIN_AFTER = 0.03
 #: Seconds of waiting for permits after which a person is told.
 _TELLS_AFTER = 2.0
+#: Seconds after which a permit will not come any more: no other run uses a limit up for so long.
+_GIVES_UP_AFTER = 900.0
 #: Seconds that they may take to reach us, and the request they are for to reach ServiceTitan.
 ON_THE_WAY = 0.05
 
@@ -97,9 +99,12 @@ async def permits(
     tells: Callable[[], bool],
     waiting: str,
 ) -> httpx.Response:
-    """What Prefect grants of a rate limit, once it does; ``waiting`` is told once, when it is refused and ``tells`` says so."""
-    told = False
-    while True:
+    """What Prefect grants of a rate limit, once it does; ``waiting`` is told once, when it is refused and ``tells`` says so.
+
+    Raises ``RunFailed`` where it does not within a quarter of an hour.
+    """
+    told, asked_at = False, time.monotonic()
+    while time.monotonic() - asked_at < _GIVES_UP_AFTER:
         try:
             return await client.increment_concurrency_slots([name], count, "rate_limit")
         except httpx.HTTPStatusError as error:  # it is not time yet
@@ -109,6 +114,10 @@ async def permits(
             told = True
             _log.warning("%s", waiting)
         await asyncio.sleep(asks_again_after)
+    raise RunFailed(
+        f"{waiting}, and in vain for {_GIVES_UP_AFTER / 60:.0f} minutes: look at the concurrency limit {name} on the"
+        " dashboard, which may be inactive or have no slots, and run the same command again."
+    )
 
 
 def terms(requests_per_second: int) -> tuple[int, float]:

@@ -8,6 +8,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 
+from st_kpi.errors import ReportError
 from st_kpi.ingest.session import Session, shared_session
 from st_kpi.kpis.definitions.lint import inspect
 from st_kpi.kpis.definitions.reports import read_kinds
@@ -34,18 +35,27 @@ _ASKS_AGAIN_AFTER = 1.0
 )
 async def reconcile_report(
     name: str, kpis: list[str], week: date | None, rollup: str, report_id: int | None
-) -> list[Reconciliation]:
-    """Ask once for a report, compare each KPI that it can check, and keep what was found.
+) -> tuple[list[Reconciliation], list[str]]:
+    """Ask once for a report, compare each KPI that it can check, and keep what was found; and why others could not be.
 
     ``name`` is that of the settings. Without a ``week`` it is the last one that is over, of snapshots that of the last build.
+    Raises the error of a KPI that is the only one.
     """
     async with shared_session() as session:
         published.require_build(session.warehouse)
         tenant = published.tenant_of(session.warehouse, session.settings.tenant_id)
         reports = Reports(session.source, report_turn(tenant))
-        return [
-            await _reconcile(session, reports, tenant, kpi, week, rollup, report_id) for kpi in kpis
-        ]
+        results, failures = [], []
+        for kpi in kpis:
+            try:
+                results.append(
+                    await _reconcile(session, reports, tenant, kpi, week, rollup, report_id)
+                )
+            except ReportError as error:
+                if len(kpis) == 1:
+                    raise
+                failures.append(f"{kpi}: {error}")
+        return results, failures
 
 
 async def _reconcile(

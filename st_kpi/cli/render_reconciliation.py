@@ -1,7 +1,6 @@
 """How a comparison with a report looks: for a person, whose question is why two numbers differ, and for programs."""
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
@@ -19,8 +18,8 @@ from st_kpi.reporting.reconcile.scope import OTHER_DAYS, Aside
 _LARGEST = 20
 #: How many readings that would agree better.
 _READINGS = 5
-#: Verdicts that do not say by themselves what happened.
-_UNEXPLAINED = (Verdict.AMOUNT_DIFFERS, Verdict.ONLY_THERE, Verdict.ONLY_HERE, Verdict.OTHER_WEEK)
+#: Verdicts that say by themselves what happened.
+_SAY_WHY = (Verdict.MATCHED, Verdict.COUNTED_TWICE)
 _HEADINGS = {"numerator": "Numerator", "denominator": "Denominator", "value": "Value"}
 
 
@@ -31,6 +30,7 @@ def reconciliation_table(results: Sequence[Reconciliation], *, rows: bool = Fals
         blocks = [_head(results), _sides(result)]
     else:
         blocks = [_head(results), _by_week(results)]
+    blocks += [f"Not compared: {reason}" for reason in results[0].not_compared]
     blocks += [_verdicts(results), _largest(results, rows=rows), _aside(results)]
     blocks += ["\n".join(_readings(results)), _conclusion(results)]
     return "\n\n".join(block.rstrip() for block in blocks if block) + "\n"
@@ -100,7 +100,7 @@ def _verdicts(results: Sequence[Reconciliation]) -> str:
         group = groups[verdict, cause]
         residuals = [result.residuals(line) for result, line in group]
         sums = [sum((each[part] for each in residuals), Decimal(0)) for part in parts]
-        told = cause or ("not explained" if verdict in _UNEXPLAINED else "")
+        told = cause or ("" if verdict in _SAY_WHY else "not explained")
         keys = len({(result.week_start, line.key) for result, line in group})
         table.add_row(verdict.value, f"{keys:,}", *(_signed(s) for s in sums), told)
     return printed(table)
@@ -164,20 +164,23 @@ def _aside(results: Sequence[Reconciliation]) -> str:
 
 def _readings(results: Sequence[Reconciliation]) -> Iterator[str]:
     keys = sum(_keys(result.lines) for result in results)
-    now = sum(result.verdicts.get(Verdict.MATCHED, 0) for result in results)
-    agreeing: Counter[str] = Counter()
-    for result in results:
-        agreeing.update({reading.name: reading.agreeing for reading in result.readings})
-    for name, count in agreeing.most_common(_READINGS):
-        if count > now:
-            yield f"With {name}, {count:,} of {keys:,} rows would agree, now {now:,}."
+    now = sum(result.differing for result in results)
+    of_reading: dict[str, tuple[int, int]] = {}
+    for reading in (reading for result in results for reading in result.readings):
+        differing, all_keys = of_reading.get(reading.name, (0, 0))
+        of_reading[reading.name] = differing + reading.differing, all_keys + reading.keys
+    best = sorted(of_reading.items(), key=lambda each: (each[1], each[0]))[:_READINGS]
+    for name, (differing, tried) in best:
+        if differing < now:
+            of = f" of {keys:,}" if keys != tried else ""
+            yield f"With {name}, {tried - differing:,} of {tried:,} rows would agree, now {keys - now:,}{of}."
 
 
 def _conclusion(results: Sequence[Reconciliation]) -> str:
     keys = sum(_keys(result.lines) for result in results)
     if all(result.agrees for result in results):
         return f"All {keys:,} rows match: {results[0].kpi.title} is the report's, to the cent."
-    differing = keys - sum(result.verdicts.get(Verdict.MATCHED, 0) for result in results)
+    differing = sum(result.differing for result in results)
     gaps = {part: sum((r.gap[part] for r in results), Decimal(0)) for part in results[0].gap}
     told = ", ".join(
         f"{_signed(gap)} ({part})" if len(gaps) > 1 else _signed(gap) for part, gap in gaps.items()
@@ -185,7 +188,7 @@ def _conclusion(results: Sequence[Reconciliation]) -> str:
     unexplained = {
         (result.week_start, line.key)
         for result, line in _lines(results)
-        if line.verdict in _UNEXPLAINED and line.cause is None
+        if line.verdict not in _SAY_WHY and line.cause is None
     }
     rest = f" {len(unexplained):,} of them have no cause that is known." if unexplained else ""
     return (
@@ -270,7 +273,7 @@ def _week(result: Reconciliation) -> dict[str, Any]:
             for rule, aside in sorted(result.aside.items())
         ],
         "readings": [
-            {"name": r.name, "agreeing": r.agreeing, "gained": sorted(r.gained)}
+            {"name": r.name, "rows": r.keys, "agreeing": r.agreeing, "gained": sorted(r.gained)}
             for r in result.better_readings
         ],
         "rows": list(_records(differing)),

@@ -248,15 +248,23 @@ class ServiceTitan:
         body: object = None,
         *,
         attempts: int | None = None,
+        turn: Callable[[], Awaitable[None]] | None = None,
     ) -> httpx.Response:
         """The answer of an endpoint that is no list of records, tried again as a list is; any status of success.
 
-        ``name`` is what errors and log lines call it, ``body`` is sent as JSON. Raises ``SourceError``.
+        ``name`` is what errors and log lines call it, ``body`` is sent as JSON, and ``turn`` is waited for before each
+        attempt. Raises ``SourceError``.
         """
         address = url(self._api_url, module, self._tenant_id, path, dict(query or {}))
+
+        async def send() -> httpx.Response:
+            if turn:
+                await turn()
+            return await self._send(address, method, body)
+
         outcome = await self._try(
             name,
-            lambda: self._send(address, method, body),
+            send,
             lambda response: response if response.is_success else None,
             address,
             lambda failure: attempts or self._retry.attempts,

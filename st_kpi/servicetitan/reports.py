@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -27,7 +28,7 @@ _ASKS_EVERY, _READY_WITHIN = 5.0, 900.0
 #: What a tenant without the one transport answers, or one whose report is too slow for it.
 _OTHER_TRANSPORT = frozenset({404, 405, 410, 501, 504})
 
-#: Called before each call for data with the id of the report; returns when it may be made.
+#: Called before each call for data, one that is made again too, with the id of the report; returns when it may be made.
 Turn = Callable[[int], Awaitable[None]]
 Value = str | bool | int | Sequence[int]
 
@@ -187,9 +188,7 @@ class Reports:
         """The rows page by page; page and size belong into the query, in the body they are ignored."""
         pages: list[Mapping[str, Any]] = []
         while not pages or pages[-1].get("hasmore"):
-            await self._turn(report.id)
-            query = {"page": str(len(pages) + 1), "pageSize": str(_PAGE_SIZE)}
-            response = await self._ask(report, "POST", path, query, body, attempts=4)
+            response = await self._call(report, path, len(pages) + 1, body, attempts=4)
             pages.append(_decoded(response))
             if pages[-1].get("hasmore") and not pages[-1].get("data"):
                 raise _malformed(response, "an empty page of the report says that there is more")
@@ -199,33 +198,47 @@ class Reports:
         self, report: Description, path: str, body: Mapping[str, Any]
     ) -> ReportData:
         """The rows once the report is made; one that takes too long is taken back."""
-        await self._turn(report.id)
-        response = await self._ask(report, "POST", path, {}, body)
+        response = await self._call(report, path, 1, body)
         waited, address = 0.0, ""
         while response.status_code == HTTPStatus.ACCEPTED:
             address = address or f"data-queries/{_decoded(response).get('token')}"
             if waited >= _READY_WITHIN:
-                await self._ask(report, "DELETE", address, {})
+                await self._ask(report, "DELETE", address)
                 raise ReportError(
                     f"The report {report.name!r} was not ready after {_READY_WITHIN / 60:.0f} minutes: ask for fewer days."
                 )
             await self._sleep(_ASKS_EVERY)
             waited += _ASKS_EVERY
-            response = await self._ask(report, "GET", address, {})
+            response = await self._ask(report, "GET", address)
         answer = _decoded(response)
         if answer.get("hasmore"):
             raise _malformed(response, "the report says that there is more, and gives no page")
         return _joined([answer], response)
+
+    async def _call(
+        self,
+        report: Description,
+        path: str,
+        page: int,
+        body: Mapping[str, Any],
+        *,
+        attempts: int | None = None,
+    ) -> httpx.Response:
+        """A call for data, each attempt in its turn."""
+        query = {"page": str(page), "pageSize": str(_PAGE_SIZE)}
+        turn = partial(self._turn, report.id)
+        return await self._ask(report, "POST", path, query, body, attempts=attempts, turn=turn)
 
     async def _ask(
         self,
         report: Description,
         method: Any,
         path: str,
-        query: Mapping[str, str],
+        query: Mapping[str, str] | None = None,
         body: object = None,
         *,
         attempts: int | None = None,
+        turn: Callable[[], Awaitable[None]] | None = None,
     ) -> httpx.Response:
         """One answer; while another report of the tenant is being made (409), again after a while."""
         waited = 0.0
@@ -239,6 +252,7 @@ class Reports:
                     query,
                     body,
                     attempts=attempts,
+                    turn=turn,
                 )
             except SourceError as error:
                 if error.status != HTTPStatus.CONFLICT or waited >= _READY_WITHIN:
@@ -251,13 +265,13 @@ class Reports:
         return _decoded(response)
 
     async def _list(self, path: str) -> list[Any]:
-        """Every entry of a list, whose objects have their keys as they came."""
+        """Every entry of a list; the keys of objects are in small letters, the values of a set in their order."""
         entries: list[Any] = []
         page, has_more = 1, True
         while has_more:
             answer = await self._get(path, {"page": str(page), "pageSize": str(_LIST_SIZE)})
             new = answer.get("data") or []
-            entries += new
+            entries += [_folded(each) if isinstance(each, Mapping) else each for each in new]
             page, has_more = page + 1, bool(answer.get("hasmore") and new)
         return entries
 

@@ -73,6 +73,24 @@ async def test_one_report_that_is_gone_fails_the_run_and_keeps_the_rest(loaded: 
         assert [row["kpi"] for row in kept] == ["collected"]
 
 
+async def test_one_number_that_cannot_be_compared_keeps_the_others_of_its_report(
+    loaded: Loaded,
+) -> None:
+    async with loaded("report-column-dropped#LaborPay") as (tenant, session):
+        await refresh_kpis(tenant.company.last_day)
+        session.settings.reports.update(job_costing=REPORTS["job_costing"])
+        try:
+            with pytest.raises(RunFailed, match=r"gpm: .* has no column labour_pay") as failure:
+                await reconcile(["gpm", "produced"], WEEK)
+        finally:
+            session.settings.reports.clear()
+        assert "produced" not in str(failure.value)
+        kept = session.warehouse.query(
+            "SELECT kpi, matched > 0 AS any_row FROM st_ops.reconciliations"
+        )
+        assert kept == [{"kpi": "produced", "any_row": True}]
+
+
 async def test_the_next_call_for_a_report_waits_for_its_turn(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -205,6 +205,43 @@ async def test_while_another_report_is_made_it_is_asked_again() -> None:
         assert waits.seconds == [5.0, 5.0]
 
 
+async def test_each_attempt_is_a_call_in_its_turn() -> None:
+    asked: list[tuple[str, str]] = []
+
+    def data(request: httpx.Request) -> httpx.Response:
+        asked.append((request.url.path.rsplit("reports/7/")[-1], request.url.query.decode()))
+        if request.url.path.endswith("/data"):
+            return httpx.Response(410 if len(asked) > 1 else 500)
+        if len(asked) < 4:
+            return httpx.Response(503)
+        return httpx.Response(200, json={"hasMore": False, "fields": FIELDS, "data": [[1]]})
+
+    async with opened(answering(data)) as (reports, waits):
+        report = await reports.find(name="Leads", category="x")
+        assert (await reports.data(report, [])).rows == ((1,),)
+        assert waits.turns == [7] * 4
+    query = "page=1&pageSize=25000"
+    assert asked == [("data", query), ("data", query), ("data/query", query), ("data/query", query)]
+
+
+async def test_lists_are_read_in_any_case() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        path = request.url.path
+        if path.endswith("/connect/token"):
+            return httpx.Response(200, json={"access_token": "t", "expires_in": 900})
+        if path.endswith("/report-categories"):
+            return httpx.Response(200, json={"HasMore": False, "Data": [{"Id": "x"}]})
+        if path.endswith("/reports"):
+            return httpx.Response(
+                200, json={"HasMore": False, "Data": [{"Id": 7, "Name": "Leads"}]}
+            )
+        return httpx.Response(200, json={"Id": 7, "Name": "Leads", "Parameters": []})
+
+    async with opened(httpx.MockTransport(answer)) as (reports, _):
+        report = await reports.find(name="leads")
+        assert (report.id, report.category, report.name) == (7, "x", "Leads")
+
+
 async def test_a_refusal_is_a_sentence() -> None:
     transport = answering(lambda request: httpx.Response(403, json={"title": "No scope"}))
     async with opened(transport) as (reports, _):

@@ -14,6 +14,7 @@ import pytest
 from prefect.client.orchestration import get_client
 
 from st_kpi.cli.demo import sandbox
+from st_kpi.errors import RunFailed
 from st_kpi.ingest.session import open_session
 from st_kpi.local.private_server import is_private
 from st_kpi.sandbox.company import SandboxCredentials
@@ -57,6 +58,21 @@ async def test_a_wait_for_permits_is_told_once(
             pass
     told = [message for message in caplog.messages if "rate limit" in message]
     assert told == ["Waiting for the rate limit few, which other runs of this tenant use up"]
+
+
+async def test_a_wait_for_permits_has_an_end(
+    prefect_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody has set the limit to nothing on the dashboard."""
+    monkeypatch.setattr(rate_limit, "_GIVES_UP_AFTER", 0.2)
+    async with get_client() as client:
+        await client.upsert_global_concurrency_limit_by_name("none", 1, slot_decay_per_second=0.001)
+    allowance = SharedAllowance("none", 1, RollingWindow(10))
+    async with allowance.slot():
+        pass
+    with pytest.raises(RunFailed, match=r"in vain for .* look at the concurrency limit none"):
+        async with allowance.slot():
+            pass
 
 
 def asking(url: str, folder: Path, *, forget: bool = False) -> subprocess.Popen[str]:

@@ -28,6 +28,11 @@ class RowKey(StrEnum):
     LOCATION = "location"
     BUSINESS_UNIT = "business_unit"
 
+    @property
+    def is_one_thing(self) -> bool:
+        """Whether a key is that of one thing; under an invoice lie several payments, under a location several invoices."""
+        return self not in (RowKey.INVOICE, RowKey.LOCATION)
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)

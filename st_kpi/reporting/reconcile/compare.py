@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 
-from st_kpi.kpis.definitions.reports import Comparison
+from st_kpi.kpis.definitions.reports import Comparison, RowKey
 from st_kpi.kpis.mapping_file import folded
 from st_kpi.reporting.reconcile.ours import OurCell
 from st_kpi.reporting.reconcile.table import ReportRow
@@ -59,6 +59,11 @@ class Line:
         """The largest residual, without its sign."""
         return max((abs(self.residual(measure)) for measure in self.differing), default=Decimal(0))
 
+    @property
+    def net(self) -> Decimal:
+        """How much more there is there than here in all measures together."""
+        return sum((self.residual(measure) for measure in self.differing), Decimal(0))
+
     def residual(self, measure: str) -> Decimal:
         """How much more there is there than here."""
         return self.there.get(measure, Decimal(0)) - self.here.get(measure, Decimal(0))
@@ -68,17 +73,38 @@ class Line:
 class Sides:
     """What is compared: rows of the report in the period and the scope, ours there, and what lies beside them.
 
-    ``elsewhere`` are keys with rows of the report on other days, ``aside`` keys with rows in units that do not count, each
-    with a word for it. ``ours_elsewhere`` are keys that we count in other units of the period.
+    By key, each with its amounts: ``elsewhere`` what the report has on other days, ``days_here`` what we count on other days,
+    ``aside`` what it has in units that do not count, ``ours_elsewhere`` what we count in other units of the period.
     """
 
+    key: RowKey
     there: Sequence[ReportRow]
     here: Sequence[OurCell]
     unit_name: Callable[[int], str]
-    elsewhere: Mapping[str, dt.date] = field(default_factory=dict)
-    aside: Mapping[str, str] = field(default_factory=dict)
-    ours_elsewhere: frozenset[str] = frozenset()
-    days_here: Mapping[str, tuple[dt.date, ...]] = field(default_factory=dict)
+    elsewhere: Mapping[str, Mapping[dt.date, Decimal]] = field(default_factory=dict)
+    days_here: Mapping[str, Mapping[dt.date, Decimal]] = field(default_factory=dict)
+    aside: Mapping[str, Decimal] = field(default_factory=dict)
+    ours_elsewhere: Mapping[str, Decimal] = field(default_factory=dict)
+
+    def is_moved(self, line: Line, amount: Decimal | None) -> bool:
+        """Whether what lies beside a line is what it lacks: under one thing's key whatever it is, else the same amount."""
+        if amount is None:
+            return False
+        return self.key.is_one_thing or _same(amount, line.net if line.numbers else -line.net)
+
+    def other_day(self, line: Line) -> dt.date | None:
+        """The day out of the period on which a line's other side is."""
+        there, here = self.elsewhere.get(line.key, {}), self.days_here.get(line.key, {})
+        if self.key.is_one_thing:
+            days = (() if line.numbers else there) or (
+                here if line.numbers and not line.here else ()
+            )
+            return next(iter(days), None)
+        # What both have on a day is no answer to where the rest went.
+        nets = {
+            day: there.get(day, Decimal(0)) - here.get(day, Decimal(0)) for day in {*there, *here}
+        }
+        return min((day for day, net in nets.items() if _same(net, -line.net)), default=None)
 
 
 def compare(sides: Sides) -> list[Line]:
@@ -117,11 +143,14 @@ def _lines_of(
             of_unit[0].day if of_unit else None,
         )
         pairs.append((line, of_unit, cell is not None))
-    everywhere = all(of_unit and has_cell for _, of_unit, has_cell in pairs)
+    only_there = [line.net for line, _, has_cell in pairs if line.differing and not has_cell]
+    only_here = [line.net for line, of_unit, _ in pairs if line.differing and not of_unit]
+    swaps = bool(only_there and only_here) and (
+        sides.key.is_one_thing or _same(sum(only_there, Decimal(0)), -sum(only_here, Decimal(0)))
+    )
     for line, of_unit, has_cell in pairs:
         if line.differing:
-            verdict = _verdict(line, of_unit, has_cell, sides, alone=len(pairs) == 1 or everywhere)
-            yield replace(line, verdict=verdict)
+            yield replace(line, verdict=_verdict(line, of_unit, has_cell, sides, swaps=swaps))
         elif of_unit or any(line.here.values()):
             yield line
 
@@ -146,22 +175,34 @@ def _added(one: Mapping[str, Decimal], other: Mapping[str, Decimal]) -> dict[str
 
 
 def _verdict(
-    line: Line, rows: Sequence[ReportRow], has_cell: bool, sides: Sides, *, alone: bool
+    line: Line, rows: Sequence[ReportRow], has_cell: bool, sides: Sides, *, swaps: bool
 ) -> Verdict:
-    if not alone and not (rows and has_cell):
+    """What became of a line; ``swaps`` is set where the other side has the key alone in another unit."""
+    if swaps and not (rows and has_cell):
         return Verdict.OTHER_UNIT
-    if not rows:
-        if line.key in sides.elsewhere:
+    if has_cell and not rows:
+        if sides.other_day(line):
             return Verdict.OTHER_WEEK
-        return Verdict.OTHER_UNIT if line.key in sides.aside else Verdict.ONLY_HERE
+        moved = sides.is_moved(line, sides.aside.get(line.key))
+        return Verdict.OTHER_UNIT if moved else Verdict.ONLY_HERE
     if not has_cell:
-        if line.key in sides.ours_elsewhere:
+        if sides.is_moved(line, sides.ours_elsewhere.get(line.key)):
             return Verdict.OTHER_UNIT
-        return Verdict.OTHER_WEEK if sides.days_here.get(line.key) else Verdict.ONLY_THERE
-    once = _summed(_once(rows))
-    if len(rows) > 1 and not Line(line.key, None, line.verdict, once, line.here).differing:
+        return Verdict.OTHER_WEEK if sides.other_day(line) else Verdict.ONLY_THERE
+    if _is_counted_twice(line, rows, sides):
         return Verdict.COUNTED_TWICE
-    return Verdict.AMOUNT_DIFFERS
+    return Verdict.OTHER_WEEK if sides.other_day(line) else Verdict.AMOUNT_DIFFERS
+
+
+def _is_counted_twice(line: Line, rows: Sequence[ReportRow], sides: Sides) -> bool:
+    """Whether rows that say the same would agree if they were one; two payments of an invoice may well say the same."""
+    if len(rows) == 1 or sides.key is RowKey.INVOICE:
+        return False
+    return not Line(line.key, None, line.verdict, _summed(_once(rows)), line.here).differing
+
+
+def _same(one: Decimal, other: Decimal) -> bool:
+    return abs(one - other) < _SAME
 
 
 def _once(rows: Sequence[ReportRow]) -> list[ReportRow]:

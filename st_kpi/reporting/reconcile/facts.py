@@ -19,8 +19,9 @@ _KEYS_AT_ONCE = 5_000
 class Fact:
     """One job, estimate, invoice or location as it is stored; days are the tenant's, amounts exact.
 
-    ``days`` are those on which its KPI counts it, in any week and unit. ``changed_at`` is the newest change of it or, of a
-    job, of what belongs to it. ``tax`` and ``adjustments`` are in the invoices of a job.
+    ``days`` are those on which its KPI counts it, in any week and unit, with what it counts there. ``changed_at`` is the
+    newest change of it or, of a job, of what belongs to it. ``tax`` and ``adjustments`` are in the invoices of a job.
+    ``has_job`` is false for an estimate that belongs to none.
     """
 
     key: str
@@ -30,10 +31,11 @@ class Fact:
     family: str | None
     is_test_customer: bool
     dates: Mapping[str, dt.date]
-    days: tuple[dt.date, ...]
+    days: Mapping[dt.date, Decimal]
     changed_at: dt.datetime | None
     tax: Decimal
     adjustments: Decimal
+    has_job: bool
 
 
 #: The dates of a job that a report may go by instead of ours.
@@ -58,18 +60,18 @@ def facts(
         params = {"tenant_id": tenant_id, "kpi": kpi, "row_keys": asked}
         days = _days(warehouse.query(_DAYS.format(key=KEYS[key][0], named=KEYS[key][1]), params))
         for row in warehouse.query(_FACTS[key], params):
-            found[row["row_key"]] = _fact(row, days.get(row["row_key"], ()))
+            found[row["row_key"]] = _fact(row, days.get(row["row_key"], {}))
     return found
 
 
-def _days(rows: Iterable[Mapping[str, Any]]) -> dict[str, tuple[dt.date, ...]]:
-    days: dict[str, tuple[dt.date, ...]] = {}
+def _days(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[dt.date, Decimal]]:
+    days: dict[str, dict[dt.date, Decimal]] = {}
     for row in rows:
-        days[row["row_key"]] = (*days.get(row["row_key"], ()), row["on_date"])
+        days.setdefault(row["row_key"], {})[row["on_date"]] = row["amount"]
     return days
 
 
-def _fact(row: Mapping[str, Any], days: tuple[dt.date, ...]) -> Fact:
+def _fact(row: Mapping[str, Any], days: Mapping[dt.date, Decimal]) -> Fact:
     return Fact(
         key=row["row_key"],
         active=bool(row["is_active"]),
@@ -82,11 +84,12 @@ def _fact(row: Mapping[str, Any], days: tuple[dt.date, ...]) -> Fact:
         changed_at=row["changed_at"],
         tax=row.get("tax") or Decimal(0),
         adjustments=row.get("adjustments") or Decimal(0),
+        has_job=bool(row.get("has_job", True)),
     )
 
 
 _DAYS = f"""
-SELECT {{key}} AS row_key, counted.on_date
+SELECT {{key}} AS row_key, counted.on_date, SUM(counted.amount) AS amount
 FROM {CONTRIBUTIONS} AS counted{{named}}
 WHERE counted.tenant_id = @tenant_id AND counted.kpi = @kpi AND {{key}} IN UNNEST(@row_keys)
 GROUP BY row_key, counted.on_date
@@ -148,7 +151,8 @@ SELECT CAST(estimate.id AS STRING) AS row_key,
   COALESCE(estimate.active, TRUE) AND COALESCE(job.active, TRUE) AS is_active,
   COALESCE(NULLIF(job.business_unit_id, 0), estimate.business_unit_id) AS business_unit_id,
   job.job_status, type.family, dim.is_test_customer, dim.completed_on_local, dim.created_on_local,
-  GREATEST(estimate.modified_on, COALESCE(job.modified_on, estimate.modified_on)) AS changed_at
+  NULLIF(estimate.job_id, 0) IS NOT NULL AS has_job,
+  GREATEST(COALESCE(estimate.modified_on, job.modified_on), COALESCE(job.modified_on, estimate.modified_on)) AS changed_at
 FROM st_raw.estimates AS estimate
 LEFT JOIN st_raw.jobs AS job ON job.tenant_id = estimate.tenant_id AND job.id = estimate.job_id
 LEFT JOIN st_dim.dim_jobs AS dim ON dim.tenant_id = estimate.tenant_id AND dim.job_id = estimate.job_id
@@ -158,7 +162,7 @@ WHERE estimate.tenant_id = @tenant_id AND CAST(estimate.id AS STRING) IN UNNEST(
     RowKey.INVOICE: """
 SELECT COALESCE(invoice.reference_number, CAST(invoice.id AS STRING)) AS row_key,
   COALESCE(invoice.active, TRUE) AS is_active, invoice.business_unit_id,
-  GREATEST(invoice.modified_on, COALESCE(paid.modified_on, invoice.modified_on)) AS changed_at
+  GREATEST(COALESCE(invoice.modified_on, paid.modified_on), COALESCE(paid.modified_on, invoice.modified_on)) AS changed_at
 FROM st_raw.invoices AS invoice
 LEFT JOIN (
   SELECT line.tenant_id, line.applied_to, MAX(payment.modified_on) AS modified_on
@@ -172,7 +176,7 @@ ORDER BY is_active, row_key""",
     RowKey.LOCATION: """
 SELECT CAST(place.id AS STRING) AS row_key, COALESCE(place.active, TRUE) AS is_active,
   CAST(NULL AS INT64) AS business_unit_id,
-  GREATEST(place.modified_on, COALESCE(billed.modified_on, place.modified_on)) AS changed_at
+  GREATEST(COALESCE(place.modified_on, billed.modified_on), COALESCE(billed.modified_on, place.modified_on)) AS changed_at
 FROM st_raw.locations AS place
 LEFT JOIN (
   SELECT tenant_id, location_id, MAX(modified_on) AS modified_on

@@ -28,11 +28,16 @@ class Reading:
 
 @dataclass(frozen=True)
 class ReadingResult:
-    """How many keys agree under a reading, and which of them do not under the settings there are."""
+    """How many keys there are under a reading and how many of them differ, and which agree that do not under the settings."""
 
     name: str
-    agreeing: int
+    keys: int
+    differing: int
     gained: frozenset[str]
+
+    @property
+    def agreeing(self) -> int:
+        return self.keys - self.differing
 
 
 #: The values that a setting of the KPI SQL may have, where another can be what a tenant goes by.

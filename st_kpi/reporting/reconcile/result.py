@@ -29,7 +29,8 @@ class Source:
 class Reconciliation:
     """What a comparison found. ``gap`` is there less here, by part of the KPI; the lines' residuals add up to it.
 
-    ``total_there`` is all that the report has, ``there`` what is left of it after what was set aside.
+    ``there`` is what is left of the report after what was set aside. ``not_compared`` says of each week that the report has
+    in part why it was left out.
     """
 
     kpi: Kpi
@@ -46,6 +47,7 @@ class Reconciliation:
     lines: tuple[Line, ...]
     aside: Mapping[str, Aside]
     readings: tuple[ReadingResult, ...]
+    not_compared: tuple[str, ...]
     there: Mapping[str, Decimal]
     here: Mapping[str, Decimal]
 
@@ -65,10 +67,14 @@ class Reconciliation:
 
     @property
     def better_readings(self) -> list[ReadingResult]:
-        """The readings under which more rows agree than now, the best first."""
-        now = self.verdicts.get(Verdict.MATCHED, 0)
-        better = [reading for reading in self.readings if reading.agreeing > now]
-        return sorted(better, key=lambda r: (-r.agreeing, r.name))
+        """The readings under which fewer rows differ than now, the best first."""
+        better = [reading for reading in self.readings if reading.differing < self.differing]
+        return sorted(better, key=lambda r: (r.differing, r.name))
+
+    @property
+    def differing(self) -> int:
+        """How many rows do not match."""
+        return sum(n for verdict, n in self.verdicts.items() if verdict is not Verdict.MATCHED)
 
     @property
     def verdicts(self) -> dict[Verdict, int]:

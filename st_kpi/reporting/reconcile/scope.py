@@ -1,7 +1,7 @@
 """Which rows of a report a number is about: the others are set aside, each by a rule that has a name."""
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
@@ -14,17 +14,16 @@ from st_kpi.reporting.published import ALL
 from st_kpi.reporting.reconcile.table import Report, ReportRow
 from st_kpi.reporting.reconcile.units import Units
 
-#: The rule that sets rows of other weeks aside.
-OTHER_DAYS = "on other days"
+#: The rules that set rows of other weeks aside, and those that count in another rollup.
+OTHER_DAYS, OTHER_ROLLUPS = "on other days", "in other rollups"
 
 
 @dataclass(frozen=True)
 class Scope:
     """What is compared: a KPI's role, in a rollup or all, over a period of days, under the settings of the build.
 
-    ``trusts_period`` is set where the report says that
-    it is of just this period: then rows with other days are in it by another date. ``has_units`` is where the report has a column
-    of units, so that a row without one belongs to none.
+    ``trusts_period`` is set where the report says that it is of just this period: then rows with other days are in it by
+    another date. ``has_units`` is where the report has a column of units, so that a row without one belongs to none.
     """
 
     role: str
@@ -60,33 +59,44 @@ class Aside:
 class Sorted:
     """The rows of a report that are compared, and those that are not.
 
-    ``elsewhere`` are the keys of rows on other days, ``units`` those of rows in units that do not count, with a word for it.
+    ``elsewhere`` are the amounts on other days by key and day, ``units`` those in units that do not count by key, ``told`` a
+    word for each of the latter.
     """
 
     rows: list[ReportRow] = field(default_factory=list)
     aside: dict[str, Aside] = field(default_factory=dict)
-    elsewhere: dict[str, dt.date] = field(default_factory=dict)
-    units: dict[str, str] = field(default_factory=dict)
+    elsewhere: dict[str, dict[dt.date, Decimal]] = field(default_factory=dict)
+    units: dict[str, Decimal] = field(default_factory=dict)
+    told: dict[str, str] = field(default_factory=dict)
 
     def put_aside(self, row: ReportRow, rule: str) -> None:
         """Note that a rule leaves a row out."""
         self.aside.setdefault(rule, Aside()).add(1, row.amounts)
 
 
+def add_day(days: dict[str, dict[dt.date, Decimal]], row: ReportRow, day: dt.date) -> None:
+    """Add what a row comes to, to the amounts of its key on a day."""
+    of_key = days.setdefault(row.key, {})
+    of_key[day] = of_key.get(day, Decimal(0)) + row.net
+
+
 def sort_rows(rows: Sequence[ReportRow], comparison: Comparison, scope: Scope) -> Sorted:
     """Every row, compared or set aside."""
-    result = Sorted()
-    small = _small(rows, comparison, scope)
+    result, (first, last) = Sorted(), scope.period
+    inside: list[tuple[ReportRow, str | None]] = []
     for row in rows:
-        first, last = scope.period
         if row.day and not scope.trusts_period and not first <= row.day <= last:
-            result.elsewhere[row.key] = row.day
+            add_day(result.elsewhere, row, row.day)
             result.put_aside(row, OTHER_DAYS)
             continue
-        rule = _rule(row, comparison, scope) or ("below ar_minimum" if row.key in small else None)
+        rule = _rule(row, comparison, scope)
         if rule is None and (word := _other_unit(row, scope)):
-            rule, told = word
-            result.units[row.key] = told
+            rule, result.told[row.key] = word
+            result.units[row.key] = result.units.get(row.key, Decimal(0)) + row.net
+        inside.append((row, rule))
+    small = _small(inside, comparison, scope)
+    for row, rule in inside:
+        rule = rule or ("below ar_minimum" if row.key in small else None)
         if rule:
             result.put_aside(row, rule)
         else:
@@ -120,7 +130,8 @@ def _other_unit(row: ReportRow, scope: Scope) -> tuple[str, str] | None:
     """Why the row's unit does not count: the rule, and a word about this row. Units that nobody mapped are not left out."""
     if row.unit is None:
         return ("in no business unit", "there in no business unit") if scope.has_units else None
-    places = scope.units.places(scope.units.ids(row.unit), row.day or scope.period[0])
+    days = (row.day, row.day) if row.day else scope.period
+    places = scope.units.places(scope.units.ids(row.unit), *days)
     counting = [place for place in places if scope.counts(place.role)]
     there = f"there under {row.unit!r}"
     if places and not counting:
@@ -132,7 +143,7 @@ def _other_unit(row: ReportRow, scope: Scope) -> tuple[str, str] | None:
         return None
     if not counting:
         return "in units that are not mapped", f"{there}, which is not mapped"
-    return "in other rollups", f"{there}, of the rollup {counting[0].rollup!r}"
+    return OTHER_ROLLUPS, f"{there}, of the rollup {counting[0].rollup!r}"
 
 
 def _counting(row: ReportRow, comparison: Comparison, scope: Scope) -> ReportRow:
@@ -147,13 +158,16 @@ def _counting(row: ReportRow, comparison: Comparison, scope: Scope) -> ReportRow
     return replace(row, amounts=amounts)
 
 
-def _small(rows: Sequence[ReportRow], comparison: Comparison, scope: Scope) -> frozenset[str]:
-    """The keys whose rows come to less than the minimum together."""
+def _small(
+    rows: Iterable[tuple[ReportRow, str | None]], comparison: Comparison, scope: Scope
+) -> frozenset[str]:
+    """The keys whose rows come to less than the minimum together, in whatever rollup they count."""
     if comparison.minimum is None:
         return frozenset()
     sums: dict[str, Decimal] = {}
-    for row in rows:
-        sums[row.key] = sums.get(row.key, Decimal(0)) + sum(row.amounts.values())
+    for row, rule in rows:
+        if rule in (None, OTHER_ROLLUPS):
+            sums[row.key] = sums.get(row.key, Decimal(0)) + row.net
     return frozenset(key for key, amount in sums.items() if amount < scope.minimum)
 
 
@@ -162,7 +176,10 @@ def weeks_in(report: Report, source: str) -> list[dt.date]:
 
     Raises ``ReportError`` where it does not say of which days it is.
     """
-    days = [row.day for row in report.rows if row.day] or list(report.period or ())
+    days = [row.day for row in report.rows if row.day]
+    if report.period:
+        first, last = report.period
+        days = [first + dt.timedelta(days=n) for n in range((last - first).days + 1)]
     mondays = sorted({published.monday(day) for day in days})
     if not mondays:
         raise ReportError(

@@ -29,6 +29,11 @@ class ReportRow:
     status: str | None
     amounts: Mapping[str, Decimal]
 
+    @property
+    def net(self) -> Decimal:
+        """Its amounts together, whatever they measure."""
+        return sum(self.amounts.values(), Decimal(0))
+
 
 @dataclass(frozen=True)
 class Report:

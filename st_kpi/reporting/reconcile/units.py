@@ -60,11 +60,18 @@ class Units:
         by_id = [int(name)] if name.isdigit() and int(name) in self._names else []
         return named or by_id
 
-    def places(self, ids: Iterable[int], day: dt.date) -> list[Stretch]:
-        """What units count for on a day; nothing for those that are not mapped."""
+    def places(
+        self, ids: Iterable[int], first: dt.date, last: dt.date | None = None
+    ) -> list[Stretch]:
+        """What units count for on a day, or from one to another; nothing for those that are not mapped."""
         return [
             stretch
             for id_ in ids
             for stretch in self._stretches.get(id_, ())
-            if stretch.first <= day <= stretch.last
+            if stretch.first <= (last or first) and first <= stretch.last
         ]
+
+    def spelt(self, name: str) -> str:
+        """A unit's name as it is written here; one that nobody knows as it is."""
+        ids = self.ids(name)
+        return self.name(ids[0]) if ids else name

@@ -46,8 +46,13 @@ class Week:
     day: dt.date | None
 
 
-def weeks_of(warehouse: Warehouse, asked: Asked, week: dt.date | None) -> list[Week]:
-    """The week of ``week``, else each week that the report has whole; raises ``ReportError`` where that is none."""
+def weeks_of(
+    warehouse: Warehouse, asked: Asked, week: dt.date | None
+) -> tuple[list[Week], tuple[str, ...]]:
+    """The week of ``week``, else each week that the report has whole, and why it has not the others.
+
+    Raises ``ReportError`` where it has none.
+    """
     if asked.kpi.kind == "snapshot":
         mondays = [published.monday(week or asked.as_of)]
     else:
@@ -69,7 +74,7 @@ def weeks_of(warehouse: Warehouse, asked: Asked, week: dt.date | None) -> list[W
             weeks.append(Week(monday, period, day))
     if not weeks:
         raise ReportError(reasons[0])
-    return weeks
+    return weeks, tuple(reasons)
 
 
 def _measured_day(warehouse: Warehouse, tenant: int, kpi: Kpi, monday: dt.date) -> dt.date | None:

@@ -270,7 +270,7 @@ def test_several_weeks_at_once(weeks: Tenant) -> None:
         (None, dt.date(2025, 1, 13), "has rows of 2025-01-06 to 2025-01-10, and none of 2025-01-13 to 2025-01-19"),
         ("Dates: 1/1/2025 - 1/8/2025\n" + COSTS + RIGHT["101"], WEEK, "is of 2025-01-01 to 2025-01-08, not all of 2025-01-06 to 2025-01-12: pull it for 01/06/2025 to 01/12/2025"),
         (COSTS + "105,East Production,1/3/2025,RES-EXT,700,0,0,0,0\n" + RIGHT["101"], WEEK, "has rows of 2025-01-03 to 2025-01-06, which is not all of"),
-        (COSTS + "7777,North,1/6/2025,RES-EXT,1,0,0,0,0", WEEK, "Nothing in report.csv is known here, such as JobNumber 7777: it is of another tenant"),
+        (COSTS + "7777,North,1/6/2025,RES-EXT,1,0,0,0,0", WEEK, "Nothing in report.csv is known here, such as the JobNumber in line 2: it is of another tenant"),
         ("Job #,Business Unit,Subtotal\n101,East Production,1", None, "does not say of which days it is"),
     ],
 )  # fmt: skip
