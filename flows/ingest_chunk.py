@@ -1,5 +1,6 @@
 """``ingest-chunk``: one window of one entity from ServiceTitan into the warehouse."""
 
+from contextlib import nullcontext
 from datetime import datetime
 
 from prefect import flow
@@ -16,6 +17,7 @@ from tasks.gcp_credentials import google_credentials
 from tasks.places import log_places
 from tasks.rate_limit import ensure_limits
 from tasks.states import completed, counted
+from tasks.writers import sole_writer
 
 
 def _run_name() -> str:
@@ -53,7 +55,8 @@ async def ingest_chunk(
         run_id = run_id or str(flow_run.id)
         window = Window(start, end) if start and end else None
         fetched = await fetch_chunk(entity_named(entity), window, run_id)
-        merged = await store_chunk(fetched, run_id)
+        async with sole_writer(entity) if alone else nullcontext():
+            merged = await store_chunk(fetched, run_id)
         session.progress(entity, 0, fetched.rows)
         return completed(
             merged.changed,

@@ -670,14 +670,26 @@ def mappings(
         raise typer.Exit(1)
 
 
-@app.command(epilog=_examples("doctor", "doctor --json"))
+@app.command(epilog=_examples("doctor", "doctor --json", "doctor --bigquery-trial trial.json"))
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    bigquery_trial: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Load a made-up company into an empty project; report there."
+        ),
+    ] = None,
 ) -> None:
     """What must hold, a line each, with the way out.
 
     In the order in which it would fail. Only reads; ends with code 1 when something fails.
     """
+    if bigquery_trial is not None:
+        from st_kpi.cli.bigquery_trial import run_trial
+
+        if not run_trial(bigquery_trial):
+            raise typer.Exit(1)
+        return
     from st_kpi.cli.doctor import run_doctor
 
     if not run_doctor(as_json=as_json):
