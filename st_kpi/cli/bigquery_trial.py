@@ -23,6 +23,7 @@ from st_kpi.cli.flow_run import import_flows
 from st_kpi.cli.progress import log_on_stderr, say, waiting
 from st_kpi.errors import ConfigurationError, StKpiError, WarehouseError
 from st_kpi.ingest.session import open_for_build, open_session
+from st_kpi.kpis.build import BuildResult
 from st_kpi.local.private_server import prefect_api
 from st_kpi.local.proxies import prepare_proxies
 from st_kpi.servicetitan.tables import raw_tables
@@ -206,8 +207,11 @@ class Trial:
     def _build(self) -> str:
         from flows.refresh_kpis import refresh_kpis
 
-        with open_for_build(self._settings(self._address)):
-            built = asyncio.run(refresh_kpis(self._tenant.today))
+        async def build() -> BuildResult:
+            with open_for_build(self._settings(self._address)):
+                return await refresh_kpis(self._tenant.today)
+
+        built = asyncio.run(build())
         with open_warehouse(self._address, read_only=True, bigquery=self._options) as warehouse:
             compared = demo.compare(warehouse, demo.books_of(self._tenant))
         return f"{built.summary().splitlines()[0]} {compared}"

@@ -1,20 +1,26 @@
 """Jobs over a wire that fails: nothing is waited for without end, done twice, or left running."""
 
+import asyncio
 import io
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 from google.cloud import bigquery
 
 from st_kpi.errors import WarehouseError
+from st_kpi.warehouse import open_warehouse
 from st_kpi.warehouse.bigquery.client import Jobs
 from tests.support.bigquery_emulator import PROJECT, options
 from tests.support.faulty import Fault, Faulty, job_says
 
 #: A statement that is at work for longer than any test.
-ENDLESS = "SELECT COUNT(*) AS n FROM UNNEST(GENERATE_ARRAY(1, 1000000)) AS a CROSS JOIN UNNEST(GENERATE_ARRAY(1, 1000000)) AS b"
+ENDLESS = (
+    "SELECT COUNT(*) AS n FROM UNNEST(GENERATE_ARRAY(1, 200000)) AS a"
+    " CROSS JOIN UNNEST(GENERATE_ARRAY(1, 200000)) AS b"
+)
 SEQUENCE = "st_staging.sequence"
 
 
@@ -121,6 +127,7 @@ def test_who_is_interrupted_cancels_the_job(jobs: Jobs, monkeypatch: pytest.Monk
 def test_who_closes_the_warehouse_cancels_what_other_threads_wait_for(url: str, jobs: Jobs) -> None:
     """A run is cancelled in its main thread, and jobs are waited for in others."""
     others = Jobs(PROJECT, "US", options(url))
+    since = datetime.now(UTC)
     name = f"closed_{time.time_ns()}"
     errors: list[str] = []
 
@@ -132,15 +139,41 @@ def test_who_closes_the_warehouse_cancels_what_other_threads_wait_for(url: str, 
 
     thread = threading.Thread(target=work)
     thread.start()
-    until = time.monotonic() + 10
-    while name not in others._running and time.monotonic() < until:
-        time.sleep(0.01)
+    assert at_work(jobs, since) == [name]
     others.close()
     thread.join(20)
     assert errors, "the thread has ended"
     assert stopped(jobs, name)
     with pytest.raises(WarehouseError, match="was closed"):
         others.run("SELECT 1 AS n")
+
+
+async def test_a_run_that_is_cancelled_cancels_its_jobs(url: str, jobs: Jobs) -> None:
+    """As Ctrl-C and Prefect do: the loop is told, and at its end waits for its threads."""
+    since = datetime.now(UTC)
+
+    async def run() -> None:
+        with open_warehouse("bigquery://local", bigquery=options(url)) as warehouse:
+            await asyncio.to_thread(warehouse.execute, f"DELETE FROM {SEQUENCE} WHERE n < ({ENDLESS})")  # fmt: skip
+
+    running = asyncio.create_task(run())
+    (name,) = await asyncio.to_thread(at_work, jobs, since)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert stopped(jobs, name)
+
+
+def at_work(jobs: Jobs, since: datetime) -> list[str]:
+    """The jobs made since then, once they are at work: the emulator loses a cancellation that comes before."""
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        time.sleep(0.5)
+        made = jobs.client.list_jobs(min_creation_time=since)
+        if running := [job.job_id for job in made if job.state == "RUNNING"]:
+            time.sleep(0.5)
+            return running
+    return []
 
 
 CONFLICTS = [
