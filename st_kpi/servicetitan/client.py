@@ -21,10 +21,11 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 
 from st_kpi.errors import MalformedResponse, SourceError
+from st_kpi.servicetitan import bodies
 from st_kpi.servicetitan.auth import ClientCredentials, Credentials
 from st_kpi.servicetitan.failure import brief, to_source_error
 from st_kpi.servicetitan.pages import Envelope, Page, parse
-from st_kpi.servicetitan.paging import AnswerTooLarge, ListReader, PageSizes, Span
+from st_kpi.servicetitan.paging import AnswerTooLarge, ListReader, PageSizes, Span, Standstill
 from st_kpi.servicetitan.query import (
     Created,
     Filter,
@@ -199,12 +200,12 @@ class ServiceTitan:
         A page's ``continue_from`` is where to go on once its rows are durable, which is the old
         place when the source names none. A feed that gives nothing and says there is more, at a place where it has been
         already, is asked again a few times with a pause. Raises ``MalformedResponse`` when it still does, and when it
-        gives rows and leads back.
+        gives rows and leads back, or nothing new at ever new places.
         """
         if entity.export is None:
             raise ValueError(f"{entity.name} has no export feed")
         token = export_query(since)["from"]
-        asked, rows, waits = {token}, 0, iter(_FEED_WAITS)
+        asked, rows, waits, standstill = {token}, 0, iter(_FEED_WAITS), Standstill(entity)
         while True:
             query = export_query(token)
             address = url(self._api_url, entity.module, self._tenant_id, entity.export, query)
@@ -214,6 +215,7 @@ class ServiceTitan:
             if page.has_more and token in asked:
                 await self._wait_for_feed(entity, page, waits)
                 continue
+            standstill.note(page)
             asked.add(token)
             rows += page.rows
             yield page
@@ -352,7 +354,7 @@ class ServiceTitan:
             response = await self._http.send(request, stream=True)
             try:
                 async with asyncio.timeout(self._body_timeout):
-                    await response.aread()
+                    await bodies.read(response, bodies.MOST_BYTES)
             finally:
                 await response.aclose()
             return response
