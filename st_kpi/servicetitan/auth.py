@@ -19,6 +19,8 @@ from st_kpi.servicetitan.bodies import MOST_BYTES_OF_FEW, read
 #: Renew this many seconds before the end, so that no request is on its way with a token that dies
 #: meanwhile.
 _MARGIN = 60.0
+#: The seconds that a token lives which does not say so.
+_USUAL_LIFE = 900.0
 #: The seconds within which the answer with a token has to be there, once its headers are.
 _BODY_SECONDS = 100.0
 _FOR_A_HEADER = re.compile(r"[!-~]+")
@@ -38,7 +40,7 @@ class Credentials:
 
 class _Granted(msgspec.Struct, frozen=True):
     access_token: str
-    expires_in: float = 900.0
+    expires_in: float | None = None
 
 
 class _Refused(msgspec.Struct, frozen=True):
@@ -129,7 +131,7 @@ class ClientCredentials(httpx.Auth):
             raise self._malformed(
                 "The token endpoint's token is empty or holds characters that no header can carry"
             )
-        life = granted.expires_in
+        life = _USUAL_LIFE if granted.expires_in is None else granted.expires_in
         if not 0 < life < float("inf"):
             raise self._malformed(f"The token endpoint's token lives for {life:,.12g} seconds")
         # A token that lives only briefly is used for half its life rather than never.

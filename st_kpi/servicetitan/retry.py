@@ -112,7 +112,7 @@ def _retry_after(response: httpx.Response) -> float | None:
     try:
         until = parsedate_to_datetime(value)
         return max(0.0, (until - parsedate_to_datetime(response.headers["Date"])).total_seconds())
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
 
 
