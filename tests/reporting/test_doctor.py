@@ -30,8 +30,8 @@ SETTINGS = {
     "client_secret": SandboxCredentials.CLIENT_SECRET,
     "app_key": SandboxCredentials.APP_KEY,
     "timezone": "America/Phoenix",
-    "api_url": "http://tenant.test",
-    "auth_url": "http://tenant.test",
+    "api_url": "https://tenant.test",
+    "auth_url": "https://tenant.test",
 }
 Examined = Callable[..., Awaitable[dict[str, Finding]]]
 

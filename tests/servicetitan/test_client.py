@@ -539,6 +539,24 @@ async def test_a_date_outside_of_the_calendar_is_none(date_: str) -> None:
         assert (await source.page(JOBS, None, 1)).server_time is None
 
 
+@pytest.mark.parametrize("at", ["/jpm/v2/tenant/7/jobs", "/connect/token"])
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+async def test_a_redirect_carries_no_secret_to_another_host(at: str, status: int) -> None:
+    hosts: list[str] = []
+
+    async def app(request: httpx.Request) -> httpx.Response:
+        hosts.append(request.url.host)
+        if request.url.path == at:
+            return httpx.Response(status, headers={"Location": "https://evil.example/steal"})
+        return httpx.Response(200, json={"access_token": "one"})
+
+    async with client(app) as source:
+        with pytest.raises(SourceError, match=f"status {status}"):
+            await source.page(JOBS, None, 1)
+    assert set(hosts) <= {"api.servicetitan.io", "auth.servicetitan.io"}
+    assert len(hosts) <= 2
+
+
 async def test_a_clock_far_ahead_is_said_once_and_is_no_time(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
