@@ -44,7 +44,7 @@ def company() -> Company:
     return generate_company(seed=7, scale=0.01)
 
 
-def tenant_settings(url: str = "http://tenant.test", **more: object) -> Settings:
+def tenant_settings(url: str = "https://tenant.test", **more: object) -> Settings:
     """Settings for the sandbox tenant at ``url``, which may be asked as fast as it answers."""
     settings = load_settings(
         tenant_id=SandboxCredentials.TENANT_ID,
