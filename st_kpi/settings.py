@@ -7,8 +7,10 @@ paths count too. Secrets are ``SecretStr`` and are never shown.
 import json
 from datetime import date
 from decimal import Decimal
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import (
@@ -61,6 +63,31 @@ def named_in_full(address: str) -> str:
     if path in (address, "", ":memory:"):
         return address
     return f"{DUCKDB}{folder() / path}"
+
+
+def _require_private(url: str) -> str:
+    """The address, if a secret may travel to it; raises ``ValueError`` for plain http to another machine, and for no address."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if not host or parts.scheme not in ("http", "https") or parts.query or parts.fragment:
+        raise ValueError("it is not an address such as https://api.servicetitan.io")
+    if parts.username is not None:
+        raise ValueError("an address must not hold a user or a password")
+    if parts.scheme == "http" and not _is_loopback(host):
+        raise ValueError(
+            f"secrets would travel to {host} in clear: write https://, for http:// is for this machine alone"
+        )
+    return url
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:  # a name
+        return host == "localhost"
 
 
 def _listed(value: object) -> object:
@@ -127,10 +154,10 @@ class Settings(BaseSettings):
     API and of its tokens."""
     api_url: str | None = None
     """Another host of the API than the environment's, for the sandbox tenant or a proxy, without
-    `/{module}/v2`."""
+    `/{module}/v2`; `https://`, or `http://` on this machine."""
     auth_url: str | None = None
     """Another host of the tokens than the environment's, for the sandbox tenant or a proxy, without
-    `/connect/token`."""
+    `/connect/token`; `https://`, or `http://` on this machine."""
     timezone: str | None = None
     """The tenant's IANA time zone, such as `America/Phoenix`, by whose days and weeks everything is dated;
     there is no default, because no guess is safe."""
@@ -140,14 +167,16 @@ class Settings(BaseSettings):
     """The address of the warehouse: `duckdb:///file.duckdb`, with four slashes for an absolute path, or
     `bigquery://project?location=US`."""
     bigquery_url: str | None = None
-    """Another REST address of BigQuery than Google's: an emulator, or a private endpoint."""
+    """Another REST address of BigQuery than Google's: an emulator on this machine, or a private endpoint with
+    `https://`."""
     gcp_credentials: str | None = None
     """The name of a `GcpCredentials` block of Prefect with which flows reach BigQuery; without it, the
     credentials of the machine are used."""
     load_megabytes: Annotated[int, Field(ge=1, le=1_000)] = 32
     """About how large a file is that is loaded into BigQuery, in millions of bytes."""
-    maximum_bytes_billed: Annotated[int, Field(ge=10_000_000)] = 200 * 1000**3
-    """The most bytes that one statement may read on BigQuery, which refuses one that would read more."""
+    maximum_bytes_billed: Annotated[int, Field(ge=10_000_000)] = 20 * 1000**3
+    """The most bytes that one statement may read on BigQuery, which refuses one that would read more. Far more than
+    any reads for a tenant with 160,000 jobs, and little enough to stop an accident."""
     requests_per_second: Annotated[int, Field(ge=1, le=60)] = 60
     """The ceiling of the tenant's calls in any rolling second, across all processes that use one Prefect API."""
     max_concurrency: Annotated[int, Field(ge=1, le=64)] = 8
@@ -205,6 +234,11 @@ class Settings(BaseSettings):
         if zone is not None and zone not in available_timezones():
             raise ValueError(f"{zone!r} is not an IANA time zone such as America/Phoenix")
         return zone
+
+    @field_validator("api_url", "auth_url")  # of bigquery_url its engine makes sure
+    @classmethod
+    def _carries_secrets(cls, url: str | None) -> str | None:
+        return url and _require_private(url.strip())
 
     @field_validator("client_id", "client_secret", "app_key", "webhook_secret")
     @classmethod
@@ -284,7 +318,7 @@ class Settings(BaseSettings):
 
     @property
     def rows_per_chunk(self) -> int:
-        """Rows from which a chunk is split: BigQuery takes seconds for a ``MERGE`` of any size and counts them."""
+        """Rows from which a chunk is split: BigQuery takes as many seconds for a small ``MERGE`` as for a large one."""
         if self.chunk_rows is not None:
             return self.chunk_rows
         return 200_000 if self.warehouse.startswith("bigquery:") else 40_000

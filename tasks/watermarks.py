@@ -92,7 +92,11 @@ async def _documents(client: PrefectClient) -> list[BlockDocument]:
     return await client.read_block_documents_by_type(EntityWatermark.get_block_type_slug())
 
 
-@task(name="move-watermark", task_run_name="watermark of {entity.name}", cache_policy=NO_CACHE)
+@task(
+    name="move-watermark",
+    task_run_name="move the watermark of {entity.name}",
+    cache_policy=NO_CACHE,
+)
 async def move_watermark(entity: Entity, mark: Watermark) -> None:
     """Record the watermark of an entity whose windows are stored."""
     async with shared_session() as session:

@@ -31,7 +31,8 @@ pytest_plugins = ["tests.support.raw_rows", "tests.support.field"]
 
 @pytest.fixture(autouse=True)
 def _settings_of_the_test_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No .env, no st-kpi.toml and no ST_KPI_* variable of the machine."""
+    """No .env, no st-kpi.toml, no ST_KPI_* variable and no width of the terminal of the machine."""
+    monkeypatch.delenv("COLUMNS", raising=False)
     for name in [name for name in os.environ if name.startswith("ST_KPI_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
@@ -43,7 +44,7 @@ def company() -> Company:
     return generate_company(seed=7, scale=0.01)
 
 
-def tenant_settings(url: str = "http://tenant.test", **more: object) -> Settings:
+def tenant_settings(url: str = "https://tenant.test", **more: object) -> Settings:
     """Settings for the sandbox tenant at ``url``, which may be asked as fast as it answers."""
     settings = load_settings(
         tenant_id=SandboxCredentials.TENANT_ID,

@@ -178,3 +178,39 @@ def test_the_page_of_settings_is_that_of_the_model() -> None:
         text=True,
     )
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
+@pytest.mark.parametrize("name", ["api_url", "auth_url"])
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://proxy.example", "secrets would travel to proxy.example in clear"),
+        ("http://127.0.0.1.example:80", "in clear"),
+        ("http://localhost.example", "in clear"),
+        ("HTTP://10.0.0.1", "in clear"),
+        ("http://[::2]:80", "in clear"),
+        ("http://2130706433.example", "in clear"),
+        ("ftp://127.0.0.1", "not an address such as"),
+        ("api.servicetitan.io", "not an address such as"),
+        ("https://", "not an address such as"),
+        ("https://host:port", "not an address such as"),
+        ("https://[::1", "not an address such as"),
+        ("https://host/?a=b", "not an address such as"),
+        ("nonsense", "not an address such as"),
+        ("https://planted:planted@host", "must not hold a user"),
+    ],
+)
+def test_secrets_go_to_no_other_machine_in_clear(name: str, url: str, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said) as error:
+        load_settings(**{name: url})
+    assert error.value.exit_code == 2
+    assert name in str(error.value)
+    assert "planted" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://proxy.example/st/", "http://localhost:8700", "http://127.0.0.2:80", "http://[::1]:1"],
+)
+def test_addresses_that_secrets_may_go_to(url: str) -> None:
+    assert load_settings(api_url=url, auth_url=url).hosts == (url.rstrip("/"), url.rstrip("/"))

@@ -14,17 +14,46 @@ from st_kpi.servicetitan.models.base import Nested
 from st_kpi.servicetitan.schema import columns, known_fields, lines
 from st_kpi.warehouse.duckdb.dialect import TYPES, literal
 
+#: A day of the years 1 to 9999, which both engines have, maybe with a time and an offset of less than a day.
+_MOMENT = (
+    "[0-9]{{4}}-[0-9]{{1,2}}-[0-9]{{1,2}}([Tt ][0-9]{{1,2}}:[0-9]{{2}}(:[0-9]{{2}}(\\.[0-9]*)?)?)?"
+    " ?([Zz]|UTC|[-+]([01][0-9]|2[0-3])(:?[0-5][0-9])?)?"
+)
+#: A number of which nine decimals hold all digits, written out, and one with an exponent: its digits and its exponent.
+_DECIMAL = "[-+]?[0-9]*\\.?[0-9]{{0,9}}0*"
+_SCIENTIFIC = "[-+]?([0-9]*)\\.?([0-9]*)[eE]([-+]?[0-9]{{1,4}})"
+_DIGITS = f"regexp_extract({{0}}, '{_SCIENTIFIC}', 1) || regexp_extract({{0}}, '{_SCIENTIFIC}', 2)"
+_DECIMALS = (
+    f"length(regexp_extract({{0}}, '{_SCIENTIFIC}', 2)) - length({_DIGITS}) + length(rtrim({_DIGITS}, '0'))"
+    f" - CAST(regexp_extract({{0}}, '{_SCIENTIFIC}', 3) AS INTEGER)"
+)
+
 _CASTS: dict[ColumnType, str] = {
     ColumnType.INT64: (
         "CASE WHEN regexp_full_match({0}, '-?[0-9]+') THEN TRY_CAST({0} AS BIGINT) END"
     ),
     ColumnType.STRING: "{0}",
     ColumnType.BOOL: "CASE {0} WHEN 'true' THEN TRUE WHEN 'false' THEN FALSE END",
-    ColumnType.NUMERIC: "TRY_CAST({0} AS DECIMAL(38, 9))",
-    ColumnType.FLOAT64: "TRY_CAST({0} AS DOUBLE)",
-    # DuckDB also knows words such as "infinity" and "epoch"; a date begins with its year.
-    ColumnType.TIMESTAMP: "CASE WHEN {0}[1] BETWEEN '0' AND '9' THEN TRY_CAST({0} AS TIMESTAMPTZ) END",
-    ColumnType.DATE: "CASE WHEN {0}[1] BETWEEN '0' AND '9' THEN TRY_CAST({0} AS DATE) END",
+    # A cast alone rounds at the ninth decimal.
+    ColumnType.NUMERIC: (
+        f"CASE WHEN regexp_full_match({{0}}, '{_DECIMAL}') THEN TRY_CAST({{0}} AS DECIMAL(38, 9))"
+        f" WHEN regexp_full_match({{0}}, '{_SCIENTIFIC}') AND {_DECIMALS} <= 9"
+        " THEN TRY_CAST({0} AS DECIMAL(38, 9)) END"
+    ),
+    ColumnType.FLOAT64: (
+        "CASE WHEN regexp_full_match({0}, '[-+.0-9eE]*') AND isfinite(TRY_CAST({0} AS DOUBLE))"
+        " THEN TRY_CAST({0} AS DOUBLE) END"
+    ),
+    # DuckDB also knows words such as "infinity" and "epoch", years beyond 9999, offsets of days, and names of zones.
+    ColumnType.TIMESTAMP: (
+        f"CASE WHEN regexp_full_match({{0}}, '{_MOMENT}') AND TRY_CAST({{0}} AS TIMESTAMPTZ)"
+        " BETWEEN TIMESTAMPTZ '0001-01-01 00:00:00+00' AND TIMESTAMPTZ '9999-12-31 23:59:59.999999+00'"
+        " THEN TRY_CAST({0} AS TIMESTAMPTZ) END"
+    ),
+    ColumnType.DATE: (
+        f"CASE WHEN regexp_full_match({{0}}, '{_MOMENT}') AND TRY_CAST({{0}} AS DATE) >= DATE '0001-01-01'"
+        " THEN TRY_CAST({0} AS DATE) END"
+    ),
     ColumnType.JSON: "{0}",
 }
 #: What DuckDB's plain casts take and ``_CASTS`` does not, looked for in all texts of a type at once: what stands between
@@ -32,7 +61,13 @@ _CASTS: dict[ColumnType, str] = {
 _PLAIN: tuple[tuple[tuple[ColumnType, ...], str, str], ...] = (
     ((ColumnType.INT64,), "", "[-0-9]*"),
     ((ColumnType.BOOL,), "", "(true|false)*"),
-    ((ColumnType.TIMESTAMP, ColumnType.DATE), " ", "([0-9][^ ]*( |$))*"),
+    ((ColumnType.NUMERIC,), " ", "(-?[0-9]*(\\.[0-9]{0,9}0*)?( |$))*"),
+    ((ColumnType.FLOAT64,), " ", "(-?[0-9]{1,3}(\\.[0-9]*)?( |$))*"),
+    (
+        (ColumnType.TIMESTAMP, ColumnType.DATE),
+        " ",
+        "([12][0-9][0-9][0-9]-[-0-9]*(T[0-9:.]*(Z|[-+][01][0-9]:[0-5][0-9])?)?( |$))*",
+    ),
 )
 #: Types that any text fits.
 NEVER_WRONG = (ColumnType.STRING, ColumnType.JSON)

@@ -181,12 +181,16 @@ async def _split(session: Session, entity: Entity, gap: Window) -> list[Chunk]:
 
 
 async def source_time(session: Session) -> datetime:
-    """The source's clock, which the API sends with every answer: ours may be wrong, in UTC."""
+    """The source's clock in UTC, which the API sends with every answer: ours may be behind.
+
+    Raises ``SourceError`` where it tells none, or one far ahead of ours.
+    """
     probe = entity("business_units")
     count = await session.source.count(probe)
     if count.server_time is None:
         raise SourceError(
-            "The answer has no Date header, so it is not known until when rows are there",
+            "The answer has no Date header, or one far ahead of this machine's clock, so it is not known until when rows"
+            " are there",
             entity=probe.name,
             url=session.settings.hosts[0],
         )

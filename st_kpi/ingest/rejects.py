@@ -1,5 +1,6 @@
 """What did not fit: records that were refused, fields that no model knows, and what a person is told of them."""
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,6 +9,11 @@ from st_kpi.ingest.manifest import Completeness, of_tenant
 from st_kpi.ingest.normalized import Reject
 from st_kpi.servicetitan.registry import Entity
 from st_kpi.warehouse.base import Warehouse
+
+_log = logging.getLogger(__name__)
+
+#: Of an entity so many unknown fields are told by name.
+_MOST_FIELDS = 1_000
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,10 @@ class Rejects:
         )
 
     def record_drift(self, entity: Entity, run_id: str, fields: Iterable[str]) -> None:
-        """Keep each field that the models do not know, once per entity, with when it was first and last seen."""
+        """Keep each field that the models do not know, once per entity, with when it was first and last seen.
+
+        Of an entity at most ``_MOST_FIELDS``: where names are without number, they are values. ``_extra`` has them all.
+        """
         seen = set(fields)
         if not seen:
             return
@@ -74,16 +83,26 @@ class Rejects:
             "SELECT field FROM st_ops.schema_drift WHERE tenant_id = @tenant_id AND entity = @entity",
             key,
         )
+        known = {row["field"] for row in rows}
+        new = sorted(seen - known)[: max(0, _MOST_FIELDS - len(known))]
+        if left := len(seen - known) - len(new):
+            _log.warning(
+                "%s: %d more fields that are not known, such as %.100s, are in _extra and not named in"
+                " st_ops.schema_drift",
+                entity.name,
+                left,
+                max(seen - known),
+            )
         self.warehouse.execute(
             "UPDATE st_ops.schema_drift SET last_seen_at = @now"
             " WHERE tenant_id = @tenant_id AND entity = @entity AND field IN UNNEST(@fields)",
-            key | {"now": now, "fields": sorted(seen)},
+            key | {"now": now, "fields": sorted(seen & known)},
         )
         self.warehouse.insert(
             "st_ops.schema_drift",
             [
                 key | {"field": field, "run_id": run_id, "first_seen_at": now, "last_seen_at": now}
-                for field in sorted(seen - {row["field"] for row in rows})
+                for field in new
             ],
         )
 

@@ -5,6 +5,9 @@ model does not know, objects where objects belong, a list of objects where the l
 A record that differs is taken apart and put together again, so that all records that are typed have one frame.
 """
 
+import json
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -14,7 +17,7 @@ import msgspec
 from st_kpi.columns import ColumnType
 from st_kpi.servicetitan.models.base import Nested
 from st_kpi.servicetitan.pages import Raw
-from st_kpi.servicetitan.schema import columns, known_fields, lines, personal_paths
+from st_kpi.servicetitan.schema import Lines, columns, known_fields, lines, personal_paths
 
 #: The field that holds what the model does not know, as an object by dotted path.
 EXTRA = "_extra"
@@ -29,12 +32,13 @@ class Mended:
 
     ``unknown`` are the paths of the fields that the model does not know, now in ``EXTRA`` unless they are personal ones
     in disguise or null. ``misshapen`` are the places where no object or no list was, now null; a line has its place in
-    the list in its path.
+    the list in its path. ``twice`` says whether a field was there twice, of which the last is left.
     """
 
     record: bytes
     unknown: frozenset[str]
     misshapen: tuple[FieldPath, ...]
+    twice: bool
 
 
 class Shape:
@@ -50,13 +54,17 @@ class Shape:
         """True where the record can be typed as it is."""
         return _decodes(self._closed, record)
 
-    def mend(self, record: Raw) -> Mended:
-        """The record in the frame of the model, and where it differed."""
+    def mend(self, record: Raw, *, deep: bool = False) -> Mended:
+        """The record in the frame of the model, and where it differed; ``deep`` puts together also what looks right."""
         surgery = _Surgery(self._personal)
         # Mostly the record itself has a new field, and nothing within it is odd.
-        mended = surgery.object(self._model, record, deep=not _decodes(self._open, record))
+        deep = deep or not _decodes(self._open, record)
+        mended = surgery.object(self._model, record, deep=deep)
         return Mended(
-            msgspec.json.encode(mended), frozenset(surgery.unknown), tuple(surgery.misshapen)
+            msgspec.json.encode(mended),
+            frozenset(surgery.unknown),
+            tuple(surgery.misshapen),
+            not _surely_once(record) and bool(twice(self._model, record)),
         )
 
 
@@ -69,6 +77,42 @@ def shape_of(model: type[Nested], personal: bool) -> Shape:
 def len_of(record: Raw) -> int:
     """The bytes of a record, which are not copied for that."""
     return memoryview(record).nbytes
+
+
+def twice(model: type[Nested], record: Raw) -> list[FieldPath]:
+    """The places of fields that an object of the record, or a line, has twice; what is kept as JSON is not looked into."""
+    return list(
+        _twice(known_fields(model), lines(model), _PAIRS.decode(bytes(record).decode()), ())
+    )
+
+
+def _twice(
+    known: dict[str, Any] | None, nested: Lines | None, pairs: Any, at: FieldPath
+) -> Iterator[FieldPath]:
+    if known is None or not isinstance(pairs, _Pairs):
+        return
+    names = Counter(name for name, _ in pairs)
+    yield from ((*at, name) for name, times in names.items() if times > 1)
+    for name, value in pairs:
+        if nested is not None and name == nested.path and type(value) is list:
+            for place, line in enumerate(value):
+                yield from _twice(known_fields(nested.model), None, line, (*at, name, str(place)))
+        else:
+            yield from _twice(known.get(name), None, value, (*at, name))
+
+
+def _surely_once(record: Raw) -> bool:
+    """True where the fields of the record itself fill it, written without spaces: then none was dropped for another."""
+    fields = _OBJECT.decode(record)
+    return len_of(record) == 1 + sum(len(n) + len_of(v) + 4 for n, v in fields.items())
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """An object as its fields in their order, the same name twice where it was."""
+
+
+#: Numbers are not looked at, and may be longer than Python reads them.
+_PAIRS = json.JSONDecoder(object_pairs_hook=_Pairs, parse_int=str, parse_float=str)
 
 
 class _Surgery:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from st_kpi.columns import Column, RawTable
+from st_kpi.ingest.digits import exact, suspect
 from st_kpi.ingest.normalize_sql import (
     EMPTY_DATE,
     MISFIT,
@@ -24,7 +25,7 @@ from st_kpi.ingest.normalize_sql import (
     texts_of,
 )
 from st_kpi.ingest.normalized import Normalized, Reject, Stamp
-from st_kpi.ingest.shape import EXTRA, FieldPath, len_of, shape_of
+from st_kpi.ingest.shape import EXTRA, FieldPath, len_of, shape_of, twice
 from st_kpi.servicetitan.models.base import Nested
 from st_kpi.servicetitan.pages import Raw, ndjson
 from st_kpi.servicetitan.registry import Entity
@@ -34,6 +35,9 @@ from st_kpi.warehouse.duckdb.dialect import TYPES, literal
 
 _READ_AT_LEAST = 1_000_000
 _SHOWN_CHARACTERS = 100
+
+#: In the engine's error where an object names a field twice.
+_TWICE = "has duplicate key"
 
 #: A value that is refused: the number of its record in the slice, and where it stands in it.
 _Place = tuple[int, FieldPath]
@@ -77,11 +81,18 @@ class Slice:
         nested = lines(entity.model) if tables.lines else None
         self.list = nested.path if nested else None
         self.lines = _Source(nested.model, tables.lines) if nested and tables.lines else None
+        sources = [self.records] + ([self.lines] if self.lines else [])
+        personal = any(column.personal for source in sources for column in source.table.columns)
+        self._shape = shape_of(entity.model, personal)
+        self._doubled: set[_Place] = set()
 
     def normalize(self, target: Path) -> Normalized:
         """Write the Parquet file ``target``, and one of the lines beside it where there may be such."""
         framed, drift, refused = self._framed()
         text, file = ndjson(framed), target.with_suffix(".ndjson")
+        if suspect(text):
+            framed = [exact(record) if suspect(record) else record for record in framed]
+            text = ndjson(framed)
         try:
             file.write_bytes(text)
             rejects = self._write_all(framed, refused, file, target)
@@ -103,16 +114,14 @@ class Slice:
 
     def _framed(self) -> tuple[list[Raw], set[str], list[_Place]]:
         """Every record in the frame of the model; the unknown fields, and where no object or list was."""
-        sources = [self.records] + ([self.lines] if self.lines else [])
-        personal = any(column.personal for source in sources for column in source.table.columns)
-        shape = shape_of(self.entity.model, personal)
         framed, drift, refused = list(self.raw), set[str](), list[_Place]()
         for n, record in enumerate(self.raw):
-            if not shape.fits(record):
-                mended = shape.mend(record)
+            if not self._shape.fits(record):
+                mended = self._shape.mend(record)
                 framed[n] = mended.record
                 drift |= mended.unknown
                 refused += [(n, path) for path in mended.misshapen]
+                refused += [(n, path) for path in self._twice(n)] if mended.twice else []
         return framed, drift, refused
 
     def _write_all(
@@ -121,12 +130,26 @@ class Slice:
         """Write what fits of the records, which are in ``file``; returns the reasons why the rest does not."""
         if not refused and self._fits(file, target):
             return []
+        once: list[Raw] = [exact(record) for record in framed]
+        refused += self._once(once)
+        file.write_bytes(ndjson(once))
         refused += self._misfits(file)
         rejects = list(self._explained(refused))
         bad = {n for n, _ in refused}
-        file.write_bytes(ndjson([record for n, record in enumerate(framed) if n not in bad]))
+        file.write_bytes(ndjson([record for n, record in enumerate(once) if n not in bad]))
         self._write(file, target, Texts.cast)
         return rejects
+
+    def _once(self, framed: list[Raw]) -> list[_Place]:
+        """Where a field is there twice; the engine reads no such record, so afterwards each is there once."""
+        places = [(n, path) for n in range(len(framed)) for path in self._twice(n)]
+        for n in {n for n, _ in places}:
+            framed[n] = exact(self._shape.mend(self.raw[n], deep=True).record)
+        self._doubled = set(places)
+        return places
+
+    def _twice(self, n: int) -> list[FieldPath]:
+        return twice(self.entity.model, self.raw[n])
 
     def _fits(self, file: Path, target: Path) -> bool:
         """Write the slice; False where a value does not fit its column, and nothing written is to be used."""
@@ -135,7 +158,7 @@ class Slice:
         except (duckdb.ConversionException, duckdb.OutOfRangeException):
             return False
         except duckdb.InvalidInputException as error:
-            if MISFIT not in str(error):
+            if MISFIT not in str(error) and _TWICE not in str(error):
                 raise
             return False
         return True
@@ -259,7 +282,11 @@ class Slice:
         """A reject per refused value, in the order of the records, with pydantic's word on each."""
         keys = dict(self._rows('SELECT n, r."id" FROM misfit'))
         errors: dict[int, dict[FieldPath, ErrorDetails]] = {}
-        for n, path in sorted(refused, key=lambda place: place[0]):
+        for n, path in sorted(dict.fromkeys(refused), key=lambda place: place[0]):
+            if (n, path) in self._doubled:
+                key = None if path == (self.entity.key,) else keys[n]
+                yield Reject(key, self._field(path), None, "is there twice")
+                continue
             if n not in errors:
                 errors = {n: _errors(self.entity.model, self.raw[n])}
             yield self._reject(keys[n], path, errors[n].get(path))

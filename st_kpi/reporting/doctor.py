@@ -238,8 +238,8 @@ class Patient:
         theirs = self._source_time
         if theirs is None:
             raise ConfigurationError(
-                "ServiceTitan's answers have no Date header, so nobody can know until when rows are there: a proxy on"
-                " the way may remove it."
+                "ServiceTitan's answers have no Date header, or one far ahead of this machine's clock, so nobody can know"
+                f" until when rows are there: a proxy on the way may remove it. Here it is {datetime.now(UTC):%Y-%m-%d %H:%M} UTC."
             )
         apart = abs(datetime.now(UTC) - theirs)
         if apart > _CLOCKS_DIFFER:
@@ -255,7 +255,9 @@ class Patient:
         )
 
     async def _place(self) -> str:
-        place = await asyncio.to_thread(require_place, self.settings.warehouse)
+        place = await asyncio.to_thread(
+            require_place, self.settings.warehouse, bigquery_options(self.settings)
+        )
         return f"{place}."
 
     async def _data(self) -> str:

@@ -1,10 +1,12 @@
 """The client-credentials token: a flow that yields requests and is sent responses, without I/O."""
 
 import asyncio
+import codecs
 import re
 import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -12,10 +14,18 @@ import msgspec
 from pydantic import SecretStr
 
 from st_kpi.errors import AuthenticationError, ConfigurationError, MalformedResponse
+from st_kpi.servicetitan.bodies import MOST_BYTES_OF_FEW, read
 
 #: Renew this many seconds before the end, so that no request is on its way with a token that dies
 #: meanwhile.
 _MARGIN = 60.0
+#: The seconds that a token lives which does not say so.
+_USUAL_LIFE = 900.0
+#: The seconds within which the answer with a token has to be there, once its headers are.
+_BODY_SECONDS = 100.0
+_FOR_A_HEADER = re.compile(r"[!-~]+")
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -30,7 +40,7 @@ class Credentials:
 
 class _Granted(msgspec.Struct, frozen=True):
     access_token: str
-    expires_in: float = 900.0
+    expires_in: float | None = None
 
 
 class _Refused(msgspec.Struct, frozen=True):
@@ -58,7 +68,7 @@ class ClientCredentials(httpx.Auth):
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        if not re.fullmatch(r"[!-~]+", credentials.app_key.get_secret_value()):
+        if not _FOR_A_HEADER.fullmatch(credentials.app_key.get_secret_value()):
             # The error of sending it would quote it.
             raise ConfigurationError(
                 "ST_KPI_APP_KEY is empty or holds spaces, line breaks or other characters that no"
@@ -85,7 +95,8 @@ class ClientCredentials(httpx.Auth):
                 if token is None or token is refused or self._clock() >= token.renew_at:
                     asked_at = self._clock()
                     response = yield self._token_request(request)
-                    await response.aread()
+                    async with asyncio.timeout(_BODY_SECONDS):
+                        await read(response, MOST_BYTES_OF_FEW)
                     token = self._token = self._read(response, asked_at)
             request.headers["Authorization"] = f"Bearer {token.value.get_secret_value()}"
             request.headers["ST-App-Key"] = self._credentials.app_key.get_secret_value()
@@ -112,22 +123,27 @@ class ClientCredentials(httpx.Auth):
                 request=response.request,
                 response=response,
             )
-        try:
-            granted = msgspec.json.decode(response.content, type=_Granted)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            # Nothing of the body may be quoted: it can hold a token.
-            raise MalformedResponse(
-                "The token endpoint's answer is not a token.", url=self.token_url, status=200
-            ) from None
+        granted = _decoded(response.content, _Granted)
+        # Nothing of the body may be quoted: it can hold a token.
+        if granted is None:
+            raise self._malformed("The token endpoint's answer is not a token")
+        if not _FOR_A_HEADER.fullmatch(granted.access_token):
+            raise self._malformed(
+                "The token endpoint's token is empty or holds characters that no header can carry"
+            )
+        life = _USUAL_LIFE if granted.expires_in is None else granted.expires_in
+        if not 0 < life < float("inf"):
+            raise self._malformed(f"The token endpoint's token lives for {life:,.12g} seconds")
         # A token that lives only briefly is used for half its life rather than never.
-        margin = min(_MARGIN, granted.expires_in / 2)
-        return _Token(SecretStr(granted.access_token), asked_at + granted.expires_in - margin)
+        margin = min(_MARGIN, life / 2)
+        return _Token(SecretStr(granted.access_token), asked_at + life - margin)
+
+    def _malformed(self, what: str) -> MalformedResponse:
+        return MalformedResponse(what, url=self.token_url, status=200)
 
     def _refusal(self, response: httpx.Response) -> AuthenticationError:
-        try:
-            code = msgspec.json.decode(response.content, type=_Refused).error
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            code = ""
+        refused = _decoded(response.content, _Refused)
+        code = refused.error if refused else ""
         reason = f" ({code})" if re.fullmatch(r"[a-z_]{1,40}", code) else ""
         return AuthenticationError(
             f"ServiceTitan refused the client credentials{reason}. Check ST_KPI_CLIENT_ID and"
@@ -136,6 +152,14 @@ class ClientCredentials(httpx.Auth):
             url=self.token_url,
             status=response.status_code,
         )
+
+
+def _decoded(body: bytes, kind: type[T]) -> T | None:
+    """The body as such an object, with numbers that are written as text; None for anything else."""
+    try:
+        return msgspec.json.decode(body.removeprefix(codecs.BOM_UTF8), type=kind, strict=False)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def environment(url: str) -> str:

@@ -6,12 +6,14 @@ async with ServiceTitan(credentials, api_url=..., auth_url=...) as source:
 """
 
 import asyncio
+import hashlib
 import itertools
 import logging
 import random
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Literal, Self, TypeVar
@@ -21,10 +23,11 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 
 from st_kpi.errors import MalformedResponse, SourceError
+from st_kpi.servicetitan import bodies
 from st_kpi.servicetitan.auth import ClientCredentials, Credentials
 from st_kpi.servicetitan.failure import brief, to_source_error
 from st_kpi.servicetitan.pages import Envelope, Page, parse
-from st_kpi.servicetitan.paging import AnswerTooLarge, ListReader, PageSizes, Span
+from st_kpi.servicetitan.paging import AnswerTooLarge, ListReader, PageSizes, Span, Standstill
 from st_kpi.servicetitan.query import (
     Created,
     Filter,
@@ -45,6 +48,10 @@ _log = logging.getLogger(__name__)
 
 #: How often a span that smaller ones can replace is asked for, where it comes too slowly, or where a larger one failed.
 _TRIES_BEFORE_PARTS = 2
+#: How often the same bytes that nobody can read are asked for: who sends them means them.
+_TRIES_OF_THE_SAME = 3
+#: A clock that is so far ahead of ours tells no time up to which anything has been read.
+_AHEAD_AT_MOST = timedelta(hours=1)
 #: Waits, in seconds, before a feed that says there is more without moving on is asked again.
 _FEED_WAITS = (1.0, 2.0, 5.0, 10.0, 20.0)
 
@@ -125,6 +132,7 @@ class ServiceTitan:
         self._sleep = sleep
         self._rng = rng or random.Random()
         self._sizes = PageSizes()
+        self._told_of_clocks = False
         self._in_flight = asyncio.Semaphore(max_concurrency)
         auth = ClientCredentials(credentials, auth_url)
         inner = transport or _network(api_url, max_concurrency)
@@ -199,12 +207,12 @@ class ServiceTitan:
         A page's ``continue_from`` is where to go on once its rows are durable, which is the old
         place when the source names none. A feed that gives nothing and says there is more, at a place where it has been
         already, is asked again a few times with a pause. Raises ``MalformedResponse`` when it still does, and when it
-        gives rows and leads back.
+        gives rows and leads back, or nothing new at ever new places.
         """
         if entity.export is None:
             raise ValueError(f"{entity.name} has no export feed")
         token = export_query(since)["from"]
-        asked, rows, waits = {token}, 0, iter(_FEED_WAITS)
+        asked, rows, waits, standstill = {token}, 0, iter(_FEED_WAITS), Standstill(entity)
         while True:
             query = export_query(token)
             address = url(self._api_url, entity.module, self._tenant_id, entity.export, query)
@@ -214,6 +222,7 @@ class ServiceTitan:
             if page.has_more and token in asked:
                 await self._wait_for_feed(entity, page, waits)
                 continue
+            standstill.note(page)
             asked.add(token)
             rows += page.rows
             yield page
@@ -306,9 +315,24 @@ class ServiceTitan:
             if response.status_code != 200:
                 return None
             envelope = parse(response.content, entity=entity.name, url=address)
-            return _Answer(address, envelope, len(response.content), _server_time(response))
+            return _Answer(address, envelope, len(response.content), self._time(response))
 
         return await self._try(entity.name, lambda: self._send(address), read, address, tries)
+
+    def _time(self, response: httpx.Response) -> datetime | None:
+        """The server's clock in UTC, unless it is far ahead of ours: what happens until then would never be read."""
+        theirs, ours = _server_time(response), datetime.now(UTC)
+        if theirs is None or theirs <= ours + _AHEAD_AT_MOST:
+            return theirs
+        if not self._told_of_clocks:
+            self._told_of_clocks = True
+            _log.warning(
+                "It is %s UTC at ServiceTitan and %s UTC here: one of the clocks is wrong, and nothing counts as read until"
+                " theirs",
+                f"{theirs:%Y-%m-%d %H:%M}",
+                f"{ours:%Y-%m-%d %H:%M}",
+            )
+        return None
 
     async def _try(
         self,
@@ -320,10 +344,13 @@ class ServiceTitan:
     ) -> "T | _GivenUp":
         """What ``read`` makes of an answer, which is None for a status of failure, or how the last attempt failed.
 
-        Each attempt is made with a token that is still good.
+        Each attempt is made with a token that is still good. What comes malformed in the same bytes is not asked for again
+        and again.
         """
+        malformed = Counter[tuple[str, bytes]]()
         for attempt in itertools.count(1):
             failure: Failure
+            response = None
             try:
                 response = await send()
                 answer = read(response)
@@ -333,7 +360,10 @@ class ServiceTitan:
             except (httpx.HTTPError, MalformedResponse, TimeoutError) as error:
                 failure = error
             wait = self._retry.delay(attempt, failure, self._rng)
-            if wait is None or attempt >= tries(failure):
+            if isinstance(failure, MalformedResponse):
+                malformed[_outline(failure, response)] += 1
+            settled = max(malformed.values(), default=0) >= _TRIES_OF_THE_SAME
+            if wait is None or settled or attempt >= tries(failure):
                 return _GivenUp(failure, to_source_error(failure, name, address, attempt))
             _log.warning(
                 "%s: attempt %d failed with %s; again in %.1f s",
@@ -352,7 +382,7 @@ class ServiceTitan:
             response = await self._http.send(request, stream=True)
             try:
                 async with asyncio.timeout(self._body_timeout):
-                    await response.aread()
+                    await bodies.read(response, bodies.MOST_BYTES)
             finally:
                 await response.aclose()
             return response
@@ -388,9 +418,15 @@ def _network(api_url: str, connections: int) -> httpx.AsyncHTTPTransport:
     )
 
 
+def _outline(error: MalformedResponse, response: httpx.Response | None) -> tuple[str, bytes]:
+    """What tells one malformed answer from another: of a token there is no body to look at, only what was wrong."""
+    body = response.content if response is not None else b""
+    return error.message, hashlib.sha256(body).digest()
+
+
 def _server_time(response: httpx.Response) -> datetime | None:
-    """The server's clock in UTC; None when it does not tell, which must not be filled from ours."""
+    """The server's clock in UTC; None when it tells no time of the calendar, which must not be filled from ours."""
     try:
         return parsedate_to_datetime(response.headers["Date"]).astimezone(UTC)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None

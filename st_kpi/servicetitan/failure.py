@@ -8,13 +8,18 @@ import httpx
 
 from st_kpi.errors import AuthenticationError, EntityUnavailable, RateLimited, SourceError
 from st_kpi.servicetitan.auth import environment
+from st_kpi.servicetitan.bodies import BodyTooLarge
 from st_kpi.servicetitan.pages import Problem, problem
-from st_kpi.servicetitan.retry import Failure
+from st_kpi.servicetitan.retry import Failure, asked_wait, asks_too_much
 
 
 def to_source_error(failure: Failure, entity: str, url: str, attempts: int) -> SourceError:
     """The error to raise for what the last of ``attempts`` attempts ended with; ``entity`` is what was asked for."""
     tried = f" after {attempts} attempts" if attempts > 1 else ""
+    if asks_too_much(failure):
+        tried += (
+            f", and asks for a wait of {asked_wait(failure):,.12g} seconds, which no run waits for"
+        )
     if isinstance(failure, SourceError):
         return failure
     if isinstance(failure, httpx.HTTPStatusError):
@@ -41,7 +46,9 @@ def brief(failure: Failure) -> str:
     if isinstance(failure, httpx.Response):
         trace_id = problem(failure.content).trace_id
         return f"status {failure.status_code}" + (f", traceId {trace_id}" if trace_id else "")
-    detail = f" ({failure})" if isinstance(failure, httpx.NetworkError) and str(failure) else ""
+    # What other errors say may quote a header or a body.
+    harmless = isinstance(failure, httpx.NetworkError | BodyTooLarge)
+    detail = f" ({failure})" if harmless and str(failure) else ""
     return type(failure).__name__ + detail
 
 

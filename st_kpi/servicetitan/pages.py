@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated
 
 import msgspec
 
@@ -18,12 +19,16 @@ from st_kpi.errors import MalformedResponse
 Raw = bytes | msgspec.Raw
 
 
+#: A number of rows.
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
 class Envelope(msgspec.Struct, frozen=True, rename="camel"):
     """What a list or an export wraps its records in; other members are ignored."""
 
     has_more: bool
     data: list[msgspec.Raw]
-    total_count: int | None = None
+    total_count: _Count | None = None
     continue_from: str | None = None
 
 
@@ -60,7 +65,7 @@ class Page:
         return len(self.records)
 
 
-_ENVELOPE = msgspec.json.Decoder(Envelope)
+_ENVELOPE = msgspec.json.Decoder(Envelope, strict=False)  # numbers and flags may come as text
 _BARE = msgspec.json.Decoder(list[msgspec.Raw])
 _PROBLEM = msgspec.json.Decoder(Problem)
 _TO_SPACES = bytes.maketrans(b"\r\n", b"  ")
@@ -80,10 +85,11 @@ def parse(body: bytes, *, entity: str, url: str) -> Envelope:
 
     Raises ``MalformedResponse``, whose text holds the place of the fault and nothing of the body.
     """
+    body = body.removeprefix(codecs.BOM_UTF8)
     try:
         envelope = _decode(body)
         _check_utf8(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedResponse(_fault(body, error), entity=entity, url=url, status=200) from None
     if any(memoryview(record)[0] != ord("{") for record in envelope.data):
         raise MalformedResponse(
@@ -107,8 +113,8 @@ def ndjson(records: Sequence[Raw]) -> bytes:
 def problem(body: bytes) -> Problem:
     """What an error body says; an empty ``Problem`` when it is HTML or anything unexpected."""
     try:
-        return _PROBLEM.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _PROBLEM.decode(body.removeprefix(codecs.BOM_UTF8))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Problem()
 
 
@@ -153,4 +159,6 @@ def _fault(body: bytes, error: Exception) -> str:
         return "The answer is HTML, not JSON."
     if isinstance(error, UnicodeDecodeError):
         return "The answer is not UTF-8."
+    if isinstance(error, RecursionError):
+        return "The answer holds objects within objects, deeper than any record."
     return f"The answer of {len(body):,} bytes is not a page of records: {error}."

@@ -23,6 +23,10 @@ _LIST_BYTES = 20_000_000
 _FIRST = 500
 #: A page without rows that promises more is odd but not the end; so many in a row are a loop.
 _EMPTY_PAGES = 20
+#: So many pages of a feed that are alike, though each is at another place, are a loop too.
+_PAGES_ALIKE = 50
+#: A list may grow while it is read. One that has given twice what it promised, and so many rows more, is a loop.
+_GROWTH = 1_000
 
 
 class AnswerTooLarge(Exception):
@@ -109,6 +113,8 @@ class ListReader:
         self._last: tuple[Span, Page] | None = None
         self._total: int | None = None
         self._heaviest = 1
+        self._rows = 0
+        self._empty = 0
 
     async def pages(self) -> AsyncGenerator[Page, None]:
         """Every page, the first one first, the others as they arrive; leaving early stops the requests at once."""
@@ -120,25 +126,29 @@ class ListReader:
                 async for page in pages:
                     yield page
         # The total may be wrong or have grown: only hasMore ends a list.
-        empty = 0
         while self._more():
             async with aclosing(self._read(self._next + 1, 1)) as pages:
                 async for page in pages:
                     yield page
-                    empty = 0 if page.rows else empty + 1
-            if empty >= _EMPTY_PAGES:
-                raise self._endless(empty)
 
-    def _endless(self, empty: int) -> MalformedResponse:
-        assert self._last is not None
-        return MalformedResponse(
-            f"{empty} pages in a row were empty and promised more",
-            entity=self._entity.name,
-            url=self._last[1].url,
-        )
+    def _require_end(self, page: Page) -> None:
+        """Raise ``MalformedResponse`` for a list that goes on without giving anything, or far beyond its promise."""
+        promised = self._total or 0
+        if self._empty >= _EMPTY_PAGES:
+            endless = f"{self._empty} pages in a row were empty and promised more"
+        elif self._rows > 2 * promised + _GROWTH:
+            said = "said no number" if self._total is None else f"promised {promised:,} rows"
+            endless = f"The list {said}, gave {self._rows:,} and says that there are more"
+        else:
+            return
+        raise MalformedResponse(endless, entity=self._entity.name, url=page.url)
 
     def _more(self) -> bool:
         return self._last is not None and self._last[1].has_more
+
+    def _over(self) -> bool:
+        """True once a page has said that none follows it, whatever the list promised."""
+        return self._last is not None and not self._last[1].has_more
 
     async def _read(self, end: int, ahead: int) -> AsyncGenerator[Page, None]:
         """The pages up to row ``end`` as they arrive; what cannot be had whole comes in parts."""
@@ -147,7 +157,7 @@ class ListReader:
 
         def top_up() -> None:
             while len(running) < min(ahead, max(1, _LIST_BYTES // self._heaviest)):
-                if not parts and self._next >= end:
+                if not parts and (self._next >= end or self._over()):
                     return
                 span = parts.popleft() if parts else self._take()
                 running[asyncio.ensure_future(self._ask(span))] = span
@@ -165,6 +175,8 @@ class ListReader:
                     top_up()
                     continue
                 self._note(span, page)
+                if page.has_more:
+                    self._require_end(page)
                 top_up()
                 yield page
         finally:
@@ -194,11 +206,36 @@ class ListReader:
             self._total = page.total
         if self._last is None or span.start > self._last[0].start:
             self._last = (span, page)
+        self._rows += page.rows
+        self._empty = 0 if page.rows else self._empty + 1
         self._heaviest = max(self._heaviest, page.bytes)
         self._sizes.weigh(self._entity, page)
         if span.refusal is not None and not span.refusal.learned:
             span.refusal.learned = True
             self._sizes.refused(self._entity, span.refusal.size)
+
+
+class Standstill:
+    """Watches a feed, which promises no number of rows, for giving nothing new at ever new places."""
+
+    def __init__(self, entity: Entity) -> None:
+        self._entity = entity
+        self._last: tuple[int, list[bytes]] | None = None
+        self._times = 0
+
+    def note(self, page: Page) -> None:
+        """Raise ``MalformedResponse`` for the last of too many pages that were alike and promised more."""
+        ends = [bytes(record) for record in (*page.records[:1], *page.records[-1:])]
+        outline = (page.rows, ends)
+        self._times = self._times + 1 if outline == self._last else 1
+        self._last = outline
+        if page.has_more and self._times >= _PAGES_ALIKE:
+            alike = "held the same rows" if page.rows else "were empty"
+            raise MalformedResponse(
+                f"{self._times} pages in a row {alike} and promised more",
+                entity=self._entity.name,
+                url=page.url,
+            )
 
 
 def _divisor(size: int, at_most: int) -> int:

@@ -2,7 +2,7 @@
 
 - 429: the server's own wait, from ``Retry-After``, else from the title, else a minute
 - 500, 502, 503, 504, timeouts, cut connections, broken bodies: exponential backoff with full jitter
-- everything else: never
+- everything else: never, and nothing that asks for a wait of more than an hour
 """
 
 import random
@@ -13,6 +13,7 @@ from email.utils import parsedate_to_datetime
 import httpx
 
 from st_kpi.errors import MalformedResponse
+from st_kpi.servicetitan.bodies import BodyTooLarge
 from st_kpi.servicetitan.pages import problem
 
 #: What one attempt can end with, other than a page.
@@ -21,6 +22,9 @@ Failure = httpx.Response | Exception
 _TRANSIENT_STATUSES = frozenset({500, 502, 503, 504})
 _TRANSIENT_ERRORS = (httpx.TransportError, httpx.DecodingError, MalformedResponse, TimeoutError)
 _OURS = (httpx.UnsupportedProtocol, httpx.LocalProtocolError)  # wrong before anything was sent
+_SETTLED = (*_OURS, BodyTooLarge)  # the same if asked again
+#: The longest wait that is granted, in seconds; who asks for more is not asked again in this run.
+_LONGEST_WAIT = 3600.0
 _IN_TITLE = re.compile(r"try again in (\d+(?:\.\d+)?) second", re.IGNORECASE)
 
 
@@ -29,7 +33,7 @@ class RetryPolicy:
     """How often and how long to try; all times in seconds.
 
     ``attempts`` counts the first one too. With the defaults a request that always fails gives up
-    after two minutes of waiting at most, unless the server itself asks for longer waits.
+    after two minutes of waiting at most, unless the server itself asks for longer waits, of an hour at most each.
     """
 
     attempts: int = 8
@@ -45,22 +49,41 @@ class RetryPolicy:
             failure = failure.response
         if isinstance(failure, httpx.Response):
             return self._after_status(attempt, failure, rng)
-        if isinstance(failure, _OURS):
+        if isinstance(failure, _SETTLED):
             return None
         return self._backoff(attempt, rng) if isinstance(failure, _TRANSIENT_ERRORS) else None
 
     def _after_status(
         self, attempt: int, response: httpx.Response, rng: random.Random
     ) -> float | None:
+        asked = asked_wait(response)
+        if asked is not None and asked > _LONGEST_WAIT:
+            return None
         if response.status_code == 429:
-            asked = (_retry_after(response), _wait_in_title(response), self.rate_limit_wait)
-            return max(next(wait for wait in asked if wait is not None), self.base)
+            return max(self.rate_limit_wait if asked is None else asked, self.base)
         if response.status_code in _TRANSIENT_STATUSES:
-            return max(_retry_after(response) or 0.0, self._backoff(attempt, rng))
+            return max(asked or 0.0, self._backoff(attempt, rng))
         return None
 
     def _backoff(self, attempt: int, rng: random.Random) -> float:
         return float(rng.uniform(0, min(self.cap, self.base * 2 ** (attempt - 1))))
+
+
+def asked_wait(failure: Failure) -> float | None:
+    """The seconds that an answer asks to wait for, in its header or its title; None where it does not."""
+    if isinstance(failure, httpx.HTTPStatusError):
+        failure = failure.response
+    if not isinstance(failure, httpx.Response):
+        return None
+    if failure.status_code == 429 or failure.status_code in _TRANSIENT_STATUSES:
+        asked = _retry_after(failure)
+        return _wait_in_title(failure) if asked is None else asked
+    return None
+
+
+def asks_too_much(failure: Failure) -> bool:
+    """True where the wait that an answer asks for is longer than any run should last."""
+    return (asked_wait(failure) or 0.0) > _LONGEST_WAIT
 
 
 def too_slow(failure: Failure) -> bool:
@@ -72,6 +95,8 @@ def too_slow(failure: Failure) -> bool:
 
 def too_large(failure: Failure) -> bool:
     """True where less might be had: the answer was refused for its size, failed on the way, or came too slowly."""
+    if asks_too_much(failure):
+        return False
     if isinstance(failure, httpx.Response):
         return failure.status_code == 413 or failure.status_code in _TRANSIENT_STATUSES
     if isinstance(failure, httpx.ConnectError | httpx.ConnectTimeout | httpx.HTTPStatusError):
@@ -87,7 +112,7 @@ def _retry_after(response: httpx.Response) -> float | None:
     try:
         until = parsedate_to_datetime(value)
         return max(0.0, (until - parsedate_to_datetime(response.headers["Date"])).total_seconds())
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
 
 

@@ -11,7 +11,8 @@ import json
 import re
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeGuard
 
 import uvicorn
 from pydantic import SecretStr
@@ -91,13 +92,13 @@ def create_app(tenant_id: int, secret: SecretStr, emit: Emit) -> Starlette:
         event = _event(body)
         if event is None:
             return _answer(400, "A webhook is a JSON object with an id and a type.")
-        entity = entity_of(event["type"])
+        entity = entity_of(event.type)
         if entity is None or not _is_ours(event, tenant_id):
             return _answer(202, "Nothing to do.")
-        if event["id"] in seen:
+        if event.id in seen:
             return _answer(202, "Known already.")
-        emit(tenant_id, entity, event["id"])
-        seen[event["id"]] = None
+        emit(tenant_id, entity, event.id)
+        seen[event.id] = None
         if len(seen) > REMEMBERED:
             seen.popitem(last=False)
         return _answer(202, f"A sync of {entity} is due.")
@@ -126,23 +127,44 @@ async def _bounded(request: Request) -> bytes | None:
     return bytes(body)
 
 
-def _event(body: bytes) -> dict[str, Any] | None:
-    """The envelope, when it is one."""
+@dataclass(frozen=True)
+class _Event:
+    """What an envelope says: its id, its type, and the tenants that are named anywhere in it."""
+
+    id: str
+    type: str
+    tenants: frozenset[str]
+
+
+def _event(body: bytes) -> _Event | None:
+    """The envelope, when it is one; of a name that is there twice no value is overlooked."""
+    tenants: set[str] = set()
+
+    def noted(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        named = [value for name, value in pairs if name.lower() in ("tenantid", "tenant_id")]
+        tenants.update(str(value) for value in named if value is not None)
+        return dict(pairs)
+
     try:
-        event = json.loads(body)
-    except ValueError:
+        event = json.loads(body, object_pairs_hook=noted)
+    except (ValueError, RecursionError):
         return None
     if not isinstance(event, dict):
         return None
-    texts = (event.get("id"), event.get("type"))
-    return event if all(isinstance(text, str) and 0 < len(text) <= 200 for text in texts) else None
+    id_, type_ = event.get("id"), event.get("type")
+    if not (_is_word(id_) and _is_word(type_)):
+        return None
+    return _Event(id_, type_, frozenset(tenants))
 
 
-def _is_ours(event: dict[str, Any], tenant_id: int) -> bool:
+def _is_word(text: object) -> TypeGuard[str]:
+    """True for a short text that can be kept: half a surrogate pair, or a NUL, cannot."""
+    return isinstance(text, str) and 0 < len(text) <= 200 and text.isprintable()
+
+
+def _is_ours(event: _Event, tenant_id: int) -> bool:
     """An app may be connected to several tenants, and all their events come with the same key."""
-    data = event.get("data")
-    named = data.get("tenantId") if isinstance(data, dict) else None
-    return named is None or str(named) == str(tenant_id)
+    return event.tenants <= {str(tenant_id)}
 
 
 def _answer(status: int, told: str) -> Response:

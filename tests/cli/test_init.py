@@ -43,7 +43,7 @@ def other() -> Company:
 def init(other: Company, monkeypatch: pytest.MonkeyPatch) -> Init:
     """Run it against the tenant with these faults, settings and answers."""
     for name in ("API_URL", "AUTH_URL"):
-        monkeypatch.setenv(f"ST_KPI_{name}", "http://tenant.test")
+        monkeypatch.setenv(f"ST_KPI_{name}", "https://tenant.test")
 
     def run(*faults: str, ask: Ask | None = None, **given: Any) -> list[str]:
         app = create_app(other, requests_per_second=10_000)

@@ -180,6 +180,25 @@ async def test_rejects_and_drift_are_kept_and_the_window_stays_open(
         assert complete(session, "jobs") == []
 
 
+def catalogue(request: httpx.Request, body: dict[str, Any]) -> None:
+    for row in body["data"]:
+        row |= {f"{row['id']}-{n:04}": n for n in range(400)}
+
+
+async def test_names_without_number_are_kept_but_not_each_told(
+    company: Company, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with tenant_session(Tampering(company, catalogue), tmp_path) as session:
+        await load(session, "job_types")
+        (told,) = session.warehouse.query("SELECT COUNT(*) AS n FROM st_ops.schema_drift")
+        kept = session.warehouse.query("SELECT id, _extra FROM st_raw.job_types")
+    assert told["n"] == 1_000
+    assert len(kept) > 3
+    assert f"{len(kept) * 400 - 1_000} more fields that are not known" in caplog.text
+    for row in kept:
+        assert json.loads(row["_extra"]) == {f"{row['id']}-{n:04}": n for n in range(400)}
+
+
 async def test_an_empty_window_is_recorded_as_complete(session: Session) -> None:
     assert (
         await load(session, "gross_pay_items", start=date(2019, 1, 1), end=date(2019, 1, 31)) == 0

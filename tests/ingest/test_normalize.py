@@ -60,6 +60,11 @@ def one(tmp_path: Path, entity: str, row: dict[str, Any] | str) -> dict[str, Any
         ),
         pytest.param("2025-01-10T01:30:00", "2025-01-10T01:30:00", id="no offset means UTC"),
         pytest.param("2025-01-09T18:30:00-07:00", "2025-01-10T01:30:00", id="an offset is kept"),
+        pytest.param("2025-01-10T15:30:00+14:00", "2025-01-10T01:30:00", id="the largest offset"),
+        pytest.param(
+            "9999-12-31T23:59:59.9999999", "9999-12-31T23:59:59.999999", id=".NET's last moment"
+        ),
+        pytest.param("0001-01-02T00:00:00Z", "0001-01-02T00:00:00", id="the second day of all"),
     ],
 )
 def test_timestamps_are_instants(tmp_path: Path, text: str, instant: str) -> None:
@@ -79,6 +84,15 @@ def test_timestamps_are_instants(tmp_path: Path, text: str, instant: str) -> Non
         pytest.param(
             '"12345678901234567890.123456789"', "12345678901234567890.123456789", id="wide"
         ),
+        pytest.param("1.50000000000000000000", "1.5", id="zeros without number"),
+        pytest.param(
+            "12345678901234567.123456789", "12345678901234567.123456789", id="more than a double"
+        ),
+        pytest.param("-1.25e-7", "-0.000000125", id="nine decimals by an exponent"),
+        pytest.param("1230000e-12", "0.00000123", id="zeros before an exponent"),
+        pytest.param("0e-30", "0", id="zero with an exponent"),
+        pytest.param("1234567890123456789e-9", "1234567890.123456789", id="digits, exponent"),
+        pytest.param("1234567.123456789", "1234567.123456789", id="as many digits as there are"),
         pytest.param('""', None, id="an empty string is no amount"),
         pytest.param("null", None, id="null"),
     ],
@@ -86,6 +100,14 @@ def test_timestamps_are_instants(tmp_path: Path, text: str, instant: str) -> Non
 def test_money_is_exact(tmp_path: Path, value: str, amount: str | None) -> None:
     row = one(tmp_path, "invoices", f'{{"id": 1, "subTotal": {value}}}')
     assert row["sub_total"] == (None if amount is None else Decimal(amount))
+
+
+def test_digits_are_kept_wherever_they_are(tmp_path: Path) -> None:
+    number = "123456789012.123456789012"
+    text = f'{{"id": 1, "jobNumber": {number}, "novel": [{number}, 0.30000000000000004, 7]}}'
+    row = one(tmp_path, "jobs", text)
+    assert row["job_number"] == number
+    assert json.loads(row["_extra"]) == {"novel": [number, 0.30000000000000004, 7]}
 
 
 def test_ids_beyond_double_precision_keep_their_digits(tmp_path: Path) -> None:
@@ -105,6 +127,24 @@ def test_ids_beyond_double_precision_keep_their_digits(tmp_path: Path) -> None:
         pytest.param("invoices", "subTotal", "1e40", id="an amount beyond 38 digits"),
         pytest.param("jobs", "createdOn", '"yesterday"', id="no timestamp"),
         pytest.param("invoices", "subTotal", '"12,50"', id="a comma is no decimal point"),
+        pytest.param("invoices", "subTotal", "1.23456789012345", id="more decimals than there are"),
+        pytest.param("invoices", "subTotal", "0.0000000001", id="an amount that would become 0"),
+        pytest.param("invoices", "subTotal", "1e-10", id="the same with an exponent"),
+        pytest.param("invoices", "subTotal", "1.2345678901e0", id="an exponent of nothing"),
+        pytest.param("invoices", "subTotal", "1e99999999999", id="an exponent beyond counting"),
+        pytest.param("invoices", "subTotal", "1.00000000000000000001", id="twenty decimals"),
+        pytest.param("invoices", "subTotal", "1e-400", id="what a double takes for zero"),
+        pytest.param("invoices", "subTotal", "1234567890123456789e-10", id="digits and exponent"),
+        pytest.param("invoices", "subTotal", '"NaN"', id="no number"),
+        pytest.param("invoices", "subTotal", '"1_000"', id="a number of a programmer"),
+        pytest.param("jobs", "createdOn", '"2025-01-01T00:00:00+99:00"', id="an offset of days"),
+        pytest.param("jobs", "createdOn", '"2025-01-01T00:00:00+23:60"', id="60 minutes"),
+        pytest.param("jobs", "createdOn", '"290000-01-01T00:00:00Z"', id="the year 290000"),
+        pytest.param("jobs", "createdOn", '"0000-01-01T00:00:00Z"', id="the year 0"),
+        pytest.param("jobs", "createdOn", '"9999-12-31T23:59:59-01:00"', id="the year 10000"),
+        pytest.param("jobs", "createdOn", '"2025-01-01 (BC)"', id="before our era"),
+        pytest.param("jobs", "createdOn", '"2025-01-01T00:00:00 America/Phoenix"', id="a zone"),
+        pytest.param("credit_memos", "date", '"290000-01-01"', id="a day of the year 290000"),
         pytest.param("invoices", "customer", '"C1"', id="text where an object belongs"),
         pytest.param("invoices", "items", '{"id": 1}', id="an object where a list belongs"),
         pytest.param("credit_memos", "date", '"2025-02-30"', id="no such day"),
@@ -121,6 +161,30 @@ def test_what_does_not_fit_is_rejected_with_its_field(
     assert [(reject.source_id, reject.field) for reject in page.rejects] == [("1", field)]
     assert page.rejects[0].reason
     assert [row["id"] for row in read(page.records)] == [2]
+
+
+TWICE = {
+    "a field": '{"id": 1, "subTotal": 1, "subTotal": 2}',
+    "the key": '{"id": 1, "id": 2}',
+    "a field within": '{"id": 1, "customer": {"id": 1, "id": 2}}',
+    "a field of a line": '{"id": 1, "items": [{"id": 3, "totalCost": 1, "totalCost": 2}]}',
+    "an escaped one": '{"id": 1, "subTotal": 1, "sub\\u0054otal": 2}',
+    "with a new field": '{"id": 1, "subTotal": 1, "novel": 1, "subTotal": 2}',
+    "a new field": '{"id": 1, "novel": 1, "novel": 2}',
+    "within, with a new field": '{"id": 1, "novel": 1, "customer": {"id": 1, "id": 2}}',
+    "with a misshapen one": '{"id": 1, "items": 7, "subTotal": 1, "subTotal": 2}',
+    "with one that does not fit": '{"id": 1, "subTotal": 1, "subTotal": "x"}',
+}
+
+
+@pytest.mark.parametrize("record", TWICE.values(), ids=TWICE)
+def test_a_field_that_is_there_twice_keeps_its_record_out(tmp_path: Path, record: str) -> None:
+    page = type_rows(tmp_path, "invoices", [{"id": 8}, record, {"id": 9, "novel": 2}])
+    assert page.rejected == 1
+    assert [row["id"] for row in read(page.records)] == [8, 9]
+    (reject,) = [reject for reject in page.rejects if reject.reason == "is there twice"]
+    assert reject.source_id == (None if record == TWICE["the key"] else "1")
+    assert reject.value is None
 
 
 def test_a_record_without_its_key_is_rejected(tmp_path: Path) -> None:

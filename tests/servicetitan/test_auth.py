@@ -215,3 +215,48 @@ async def test_no_secret_is_shown(auth: ClientCredentials) -> None:
     await sign_in(auth, "planted-token")
     shown = f"{auth!r} {CREDENTIALS!r} {json.dumps(vars(auth), default=repr)}"
     assert "planted" not in shown
+
+
+def answer(content: bytes) -> httpx.Response:
+    return httpx.Response(200, content=content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"access_token": "one", "expires_in": "900"}',
+        b'\xef\xbb\xbf{"access_token": "one", "expires_in": 900}',
+        b'{"access_token": "one", "expires_in": null}',
+    ],
+    ids=["text", "byte order mark", "null"],
+)
+async def test_tokens_that_are_read(auth: ClientCredentials, content: bytes) -> None:
+    flow = begin(auth)
+    await anext(flow)
+    assert bearer(await flow.asend(answer(content))) == "one"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b'{"access_token": "planted\\nX-Evil: 1"}', "no header can carry"),
+        (b'{"access_token": ""}', "is empty"),
+        (b'{"access_token": "planted-\xc3\xbc"}', "no header can carry"),
+        (b'{"access_token": "planted", "expires_in": 0}', "lives for 0 seconds"),
+        (b'{"access_token": "planted", "expires_in": -5}', "lives for -5 seconds"),
+        (b'{"access_token": "planted", "expires_in": 1e999}', "is not a token"),
+        (b'{"access_token": "planted", "expires_in": "nan"}', "lives for nan seconds"),
+        (b'{"access_token": ' + b"[" * 10_000 + b"]" * 10_000 + b"}", "is not a token"),
+        (b"planted", "is not a token"),
+    ],
+    ids=["line break", "empty", "umlaut", "0 s", "less", "infinite", "nan", "deep", "text"],
+)
+async def test_a_token_that_is_none_is_named(
+    auth: ClientCredentials, content: bytes, words: str
+) -> None:
+    flow = begin(auth)
+    await anext(flow)
+    with pytest.raises(MalformedResponse, match=words) as failed:
+        await flow.asend(answer(content))
+    assert "planted" not in repr(failed.value)
+    assert failed.value.url == f"{AUTH_URL}/connect/token"

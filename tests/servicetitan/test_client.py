@@ -9,6 +9,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
 from datetime import UTC, date, datetime, timedelta, timezone
+from email.utils import format_datetime
 from typing import Any
 
 import httpx
@@ -476,6 +477,100 @@ async def test_what_may_pass_is_tried_again(failure: Answer) -> None:
     async with client(Server(in_turn(failure, failure, ok())), waits) as source:
         assert (await source.page(JOBS, None, 1)).rows == 1
     assert len(waits.seconds) == 2
+
+
+DEEP = b"[" * 10_000 + b"]" * 10_000
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"<html>", b'{"hasMore": false, "data": [{"a": ' + DEEP + b"}]}", body()[:-9]],
+    ids=["HTML", "deep", "cut off"],
+)
+async def test_the_same_malformed_bytes_are_not_asked_for_again_and_again(content: bytes) -> None:
+    server = Server(in_turn(ok(content)))
+    async with client(server) as source:
+        with pytest.raises(MalformedResponse) as failed:
+            await source.page(JOBS, None, 1)
+    assert failed.value.entity == "jobs"
+    assert len(server.requests) == 3
+
+
+async def test_malformed_answers_that_differ_are_asked_for_again() -> None:
+    answers = [ok(b"<html>" + bytes([letter])) for letter in b"abcdefg"]
+    async with client(Server(in_turn(*answers, ok()))) as source:
+        assert (await source.page(JOBS, None, 1)).rows == 1
+
+
+async def test_a_token_that_is_none_is_not_asked_for_again_and_again() -> None:
+    asked = 0
+
+    async def app(request: httpx.Request) -> httpx.Response:
+        nonlocal asked
+        asked += 1
+        return httpx.Response(200, json={"access_token": "a\nb"})
+
+    async with client(app) as source:
+        with pytest.raises(MalformedResponse, match="no header can carry"):
+            await source.page(JOBS, None, 1)
+    assert asked == 3
+
+
+async def test_an_error_of_ten_thousand_levels_is_an_error_of_the_server() -> None:
+    server = Server(in_turn(*[httpx.Response(503, content=DEEP)] * 2, ok()))
+    async with client(server) as source:
+        assert (await source.page(JOBS, None, 1)).rows == 1
+    assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize(
+    "date_",
+    [
+        "Fri, 31 Dec 9999 23:59:59 -1400",
+        "Tue, 02 Jan 2024 12:00:00 +9999",
+        "Tue, 02 Jan 99999999999999999999 12:00:00 GMT",
+        "yesterday",
+        "",
+    ],
+)
+async def test_a_date_outside_of_the_calendar_is_none(date_: str) -> None:
+    answer = httpx.Response(200, headers={"Date": date_}, content=body())
+    async with client(Server(in_turn(answer))) as source:
+        assert (await source.page(JOBS, None, 1)).server_time is None
+
+
+@pytest.mark.parametrize("at", ["/jpm/v2/tenant/7/jobs", "/connect/token"])
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+async def test_a_redirect_carries_no_secret_to_another_host(at: str, status: int) -> None:
+    hosts: list[str] = []
+
+    async def app(request: httpx.Request) -> httpx.Response:
+        hosts.append(request.url.host)
+        if request.url.path == at:
+            return httpx.Response(status, headers={"Location": "https://evil.example/steal"})
+        return httpx.Response(200, json={"access_token": "one"})
+
+    async with client(app) as source:
+        with pytest.raises(SourceError, match=f"status {status}"):
+            await source.page(JOBS, None, 1)
+    assert set(hosts) <= {"api.servicetitan.io", "auth.servicetitan.io"}
+    assert len(hosts) <= 2
+
+
+async def test_a_clock_far_ahead_is_said_once_and_is_no_time(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def dated(ahead: timedelta) -> httpx.Response:
+        theirs = format_datetime(datetime.now(UTC) + ahead, usegmt=True)
+        return httpx.Response(200, headers={"Date": theirs}, content=body())
+
+    async with client(Server(in_turn(dated(timedelta(minutes=5))))) as source:
+        assert (await source.page(JOBS, None, 1)).server_time is not None
+    assert caplog.text == ""
+    async with client(Server(in_turn(dated(timedelta(days=400))))) as source:
+        assert (await source.page(JOBS, None, 1)).server_time is None
+        assert (await source.page(JOBS, None, 2)).server_time is None
+    assert caplog.text.count("one of the clocks is wrong") == 1
 
 
 async def test_a_rate_limit_is_waited_out() -> None:

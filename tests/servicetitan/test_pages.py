@@ -152,3 +152,37 @@ def test_an_error_body_tells_what_it_can(
 ) -> None:
     found: Problem = problem(body)
     assert (found.title, found.trace_id, list(found.errors or {})) == expected
+
+
+DEEP = b'{"a":' * 10_000 + b"1" + b"}" * 10_000
+
+
+def test_a_record_of_ten_thousand_levels_is_malformed() -> None:
+    with pytest.raises(MalformedResponse, match="deeper than any record") as failed:
+        read(with_data(b"[" + DEEP + b"]"))
+    assert (failed.value.entity, failed.value.url) == ("jobs", "https://api/jobs")
+
+
+def test_an_error_of_ten_thousand_levels_says_nothing() -> None:
+    assert problem(b'{"title": "T", "errors": ' + DEEP + b"}") == Problem()
+
+
+BOM = b"\xef\xbb\xbf"
+
+
+def test_a_byte_order_mark_is_no_part_of_an_answer() -> None:
+    assert records(read(BOM + with_data(b'[{"a":1}]'))) == [b'{"a":1}']
+    assert records(read(BOM + b'[{"a":1}]')) == [b'{"a":1}']
+    assert problem(BOM + b'{"title": "T"}').title == "T"
+
+
+@pytest.mark.parametrize(("written", "total"), [('"12"', 12), ("12", 12), ("null", None)])
+def test_a_total_may_be_written_as_text(written: str, total: int | None) -> None:
+    page = read(f'{{"hasMore": false, "totalCount": {written}, "data": []}}'.encode())
+    assert page.total_count == total
+
+
+@pytest.mark.parametrize("written", ["-1", '"many"', "1.5", "[]", "{}"])
+def test_a_total_that_is_none_is_malformed(written: str) -> None:
+    with pytest.raises(MalformedResponse, match="totalCount"):
+        read(f'{{"hasMore": false, "totalCount": {written}, "data": []}}'.encode())

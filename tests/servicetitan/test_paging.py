@@ -110,6 +110,42 @@ async def test_the_first_page_of_an_entity_is_small_and_the_others_grow() -> Non
     assert sorted(asked(server)) == sorted([*first, *rest, (0, 5000), *rest])
 
 
+@pytest.mark.parametrize("entity", [JOBS, TECHNICIANS], ids=["side by side", "one by one"])
+@pytest.mark.parametrize(
+    ("rows", "more", "total", "words"),
+    [
+        pytest.param(0, True, 10**12, "pages in a row were empty", id="nothing of a trillion"),
+        pytest.param(1, True, 1, "promised 1 rows, gave", id="one row for ever"),
+        pytest.param(1, True, None, "said no number, gave", id="one row and no number"),
+    ],
+)
+async def test_a_list_without_end_is_an_error(
+    entity: object, rows: int, more: bool, total: int | None, words: str
+) -> None:
+    def app(request: httpx.Request) -> httpx.Response:
+        first = request.url.params["page"] == "1"
+        return ok(body(1 if first else rows, more=more, total=total if first else None))
+
+    server = Server(app)
+    async with client(server) as source:
+        with pytest.raises(MalformedResponse, match=words):
+            await asyncio.wait_for(ids(source.pages(entity)), 60)
+    assert len(server.requests) < 1_100
+
+
+@pytest.mark.parametrize("entity", [JOBS, TECHNICIANS], ids=["side by side", "one by one"])
+async def test_a_trillion_rows_end_with_the_page_that_is_the_last(entity: object) -> None:
+    server = Server(table(1200, total=10**12))
+    async with client(server) as source:
+        assert sorted(await ids(source.pages(entity))) == list(range(1200))
+    assert len(server.requests) < 20
+
+
+async def test_a_list_may_grow_while_it_is_read() -> None:
+    async with client(Server(table(1500, total=500))) as source:
+        assert sorted(await ids(source.pages(JOBS))) == list(range(1500))
+
+
 @pytest.mark.parametrize("size", [5000, 1000, 10, 7, 1])
 def test_every_part_of_a_span_is_a_page_of_its_size(size: int) -> None:
     span = Span(3 * size, size)
@@ -155,3 +191,30 @@ async def test_a_feed_with_rows_that_leads_back_is_a_loop() -> None:
         with pytest.raises(MalformedResponse, match="leads back"):
             await ids(source.export(JOBS, "a"))
     assert len(server.requests) == 2
+
+
+async def test_a_feed_of_empty_pages_at_ever_new_places_is_without_end() -> None:
+    places = itertools.count()
+
+    def app(request: httpx.Request) -> httpx.Response:
+        return ok(f'{{"hasMore": true, "continueFrom": "{next(places)}", "data": []}}'.encode())
+
+    server = Server(app)
+    async with client(server) as source:
+        with pytest.raises(MalformedResponse, match="pages in a row were empty"):
+            await asyncio.wait_for(ids(source.export(JOBS, "a")), 10)
+    assert len(server.requests) <= 1000
+
+
+async def test_a_feed_that_repeats_itself_at_ever_new_places_is_without_end() -> None:
+    places = itertools.count()
+
+    def app(request: httpx.Request) -> httpx.Response:
+        answer = f'{{"hasMore": true, "continueFrom": "{next(places)}", "data": [{{"id": 1}}]}}'
+        return ok(answer.encode())
+
+    server = Server(app)
+    async with client(server) as source:
+        with pytest.raises(MalformedResponse, match="the same rows"):
+            await asyncio.wait_for(ids(source.export(JOBS, "a")), 10)
+    assert len(server.requests) <= 100

@@ -6,7 +6,8 @@ import httpx
 import pytest
 
 from st_kpi.errors import AuthenticationError, MalformedResponse
-from st_kpi.servicetitan.retry import Failure, RetryPolicy
+from st_kpi.servicetitan.failure import to_source_error
+from st_kpi.servicetitan.retry import Failure, RetryPolicy, too_large
 
 POLICY = RetryPolicy()
 NOON = {"Date": "Tue, 02 Jan 2024 12:00:00 GMT"}
@@ -54,7 +55,7 @@ TITLE = "Rate limit is exceeded. Try again in 23 seconds."
         pytest.param(throttled("Too many"), 60, id="neither"),
         pytest.param(httpx.Response(429, content=b"<html>"), 60, id="HTML"),
         pytest.param(throttled(Retry_After="0"), 1, id="never at once"),
-        pytest.param(throttled(Retry_After="3600"), 3600, id="the server's wait has no cap"),
+        pytest.param(throttled(Retry_After="3600"), 3600, id="an hour"),
     ],
 )
 def test_a_rate_limit_is_waited_out(response: httpx.Response, seconds: float) -> None:
@@ -124,3 +125,29 @@ def test_an_unavailable_server_may_ask_for_a_longer_wait() -> None:
 @pytest.mark.parametrize("failure", [httpx.ReadError(""), throttled(TITLE)], ids=["error", "429"])
 def test_the_last_attempt_is_the_last(failure: Failure) -> None:
     assert after(failure, attempt=3, policy=RetryPolicy(attempts=3)) is None
+
+
+BEYOND_AN_HOUR = {
+    "header": throttled(Retry_After="1000000000"),
+    "more digits than a float": throttled(Retry_After="9" * 400),
+    "date": throttled(Retry_After="Thu, 31 Dec 9999 23:59:59 GMT", **NOON),
+    "title": throttled("Rate limit is exceeded. Try again in 1000000000 seconds."),
+    "503": httpx.Response(503, headers={"Retry-After": "1000000000"}),
+    "503, date": httpx.Response(
+        503, headers={"Retry-After": "Wed, 03 Jan 2024 12:00:00 GMT"} | NOON
+    ),
+}
+
+
+@pytest.mark.parametrize("response", BEYOND_AN_HOUR.values(), ids=BEYOND_AN_HOUR)
+def test_a_wait_of_more_than_an_hour_is_not_granted(response: httpx.Response) -> None:
+    assert after(response) is None
+    assert not too_large(response)  # asking for less would be asking at once
+    error = to_source_error(response, "jobs", "https://api", 1)
+    assert "asks for a wait of" in str(error)
+    assert error.status == response.status_code
+
+
+def test_the_wait_that_was_asked_for_is_told() -> None:
+    error = to_source_error(BEYOND_AN_HOUR["header"], "jobs", "https://api", 1)
+    assert "a wait of 1,000,000,000 seconds" in str(error)

@@ -68,6 +68,12 @@ async def test_an_event_starts_a_sync_of_its_entity_once(receiver: Receiver) -> 
     assert receiver.emitted == [(TENANT, "invoices", "a")]
 
 
+@pytest.mark.parametrize("data", [{"tenantId": TENANT}, [{"tenantId": str(TENANT)}], None])
+async def test_an_event_that_names_our_tenant_is_ours(receiver: Receiver, data: Any) -> None:
+    assert await receiver.send(id="a", type="JobCompleted", tenantId=TENANT, data=data) == 202
+    assert receiver.emitted == [(TENANT, "jobs", "a")]
+
+
 BODY = json.dumps({"id": "a", "type": "JobCompleted"}).encode()
 
 
@@ -106,7 +112,23 @@ async def test_what_is_not_signed_is_refused(receiver: Receiver, signature: str 
         (b'{"id": "", "type": "JobCompleted"}', 400),
         (b'{"type": "JobCompleted"}', 400),
         (b"\xff", 400),
+        (
+            b'{"id": "a", "type": "JobCompleted", "data": ' + b"[" * 20_000 + b"]" * 20_000 + b"}",
+            400,
+        ),
+        (b'{"id": "a", "type": "JobCompleted", "n": ' + b"9" * 5_000 + b"}", 400),
+        (b'{"id": "\\ud800", "type": "JobCompleted"}', 400),
+        (b'{"id": "a\\u0000", "type": "JobCompleted"}', 400),
         (b'{"id": "a", "type": "LeadCreated"}', 202),
+        (b'{"id": "a", "type": "JobCompleted", "tenantId": 43}', 202),
+        (b'{"id": "a", "type": "JobCompleted", "TenantID": "43"}', 202),
+        (b'{"id": "a", "type": "JobCompleted", "data": [{"tenantId": 43}]}', 202),
+        (b'{"id": "a", "type": "JobCompleted", "tenantId": 43, "tenantId": 42}', 202),
+        (
+            b'{"id": "a", "type": "JobCompleted", "data": {"tenantId": 42, "job": {"tenantId": 43}}}',
+            202,
+        ),
+        (b'{"id": "a", "type": "JobCompleted", "tenantId": [42]}', 202),
         (b'{"id": "a", "type": "JobCompleted", "data": {"tenantId": 43}}', 202),
     ],
     ids=[
@@ -117,7 +139,17 @@ async def test_what_is_not_signed_is_refused(receiver: Receiver, signature: str 
         "empty-id",
         "no-id",
         "not-utf-8",
+        "deep",
+        "long-number",
+        "half-an-emoji",
+        "nul",
         "nothing-of-ours",
+        "another-at-top-level",
+        "another-in-another-case",
+        "another-in-a-list",
+        "another-first",
+        "another-within",
+        "a-list-of-tenants",
         "another-tenant",
     ],
 )

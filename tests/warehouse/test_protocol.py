@@ -355,3 +355,15 @@ def test_lines_that_a_record_deleted_by_hand_has_left_do_not_come_twice(loader: 
     loader.warehouse.execute("DELETE FROM st_raw.invoices WHERE id = 1")
     loader.load("invoices", rows)
     assert loader.rows(ITEMS) == [(1, 1, Decimal(7)), (1, 2, Decimal(8))]
+
+
+def test_thousands_of_unknown_fields_are_one_json(loader: Loader) -> None:
+    unknown = {f"unknown{n:04}": [n, "ü", 1e22, None] for n in range(5_000)}
+    row = invoice(1, 1, "1") | unknown
+    row["items"] = [{"id": 10, "totalCost": "2"} | unknown]
+    merged = loader.load("invoices", [row])
+    assert (merged.distinct, merged.stored) == (1, 1)
+    ((extra,),) = loader.rows("SELECT _extra FROM st_raw.invoices")
+    ((of_line,),) = loader.rows("SELECT _extra FROM st_raw.invoice_items")
+    for found in (extra, of_line):
+        assert json.loads(found) == unknown
