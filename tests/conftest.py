@@ -128,20 +128,19 @@ def bigquery_url(
 
 #: What starts servers and emulators; ``scripts/test --fast`` leaves out the tests that ask for one.
 SERVERS = ("prefect_server", "bigquery_url")
-#: Files that share what takes long to make, and so stay on one core each: an emulator whose tables are made, a
-#: Prefect server with a first load, and an office with its reports. They are minutes, and begin.
+#: Files and folders that share what takes long to make, and so stay on one core each: an emulator whose tables are
+#: made, a Prefect server with a first load, an office with its reports. They are minutes, and begin.
 TOGETHER = {
-    "tests/warehouse/test_both_engines.py": "emulator",
-    "tests/warehouse/test_copy.py": "emulator",
-    "tests/warehouse/test_protocol.py": "emulator",
-    "tests/warehouse/bigquery/test_engine.py": "emulator",
+    "tests/warehouse/": "emulator",
     "tests/flows/test_daily_sync.py": "first load",
     "tests/flows/test_flows.py": "first load",
     "tests/flows/test_reconcile.py": "first load",
-    "tests/reporting/reconcile/test_cells.py": "office",
-    "tests/reporting/reconcile/test_reports_of_the_tenant.py": "office",
-    "tests/reporting/reconcile/test_table.py": "office",
+    "tests/reporting/reconcile/": "office",
 }
+
+
+def _together(nodeid: str) -> str | None:
+    return next((name for start, name in TOGETHER.items() if nodeid.startswith(start)), None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -169,8 +168,7 @@ class _ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist's own way to 
     """The tests of a file run on one core, for else its fixtures would be made on both."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        return TOGETHER.get(file, file)
+        return _together(nodeid) or nodeid.partition("::")[0]
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -190,7 +188,7 @@ def _is_slow(item: pytest.Item) -> bool:
 
 def _turn(item: pytest.Item) -> int:
     """The longest begin, then what needs servers and processes; the short ones then fill both cores to the end."""
-    if item.nodeid.partition("::")[0] in TOGETHER:
+    if _together(item.nodeid):
         return 0
     return 1 if _is_slow(item) else 2
 
