@@ -144,7 +144,7 @@ async def _save(
     known: BlockDocument | None,
     schema_id: UUID | None,
 ) -> None:
-    """One request for a block that there is already, where Prefect's own way takes seven."""
+    """One request for a block that there is already, where Prefect's own way takes several."""
     if known is None:
         await block.asave(_name_of(block), overwrite=True)
         return

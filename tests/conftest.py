@@ -128,8 +128,8 @@ def bigquery_url(
 
 #: What starts servers and emulators; ``scripts/test --fast`` leaves out the tests that ask for one.
 SERVERS = ("prefect_server", "bigquery_url")
-#: Files that share what takes long to make, and so stay on one core each: an emulator whose tables are made, and a
-#: Prefect server with a first load. They are minutes, and begin.
+#: Files that share what takes long to make, and so stay on one core each: an emulator whose tables are made, a
+#: Prefect server with a first load, and an office with its reports. They are minutes, and begin.
 TOGETHER = {
     "tests/warehouse/test_both_engines.py": "emulator",
     "tests/warehouse/test_copy.py": "emulator",
@@ -138,6 +138,9 @@ TOGETHER = {
     "tests/flows/test_daily_sync.py": "first load",
     "tests/flows/test_flows.py": "first load",
     "tests/flows/test_reconcile.py": "first load",
+    "tests/reporting/reconcile/test_cells.py": "office",
+    "tests/reporting/reconcile/test_reports_of_the_tenant.py": "office",
+    "tests/reporting/reconcile/test_table.py": "office",
 }
 
 
