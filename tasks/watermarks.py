@@ -103,8 +103,9 @@ def marks_of(blocks: Iterable[Mapping[str, Any]], tenant_id: int) -> dict[str, W
             )
             continue
         if block.tenant_id == tenant_id:
-            moments = map(_sane, (block.modified_on, block.known_until))
-            marks[block.entity] = Watermark(block.token, *moments, block.run_id)
+            marks[block.entity] = Watermark(
+                block.token, _sane(block.modified_on), _sane(block.known_until), block.run_id
+            )
     return marks
 
 
