@@ -14,6 +14,7 @@ from decimal import Decimal
 from functools import partial
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -23,6 +24,8 @@ from st_kpi.servicetitan.client import ServiceTitan
 #: Rows to a page: the most there may be, for each page is a call and a minute.
 _PAGE_SIZE = 25_000
 _LIST_SIZE = 500
+#: No list is as long as that, and no report.
+_MOST_PAGES = 200
 #: Seconds between two questions whether a report is ready, and after which that is given up.
 _ASKS_EVERY, _READY_WITHIN = 5.0, 900.0
 #: What a tenant without the one transport answers, or one whose report is too slow for it.
@@ -102,32 +105,41 @@ class Reports:
         """Every report of a category, or of all, with its category."""
         if category is not None:
             try:
-                return [
-                    (category, e) for e in await self._list(f"report-category/{category}/reports")
-                ]
+                reports = await self._list(f"report-category/{category}/reports", _is_named)
+                return [(category, report) for report in reports]
             except EntityUnavailable:
-                there = await self._list("report-categories")
+                there = await self._list("report-categories", _has_id)
                 names = ", ".join(str(entry["id"]) for entry in there)
                 raise ReportError(
                     f"ServiceTitan has no category of reports {category!r}; there are {names}."
                 ) from None
         listed = []
-        for entry in await self._list("report-categories"):
-            reports = await self._list(f"report-category/{entry['id']}/reports")
+        for entry in await self._list("report-categories", _has_id):
+            reports = await self._list(f"report-category/{entry['id']}/reports", _is_named)
             listed += [(str(entry["id"]), report) for report in reports]
         return listed
 
     async def _described(self, category: str, id_: int) -> Description:
-        answer = await self._get(f"report-category/{category}/reports/{id_}", {})
+        answer, response = await self._get(f"report-category/{category}/reports/{id_}", {})
+        asked = answer.get("parameters") or []
+        if not isinstance(asked, list) or not all(
+            isinstance(each, Mapping)
+            and isinstance(_folded(each).get("name"), str)
+            and isinstance(_folded(each).get("acceptvalues") or {}, Mapping)
+            for each in asked
+        ):
+            raise _malformed(response, "it does not say what the report asks for")
         parameters = tuple(
             Parameter(
                 name=str(each["name"]),
                 is_required=bool(each.get("isrequired")),
                 dynamic_set=_folded(each.get("acceptvalues") or {}).get("dynamicsetid"),
             )
-            for each in map(_folded, answer.get("parameters") or [])
+            for each in map(_folded, asked)
         )
-        return Description(id_, category, str(answer["name"]), answer.get("modifiedon"), parameters)
+        return Description(
+            id_, category, str(answer.get("name")), answer.get("modifiedon"), parameters
+        )
 
     async def values(
         self, report: Description, wanted: Mapping[str, Value], days: tuple[date, date]
@@ -157,7 +169,7 @@ class Reports:
 
     async def _value_named(self, parameter: Parameter, name: str) -> Any:
         """The value that a parameter's list has for a name; numbers differ from tenant to tenant."""
-        rows = await self._list(f"dynamic-value-sets/{parameter.dynamic_set}")
+        rows = await self._list(f"dynamic-value-sets/{parameter.dynamic_set}", _is_pair)
         for value, label, *_ in rows:
             if str(label).casefold().strip() == name.casefold().strip():
                 return value
@@ -192,6 +204,8 @@ class Reports:
             pages.append(_decoded(response))
             if pages[-1].get("hasmore") and not pages[-1].get("data"):
                 raise _malformed(response, "an empty page of the report says that there is more")
+            if pages[-1].get("hasmore") and len(pages) >= _MOST_PAGES:
+                raise _malformed(response, f"{_MOST_PAGES} pages say that there is more")
         return _joined(pages, response)
 
     async def _when_ready(
@@ -201,7 +215,7 @@ class Reports:
         response = await self._call(report, path, 1, body)
         waited, address = 0.0, ""
         while response.status_code == HTTPStatus.ACCEPTED:
-            address = address or f"data-queries/{_decoded(response).get('token')}"
+            address = address or f"data-queries/{_token(response)}"
             if waited >= _READY_WITHIN:
                 await self._ask(report, "DELETE", address)
                 raise ReportError(
@@ -260,20 +274,44 @@ class Reports:
             await self._sleep(_ASKS_EVERY)
             waited += _ASKS_EVERY
 
-    async def _get(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
+    async def _get(
+        self, path: str, query: Mapping[str, str]
+    ) -> tuple[dict[str, Any], httpx.Response]:
         response = await self._source.ask("reports", "GET", "reporting", path, query)
-        return _decoded(response)
+        return _decoded(response), response
 
-    async def _list(self, path: str) -> list[Any]:
+    async def _list(self, path: str, is_one: Callable[[Any], bool]) -> list[Any]:
         """Every entry of a list; the keys of objects are in small letters, the values of a set in their order."""
         entries: list[Any] = []
         page, has_more = 1, True
         while has_more:
-            answer = await self._get(path, {"page": str(page), "pageSize": str(_LIST_SIZE)})
+            query = {"page": str(page), "pageSize": str(_LIST_SIZE)}
+            answer, response = await self._get(path, query)
             new = answer.get("data") or []
-            entries += [_folded(each) if isinstance(each, Mapping) else each for each in new]
+            if not isinstance(new, list):
+                raise _malformed(response, "it is not a list")
+            new = [_folded(each) if isinstance(each, Mapping) else each for each in new]
+            if not all(map(is_one, new)):
+                raise _malformed(response, "an entry of the list says not what it is")
+            entries += new
             page, has_more = page + 1, bool(answer.get("hasmore") and new)
+            if has_more and page > _MOST_PAGES:
+                raise _malformed(
+                    response, f"{_MOST_PAGES} pages of the list say that there is more"
+                )
         return entries
+
+
+def _has_id(entry: Any) -> bool:
+    return isinstance(entry, Mapping) and isinstance(entry.get("id"), int | str)
+
+
+def _is_named(entry: Any) -> bool:
+    return _has_id(entry) and str(entry["id"]).isdecimal() and isinstance(entry.get("name"), str)
+
+
+def _is_pair(entry: Any) -> bool:
+    return isinstance(entry, list) and len(entry) > 1
 
 
 def _which(
@@ -304,6 +342,14 @@ def _decoded(response: httpx.Response) -> dict[str, Any]:
     return _folded(answer)
 
 
+def _token(response: httpx.Response) -> str:
+    """What a report that is being made is asked for by, as a part of an address."""
+    token = _decoded(response).get("token")
+    if not isinstance(token, str) or not token.strip():
+        raise _malformed(response, "it has neither rows nor a token to ask by")
+    return quote(token, safe="")
+
+
 def _folded(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {key.casefold(): value for key, value in entry.items()}
 
@@ -314,6 +360,10 @@ def _joined(pages: Sequence[Mapping[str, Any]], response: httpx.Response) -> Rep
     for page in pages:
         if not isinstance(page.get("fields"), list) or not isinstance(page.get("data"), list):
             raise _malformed(response, "it has no fields or no data")
+        if not all(isinstance(each, Mapping) for each in page["fields"]):
+            raise _malformed(response, "a field of it has no name")
+        if not all(isinstance(row, list) for row in page["data"]):
+            raise _malformed(response, "a row of it is no list of values")
         fields = [_folded(each) for each in page["fields"]]
         columns.append([(str(f.get("name")), str(f.get("label"))) for f in fields])
     if any(each != columns[0] for each in columns):

@@ -276,6 +276,7 @@ def _connect(path: str, read_only: bool, create: bool) -> duckdb.DuckDBPyConnect
     config: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": _MEMORY_LIMIT,
         "preserve_insertion_order": "false",
+        "autoinstall_known_extensions": "false",
     }
     connection = duckdb.connect(config=config)
     connection.execute("SET TimeZone = 'UTC'")
@@ -293,7 +294,8 @@ def _attach(connection: duckdb.DuckDBPyConnection, path: str, read_only: bool) -
     """
     try:
         mode = "READ_ONLY" if read_only else "READ_WRITE"
-        connection.execute(f"ATTACH {literal(path)} AS warehouse ({mode})")
+        # With its type: for a file of another kind the engine would fetch an extension from the network.
+        connection.execute(f"ATTACH {literal(path)} AS warehouse (TYPE duckdb, {mode})")
         connection.execute("USE warehouse")
     except duckdb.IOException as error:
         text = str(error)

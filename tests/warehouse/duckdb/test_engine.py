@@ -1,13 +1,17 @@
 """The DuckDB warehouse: files, locks, and the one transaction for all."""
 
 import re
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
+import duckdb
 import pytest
 
-from st_kpi.errors import ConfigurationError, NothingLoaded, WarehouseLocked
+from st_kpi.errors import ConfigurationError, NothingLoaded, WarehouseError, WarehouseLocked
 from st_kpi.servicetitan.tables import raw_tables
 from st_kpi.warehouse import open_warehouse
 from st_kpi.warehouse.duckdb.engine import DuckDBWarehouse
@@ -125,3 +129,53 @@ assert not [name for name in modules if name.startswith("st_kpi")], modules
 """
     process = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
     assert (process.returncode, process.stderr) == (0, b"last words")
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A warehouse file with all raw tables in it."""
+    file = tmp_path_factory.mktemp("sound") / "a.duckdb"
+    with open_warehouse(f"duckdb:///{file}") as warehouse:
+        warehouse.ensure(raw_tables())
+    return file.read_bytes()
+
+
+def _sqlite(folder: Path) -> bytes:
+    with closing(sqlite3.connect(folder / "a.db")) as connection:
+        connection.execute("CREATE TABLE invoices (id INTEGER)")
+    return (folder / "a.db").read_bytes()
+
+
+def _foreign(folder: Path) -> bytes:
+    with duckdb.connect(folder / "b.duckdb") as connection:
+        connection.execute("CREATE SCHEMA st_ops; CREATE VIEW st_ops.chunks AS SELECT 1 AS n")
+    return (folder / "b.duckdb").read_bytes()
+
+
+BROKEN: dict[str, Callable[[bytes, Path], bytes]] = {
+    "empty": lambda sound, folder: b"",
+    "its first bytes": lambda sound, folder: sound[:100],
+    "its header": lambda sound, folder: sound[:12_288],
+    "half of it": lambda sound, folder: sound[: len(sound) // 2],
+    "all but a byte": lambda sound, folder: sound[:-1],
+    "zeros in it": lambda sound, folder: sound[:40_000] + bytes(200) + sound[40_200:],
+    "an archive": lambda sound, folder: b"PK\x03\x04" + bytes(5_000),
+    "of SQLite": lambda sound, folder: _sqlite(folder),
+    "another's": lambda sound, folder: _foreign(folder),
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
+def test_a_file_that_is_broken_or_anothers_is_named_and_left_as_it_is(
+    broken: Callable[[bytes, Path], bytes], sound: bytes, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.duckdb"
+    content = broken(sound, tmp_path)
+    file.write_bytes(content)
+    with (
+        pytest.raises((ConfigurationError, WarehouseError), match=r"mine\.duckdb") as failed,
+        open_warehouse(f"duckdb:///{file}") as warehouse,
+    ):
+        warehouse.ensure(raw_tables())
+    assert "extension" not in str(failed.value)
+    assert file.read_bytes() == content
