@@ -170,14 +170,15 @@ async def test_watermarks_go_on_from_the_token_and_are_kept_in_a_block(loaded: L
         ]
         assert "created" not in modified
         assert "sort=%2BId" in modified
-        mark = session.watermarks.read()["invoices"]
-        block = await EntityWatermark.aload(block_name(session.tenant_id, "invoices"))
-        assert (block.token, block.modified_on, block.known_until, block.run_id) == (
-            mark.token,
-            mark.modified_on,
-            mark.known_until,
-            run_id,
-        )
+        for name in ("invoices", "payrolls"):
+            mark = session.watermarks.read()[name]
+            block = await EntityWatermark.aload(block_name(session.tenant_id, name))
+            assert (block.token, block.modified_on, block.known_until, block.run_id) == (
+                mark.token,
+                mark.modified_on,
+                mark.known_until,
+                run_id,
+            )
 
 
 NOON = datetime(2025, 10, 1, 12, tzinfo=UTC)
