@@ -5,6 +5,8 @@ parent flow writes them, once per entity and run, after the data is durable.
 """
 
 import asyncio
+import logging
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from datetime import UTC, datetime
 from typing import Any
@@ -14,11 +16,15 @@ from prefect.blocks.core import Block
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectHTTPStatusError
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from st_kpi.ingest.session import shared_session
 from st_kpi.ingest.watermarks import Watermark, earlier
 from st_kpi.servicetitan.registry import Entity
+
+_log = logging.getLogger(__name__)
+
+_BEFORE_ANYTHING = datetime(1970, 1, 1, tzinfo=UTC)
 
 #: What ``EntityWatermark.model_json_schema`` gave, by its arguments.
 _SCHEMAS: dict[tuple[Any, ...], dict[str, Any]] = {}
@@ -77,12 +83,36 @@ async def _blocks(tenant_id: int) -> dict[str, Watermark]:
             if error.response.status_code == 404:  # the type comes with the first save
                 return {}
             raise
-    blocks = [EntityWatermark.model_validate(document.data) for document in documents]
-    return {
-        block.entity: Watermark(block.token, block.modified_on, block.known_until, block.run_id)
-        for block in blocks
-        if block.tenant_id == tenant_id
-    }
+    return marks_of((document.data for document in documents), tenant_id)
+
+
+def marks_of(blocks: Iterable[Mapping[str, Any]], tenant_id: int) -> dict[str, Watermark]:
+    """The watermarks of a tenant that blocks hold; one that somebody edited into nonsense is said and passed over."""
+    marks = {}
+    for data in blocks:
+        try:
+            block = EntityWatermark.model_validate(data)
+        except ValidationError as error:
+            fields = ", ".join(str(e["loc"][0]) for e in error.errors() if e["loc"])
+            _log.warning(
+                "The watermark block of %s cannot be read (%s); the warehouse knows how far it is read.",
+                data.get("entity"),
+                fields,
+            )
+            continue
+        if block.tenant_id == tenant_id:
+            marks[block.entity] = Watermark(
+                block.token, _sane(block.modified_on), _sane(block.known_until), block.run_id
+            )
+    return marks
+
+
+def _sane(moment: datetime | None) -> datetime | None:
+    """The moment in UTC, which it is without an offset too, and none before there was anything to read."""
+    if moment is None:
+        return None
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(aware, _BEFORE_ANYTHING)
 
 
 @task(name="move-watermark", task_run_name="watermark of {entity.name}", cache_policy=NO_CACHE)

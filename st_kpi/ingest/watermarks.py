@@ -1,7 +1,7 @@
 """From where the changes of each entity are still to be read."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -47,7 +47,10 @@ def advanced(mark: Watermark, fetched: Fetched, run_id: str) -> Watermark:
 
 
 def earlier(entity: str, recorded: Watermark, block: Watermark | None) -> Watermark:
-    """Of the warehouse's watermark and the block's, the one that leaves out least; says so where they disagree."""
+    """Of the warehouse's watermark and the block's, the one that leaves out least; says so where they disagree.
+
+    A block's own token is not trusted then, for it may be of another time than its moments: its moments can be compared.
+    """
     if block is None or (block.token == recorded.token and block.since == recorded.since):
         return recorded
     first = min((recorded, block), key=_position)
@@ -57,7 +60,7 @@ def earlier(entity: str, recorded: Watermark, block: Watermark | None) -> Waterm
         _position(block).isoformat(),
         _position(recorded).isoformat(),
     )
-    return first
+    return recorded if first is recorded else replace(first, token=None)
 
 
 def _position(mark: Watermark) -> datetime:
