@@ -136,6 +136,41 @@ def test_a_second_build_at_once_is_told_so(builds: Builds, tmp_path: Path) -> No
     assert published(file) == builds.new
 
 
+#: Builds where no file may grow by much more, as on a full disk.
+CRAMPED = """
+import resource, sys
+from pathlib import Path
+from st_kpi.errors import StKpiError
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), int(sys.argv[3])))
+try:
+    exec(sys.argv[4])
+except StKpiError as error:
+    sys.exit(f"told: {error}")
+"""
+
+
+@pytest.mark.process
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of files are Unix's")
+@pytest.mark.parametrize("room", [0, 100_000, 1_000_000])
+def test_a_build_without_room_leaves_what_was_published(
+    builds: Builds, tmp_path: Path, room: int
+) -> None:
+    file = tmp_path / "full.duckdb"
+    shutil.copy(builds.file, file)
+    limit = str(file.stat().st_size + room if room > 500_000 else room + 1)
+    done = subprocess.run(
+        [sys.executable, "-c", CRAMPED, str(file), NEW.isoformat(), limit, BUILDER],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 0 or "told: " in done.stderr
+    assert published(file) == (builds.old if done.returncode else builds.new)
+    build_as_of(file, NEW)
+    assert published(file) == builds.new
+
+
 @pytest.mark.slow
 def test_sixty_builds_that_are_killed(builds: Builds) -> None:
     chance = Random(1)
