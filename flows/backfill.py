@@ -27,7 +27,7 @@ from tasks.fan_out import FanOut, hand_over, require_room_for
 from tasks.gcp_credentials import google_credentials
 from tasks.places import log_outlook, log_places
 from tasks.rate_limit import ensure_limits
-from tasks.states import completed
+from tasks.states import completed, counted, tag_warnings
 from tasks.watermarks import save_watermarks
 
 #: Chunks in work at once: while one downloads, another is normalized and a third merged. More does not help.
@@ -35,10 +35,12 @@ PARALLEL_CHUNKS = 3
 
 
 def _run_name() -> str:
-    """For example ``invoices, payments 2023-01-01..2023-12-31``."""
+    """For example ``backfill invoices, payments 2023-01-01..2023-12-31``."""
     parameters = flow_run.parameters
     entities, start, end = (parameters.get(name) for name in ("entities", "start", "end"))
-    return f"{', '.join(entities) if entities else 'everything'}{days_in_a_name(start, end)}"
+    return (
+        f"backfill {', '.join(entities) if entities else 'everything'}{days_in_a_name(start, end)}"
+    )
 
 
 @flow(name="backfill", flow_run_name=_run_name)
@@ -93,9 +95,13 @@ async def backfill(
         if run.failures:
             raise RunFailed(f"The backfill is incomplete. {run.detail}")
         stored = sum(row.stored for row in rows)
+        if outside or any(row.rejected for row in rows):
+            await tag_warnings()
+        entities_told = counted(len(selected), "entity", "entities")
         return completed(
             run_id,
-            f"{stored:,} rows stored in {len(chunks)} chunks of {len(selected)} entities.{outside}",
+            f"{counted(stored, 'row', 'rows')} stored in {counted(len(chunks), 'chunk', 'chunks')} of"
+            f" {entities_told}.{outside}",
         )
 
 

@@ -34,7 +34,7 @@ from tasks.chunks import (
 from tasks.gcp_credentials import google_credentials
 from tasks.places import log_places
 from tasks.rate_limit import ensure_limits
-from tasks.states import completed
+from tasks.states import completed, counted, tag_warnings
 from tasks.watermarks import move_watermark, read_watermarks, save_watermarks
 
 #: Entities in work at once, as chunks of a backfill.
@@ -42,9 +42,9 @@ PARALLEL_ENTITIES = 3
 
 
 def _run_name() -> str:
-    """For example ``changes of invoices, payments``."""
+    """For example ``sync invoices, payments``."""
     entities = flow_run.parameters.get("entities")
-    return f"changes of {', '.join(entities) if entities else 'everything'}"
+    return f"sync {', '.join(entities) if entities else 'everything'}"
 
 
 @flow(name="daily-sync", flow_run_name=_run_name)
@@ -93,8 +93,12 @@ async def daily_sync(
             )
         if run.failures:
             raise RunFailed(f"The sync is incomplete. {run.detail}")
-        changed = sum(row.changed for row in rows)
-        return completed(run_id, f"{changed:,} rows changed in {len(loaded)} entities.")
+        if own_run and any(row.rejected for row in rows):
+            await tag_warnings()
+        changed = counted(sum(row.changed for row in rows), "row", "rows")
+        return completed(
+            run_id, f"{changed} changed in {counted(len(loaded), 'entity', 'entities')}."
+        )
 
 
 async def _follow(

@@ -1,5 +1,6 @@
 """``ingest-chunk``: one window of one entity from ServiceTitan into the warehouse."""
 
+from contextlib import nullcontext
 from datetime import datetime
 
 from prefect import flow
@@ -15,16 +16,17 @@ from tasks.chunks import fetch_chunk, store_chunk
 from tasks.gcp_credentials import google_credentials
 from tasks.places import log_places
 from tasks.rate_limit import ensure_limits
-from tasks.states import completed
+from tasks.states import completed, counted
+from tasks.writers import sole_writer
 
 
 def _run_name() -> str:
-    """For example ``invoices 2023-04-01..2023-06-30``, in the tenant's days."""
+    """For example ``chunk invoices 2023-04-01..2023-06-30``, in the tenant's days."""
     parameters = flow_run.parameters
     start, end, zone = parameters.get("start"), parameters.get("end"), zone_for_a_name()
     if start is None or end is None or zone is None:
-        return str(parameters["entity"])
-    return f"{parameters['entity']} {Window(start, end).label(zone)}"
+        return f"chunk {parameters['entity']}"
+    return f"chunk {parameters['entity']} {Window(start, end).label(zone)}"
 
 
 @flow(name="ingest-chunk", flow_run_name=_run_name)
@@ -53,10 +55,12 @@ async def ingest_chunk(
         run_id = run_id or str(flow_run.id)
         window = Window(start, end) if start and end else None
         fetched = await fetch_chunk(entity_named(entity), window, run_id)
-        merged = await store_chunk(fetched, run_id)
+        async with sole_writer(entity) if alone else nullcontext():
+            merged = await store_chunk(fetched, run_id)
         session.progress(entity, 0, fetched.rows)
         return completed(
-            merged.changed, f"{fetched.rows:,} rows fetched, {merged.changed:,} changed."
+            merged.changed,
+            f"{counted(fetched.rows, 'row', 'rows')} fetched, {merged.changed:,} changed.",
         )
 
 

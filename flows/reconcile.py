@@ -20,14 +20,14 @@ from tasks.gcp_credentials import google_credentials
 from tasks.places import log_places
 from tasks.rate_limit import ensure_limits
 from tasks.reports import last_week, reconcile_report
-from tasks.states import completed
+from tasks.states import completed, tag_warnings
 
 
 def _run_name() -> str:
-    """For example ``reports of the week of 2025-10-13``."""
+    """For example ``reconcile the week of 2025-10-13``."""
     zone = zone_for_a_name()
     week = flow_run.parameters.get("week") or (last_week(zone) if zone else None)
-    return f"reports of the week of {week}" if week else "reports of the last week"
+    return f"reconcile the week of {week}" if week else "reconcile the last week"
 
 
 @flow(name="reconcile", flow_run_name=_run_name)
@@ -64,12 +64,16 @@ async def reconcile(
                 if len(reports) == 1:
                     raise
                 failures.append(f"{', '.join(checked)}: {error}")
+        order = list(inspect().cards)
+        results.sort(key=lambda result: order.index(result.kpi.name))
         await reconciliation_tables(results)
         for result in results:
             events.week_reconciled(result)
         if failures:
             raise RunFailed("\n".join(failures))
         agreeing = sum(result.agrees for result in results)
+        if agreeing < len(results):
+            await tag_warnings()
         sentence = f"{agreeing} of {len(results)} KPIs agree with their reports, row by row."
         return completed(results, sentence)
 

@@ -12,20 +12,20 @@ from st_kpi.kpis.build import BuildResult
 from st_kpi.kpis.loaded import require_source_rows
 from st_kpi.local.process import mute_at_exit
 from tasks import events
-from tasks.artifacts import bytes_table, checks_table, kpi_link, kpi_table, report_link
+from tasks.artifacts import bytes_table, checks_table, kpi_link, kpi_tables, report_link
 from tasks.caps import ensure_caps
 from tasks.gcp_credentials import google_credentials
 from tasks.kpis import build_kpis, check_results, lint_sql, restated_weeks, weekly_kpis
 from tasks.places import log_places
-from tasks.states import completed
+from tasks.states import completed, tag_warnings
 from tasks.weekly_review import write_report
 
 
 def _run_name() -> str:
-    """For example ``KPIs as of 2025-10-21``."""
+    """For example ``refresh KPIs as of 2025-10-21``."""
     zone = zone_for_a_name()
     today = datetime.now(zone).date() if zone else "today"
-    return f"KPIs as of {flow_run.parameters.get('as_of') or today}"
+    return f"refresh KPIs as of {flow_run.parameters.get('as_of') or today}"
 
 
 @flow(name="refresh-kpis", flow_run_name=_run_name)
@@ -52,7 +52,7 @@ async def refresh_kpis(as_of: date | None = None, full: bool = False) -> BuildRe
             built = await build_kpis(as_of or today, run_id, full)
         finally:  # above all for a build that a check stopped
             await checks_table(await check_results(run_id))
-        await kpi_table(await weekly_kpis())
+        await kpi_tables(await weekly_kpis())
         await kpi_link(settings.warehouse)
         await bytes_table(built.bytes)
         rows = built.rows.get("st_kpi.contributions", 0)
@@ -71,4 +71,6 @@ async def refresh_kpis(as_of: date | None = None, full: bool = False) -> BuildRe
             link = await write_report()
             await report_link(link)
             events.report_written(settings.tenant_id, as_of=built.as_of, link=link)
+        if warnings:
+            await tag_warnings()
         return completed(built, built.sentence())

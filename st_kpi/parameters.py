@@ -1,7 +1,7 @@
 """The parameters of the KPI SQL, and the settings that they come from."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal, Protocol, get_args
@@ -21,10 +21,11 @@ PARAMETERS: dict[str, str] = {
     "project_money": "STRING",
     "input_watermark": "TIMESTAMP",
     "entities_read": "ARRAY<STRING>",
+    "optional_entities": "ARRAY<STRING>",
 }
 
-#: Those of them that nobody sets: the day, and how the load went.
-NO_SETTINGS = frozenset({"as_of", "input_watermark", "entities_read"})
+#: Those of them that change no number: the day, how the load went, and what may be absent from it.
+NO_SETTINGS = frozenset({"as_of", "input_watermark", "entities_read", "optional_entities"})
 
 #: Those of a build's history (``kpi_sql/history``) besides, each set by ``st_kpi.kpis.history``.
 HISTORY_PARAMETERS: dict[str, str] = {
@@ -51,7 +52,7 @@ FAMILIES = ("estimate", "production", "warranty", "excluded", "other", "none")
 
 
 class BuildSettings(Protocol):
-    """The settings that change a number; ``st_kpi.settings.Settings`` has them."""
+    """The settings that a build reads; ``st_kpi.settings.Settings`` has them."""
 
     @property
     def timezone(self) -> str | None: ...
@@ -71,6 +72,8 @@ class BuildSettings(Protocol):
     def future_bookings_excludes(self) -> Sequence[str]: ...
     @property
     def project_money(self) -> str: ...
+    @property
+    def optional_entities(self) -> Collection[str]: ...
     @property
     def close_week_after_days(self) -> int: ...
     @property
@@ -118,4 +121,5 @@ def parameters(
         "project_money": settings.project_money,
         "input_watermark": watermark,
         "entities_read": list(entities_read),
+        "optional_entities": sorted(settings.optional_entities),
     }

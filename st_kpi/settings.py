@@ -174,8 +174,9 @@ class Settings(BaseSettings):
     credentials of the machine are used."""
     load_megabytes: Annotated[int, Field(ge=1, le=1_000)] = 32
     """About how large a file is that is loaded into BigQuery, in millions of bytes."""
-    maximum_bytes_billed: Annotated[int, Field(ge=10_000_000)] = 200 * 1000**3
-    """The most bytes that one statement may read on BigQuery, which refuses one that would read more."""
+    maximum_bytes_billed: Annotated[int, Field(ge=10_000_000)] = 20 * 1000**3
+    """The most bytes that one statement may read on BigQuery, which refuses one that would read more. Far more than
+    any reads for a tenant with 160,000 jobs, and little enough to stop an accident."""
     requests_per_second: Annotated[int, Field(ge=1, le=60)] = 60
     """The ceiling of the tenant's calls in any rolling second, across all processes that use one Prefect API."""
     max_concurrency: Annotated[int, Field(ge=1, le=64)] = 8
@@ -317,7 +318,7 @@ class Settings(BaseSettings):
 
     @property
     def rows_per_chunk(self) -> int:
-        """Rows from which a chunk is split: BigQuery takes seconds for a ``MERGE`` of any size and counts them."""
+        """Rows from which a chunk is split: BigQuery takes as many seconds for a small ``MERGE`` as for a large one."""
         if self.chunk_rows is not None:
             return self.chunk_rows
         return 200_000 if self.warehouse.startswith("bigquery:") else 40_000

@@ -1,5 +1,6 @@
 """What a person sees of a run in the dashboard: tables and a progress bar."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from decimal import Decimal
@@ -15,23 +16,30 @@ from prefect.artifacts import (
 )
 
 from st_kpi.ingest.manifest import Completeness
-from st_kpi.reporting.published import NOTHING
+from st_kpi.kpis.build_log import digest
+from st_kpi.reporting.published import ALL, ALL_ROLLUPS, NOTHING
 from st_kpi.reporting.reconcile.compare import Line
 from st_kpi.reporting.reconcile.result import Reconciliation
+from st_kpi.servicetitan.registry import REGISTRY
 
 #: How many rows of a comparison are listed.
 _LARGEST = 20
 
 
 async def completeness_table(rows: list[Completeness], promised: Mapping[str, int]) -> None:
-    """Promised, fetched and stored rows per entity, as a table artifact; ``promised`` by the entity's name."""
+    """Promised, fetched and stored rows of every entity, as a table artifact; ``promised`` by the entity's name.
+
+    Of an entity that the run was not about, nothing is said but that.
+    """
     columns = ("entity", "chunks", "promised", "fetched", "stored", "changed", "rejected")
+    of_run = {row.entity: asdict(row) | {"promised": promised.get(row.entity)} for row in rows}
+    absent: dict[str, Any] = dict.fromkeys(columns, NOTHING)
+    table = [of_run.get(name, absent | {"entity": name}) for name in REGISTRY]
     await acreate_table_artifact(
         key="completeness",
-        table=_only(
-            columns, [asdict(row) | {"promised": promised.get(row.entity)} for row in rows]
-        ),
-        description="Rows promised by ServiceTitan, fetched, and stored in the warehouse.",
+        table=_only(columns, table),
+        description="Rows promised by ServiceTitan, fetched, and stored in the warehouse by this run; a dash where"
+        " it was about other entities.",
     )
 
 
@@ -50,13 +58,33 @@ def _only(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> list[dict[str
     return [{column: row[column] for column in columns} for row in rows]
 
 
-async def kpi_table(rows: list[dict[str, Any]]) -> None:
-    """The published weekly numbers, as a table artifact; cells are text."""
-    await acreate_table_artifact(
-        key="weekly-kpis",
-        table=[{key: _as_it_is(text) for key, text in row.items()} for row in rows],
-        description="The latest weeks, all rollups together.",
-    )
+async def kpi_tables(rows: Mapping[str, list[dict[str, Any]]]) -> None:
+    """The published weekly numbers by rollup, each as a table artifact; cells are text."""
+    keys: dict[str, str] = {}
+    for rollup, table in rows.items():
+        key, words = _WEEKLY, ALL_ROLLUPS.lower()
+        if rollup != ALL:
+            key, words = f"{_WEEKLY}-{_slug(rollup)}", rollup
+        if keys.setdefault(key, rollup) != rollup:  # two names that differ by signs alone
+            key += f"-{digest([rollup])[:6]}"
+        await acreate_table_artifact(
+            key=key,
+            table=[{name: _as_it_is(text) for name, text in row.items()} for row in table],
+            description=f"The latest weeks of {_as_it_is(words)}.",
+        )
+
+
+#: The key of the artifact with all rollups together, and the beginning of those of each.
+_WEEKLY = "weekly-kpis"
+
+
+def _slug(name: str) -> str:
+    """A name as the key of an artifact may have it; of one without a Latin letter or digit, its digest.
+
+    >>> _slug("Phoenix / East"), len(_slug("\u5317"))
+    ('phoenix-east', 8)
+    """
+    return re.sub(r"[^a-z0-9]+", "-", name.casefold()).strip("-") or digest([name])[:8]
 
 
 async def reconciliation_tables(results: Sequence[Reconciliation]) -> None:
@@ -84,7 +112,8 @@ def _compared(result: Reconciliation) -> dict[str, str]:
     row = {"KPI": result.kpi.title, "Report": there, "Ours": here, "Rows": verdicts}
     row |= {"With": f"{result.source.name}, {result.source.filters}"}
     if better := result.better_readings:
-        row |= {"Would agree": f"{better[0].agreeing:,} with {better[0].name}"}
+        best = better[0]
+        row |= {"Would agree": f"{best.agreeing:,} of {best.keys:,} with {best.name}"}
     return {key: _as_it_is(text) for key, text in row.items()}
 
 

@@ -9,12 +9,13 @@ from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 
 from tasks import SERVICETITAN_API, WAREHOUSE_WRITE
 from tasks.automations import ensure_automations
+from tasks.writers import PREFIX
 
 #: More tasks of a tag than these never run at once here; they hold back a second run beside this one.
 CAPS = {SERVICETITAN_API: 16, WAREHOUSE_WRITE: 8}
 
 
-@task(name="ensure-caps", task_run_name="caps", cache_policy=NO_CACHE)
+@task(name="ensure-caps", task_run_name="set caps", cache_policy=NO_CACHE)
 async def ensure_caps() -> None:
     """Create the caps of the tags, and on a server that lasts the automations, where they are absent."""
     async with get_client() as client:
@@ -35,6 +36,11 @@ async def release_limits() -> None:
             await client.update_global_concurrency_limit(
                 f"tag:{tag}", GlobalConcurrencyLimitUpdate(active_slots=0)
             )
+        for limit in await client.read_global_concurrency_limits(limit=200, offset=0):
+            if limit.name.startswith(PREFIX) and limit.active_slots:
+                await client.update_global_concurrency_limit(
+                    limit.name, GlobalConcurrencyLimitUpdate(active_slots=0)
+                )
 
 
 async def create_absent_caps(client: PrefectClient) -> None:

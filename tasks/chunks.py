@@ -52,7 +52,7 @@ async def plan_chunks(entity: Entity, span: Window) -> list[Chunk]:
         return await plan.missing_chunks(session, entity, span)
 
 
-@_asks("find-gaps", "gaps of {entity.name}")
+@_asks("find-gaps", "find gaps of {entity.name}")
 async def find_gaps(entity: Entity, span: Window) -> list[Chunk]:
     """The chunks in which source and warehouse hold different numbers of rows for ``createdOn`` in the window."""
     async with shared_session() as session:

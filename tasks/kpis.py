@@ -60,23 +60,24 @@ async def check_results(run_id: str) -> list[dict[str, object]]:
 
 
 @task(name="read-weekly-kpis", task_run_name="read the weekly KPIs", cache_policy=NO_CACHE)
-async def weekly_kpis() -> list[dict[str, str]]:
-    """The last weeks of all rollups together as a person reads them, a row per KPI."""
+async def weekly_kpis() -> dict[str, list[dict[str, str]]]:
+    """The last weeks as a person reads them, a row per KPI in their order: of all rollups together, then of each."""
     async with shared_warehouse() as around:
         numbers = await asyncio.to_thread(
-            published.read,
-            around.warehouse,
-            tenant_id=around.settings.tenant_id,
-            rollup=published.ALL,
+            published.read, around.warehouse, tenant_id=around.settings.tenant_id
         )
-    return [
-        {"KPI": kpi.title}
-        | {
-            str(week): kpi.format(numbers.value(kpi, week, published.ALL))
-            for week in sorted(numbers.weeks, reverse=True)  # the newest is in sight
-        }
-        for kpi in numbers.kpis
-    ]
+    rollups = sorted(numbers.rollups, key=lambda rollup: rollup != published.ALL)
+    return {
+        rollup: [
+            {"KPI": kpi.title}
+            | {
+                str(week): kpi.format(numbers.value(kpi, week, rollup))
+                for week in sorted(numbers.weeks, reverse=True)  # the newest is in sight
+            }
+            for kpi in numbers.kpis
+        ]
+        for rollup in rollups
+    }
 
 
 @task(name="read-restated-weeks", task_run_name="read the restated weeks", cache_policy=NO_CACHE)

@@ -134,7 +134,7 @@ def rate_limit_name(tenant_id: int) -> str:
     return f"servicetitan-{tenant_id}"
 
 
-@task(name="ensure-limits", task_run_name="limits", cache_policy=NO_CACHE)
+@task(name="ensure-limits", task_run_name="set rate limits", cache_policy=NO_CACHE)
 async def ensure_limits() -> None:
     """Create the limits where they are absent, and pace the session's requests by the tenant's where it is shared.
 

@@ -29,7 +29,7 @@ _ASKS_AGAIN_AFTER = 1.0
 
 @task(
     name="reconcile-report",
-    task_run_name="{name}",
+    task_run_name="compare {name}",
     tags={SERVICETITAN_API, WAREHOUSE_WRITE},
     cache_policy=NO_CACHE,
 )

@@ -5,16 +5,19 @@ parent flow writes them, once per entity and run, after the data is durable.
 """
 
 import asyncio
+import json
 import logging
 from collections.abc import Iterable, Mapping
-from copy import deepcopy
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from prefect import task
 from prefect.blocks.core import Block
 from prefect.cache_policies import NO_CACHE
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.actions import BlockDocumentUpdate
+from prefect.client.schemas.objects import BlockDocument
 from prefect.exceptions import PrefectHTTPStatusError
 from pydantic import Field, ValidationError
 
@@ -26,8 +29,8 @@ _log = logging.getLogger(__name__)
 
 _BEFORE_ANYTHING = datetime(1970, 1, 1, tzinfo=UTC)
 
-#: What ``EntityWatermark.model_json_schema`` gave, by its arguments.
-_SCHEMAS: dict[tuple[Any, ...], dict[str, Any]] = {}
+#: What ``EntityWatermark.model_json_schema`` gave, by its arguments, as text.
+_SCHEMAS: dict[tuple[Any, ...], str] = {}
 
 
 class EntityWatermark(Block):
@@ -54,8 +57,9 @@ class EntityWatermark(Block):
         """As Prefect's own, which takes milliseconds and is asked for two dozen times for each block that is saved."""
         key = (cls, args, tuple(sorted(kwargs.items())))
         if key not in _SCHEMAS:
-            _SCHEMAS[key] = super().model_json_schema(*args, **kwargs)
-        return deepcopy(_SCHEMAS[key])
+            _SCHEMAS[key] = json.dumps(super().model_json_schema(*args, **kwargs))
+        schema: dict[str, Any] = json.loads(_SCHEMAS[key])  # sooner than a copy is made
+        return schema
 
 
 def block_name(tenant_id: int, entity: str) -> str:
@@ -75,10 +79,8 @@ async def read_watermarks() -> dict[str, Watermark]:
 async def _blocks(tenant_id: int) -> dict[str, Watermark]:
     """What the blocks of a tenant say, by entity; nothing where none was ever saved."""
     async with get_client() as client:
-        try:  # all at once: the server has no pages here, whatever offset it is asked for
-            documents = await client.read_block_documents_by_type(
-                EntityWatermark.get_block_type_slug()
-            )
+        try:
+            documents = await _documents(client)
         except PrefectHTTPStatusError as error:
             if error.response.status_code == 404:  # the type comes with the first save
                 return {}
@@ -115,7 +117,16 @@ def _sane(moment: datetime | None) -> datetime | None:
     return max(aware, _BEFORE_ANYTHING)
 
 
-@task(name="move-watermark", task_run_name="watermark of {entity.name}", cache_policy=NO_CACHE)
+async def _documents(client: PrefectClient) -> list[BlockDocument]:
+    """The blocks of all tenants at once: the server has no pages here, whatever offset it is asked for."""
+    return await client.read_block_documents_by_type(EntityWatermark.get_block_type_slug())
+
+
+@task(
+    name="move-watermark",
+    task_run_name="move the watermark of {entity.name}",
+    cache_policy=NO_CACHE,
+)
 async def move_watermark(entity: Entity, mark: Watermark) -> None:
     """Record the watermark of an entity whose windows are stored."""
     async with shared_session() as session:
@@ -141,9 +152,32 @@ async def save_watermarks(entities: list[Entity]) -> int:
         for entity in entities
         if (mark := marks.get(entity.name))
     ]
-    # The first save registers the block type; the others may then go side by side.
-    for batch in (blocks[:1], blocks[1:]):
-        await asyncio.gather(
-            *(b.asave(block_name(tenant_id, b.entity), overwrite=True) for b in batch)
-        )
+    if blocks:
+        first, *others = blocks
+        await first.asave(_name_of(first), overwrite=True)  # registers the block type as it is now
+        async with get_client() as client:
+            known = {document.name: document for document in await _documents(client)}
+            schema_id = known[_name_of(first)].block_schema_id
+            await asyncio.gather(
+                *(_save(client, b, known.get(_name_of(b)), schema_id) for b in others)
+            )
     return len(blocks)
+
+
+def _name_of(block: EntityWatermark) -> str:
+    return block_name(block.tenant_id, block.entity)
+
+
+async def _save(
+    client: PrefectClient,
+    block: EntityWatermark,
+    known: BlockDocument | None,
+    schema_id: UUID | None,
+) -> None:
+    """One request for a block that there is already, where Prefect's own way takes several."""
+    if known is None:
+        await block.asave(_name_of(block), overwrite=True)
+        return
+    data = block.model_dump(mode="json", include=set(EntityWatermark.model_fields))
+    update = BlockDocumentUpdate(block_schema_id=schema_id, data=data)
+    await client.update_block_document(known.id, update)

@@ -31,7 +31,8 @@ pytest_plugins = ["tests.support.raw_rows", "tests.support.field"]
 
 @pytest.fixture(autouse=True)
 def _settings_of_the_test_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No .env, no st-kpi.toml and no ST_KPI_* variable of the machine."""
+    """No .env, no st-kpi.toml, no ST_KPI_* variable and no width of the terminal of the machine."""
+    monkeypatch.delenv("COLUMNS", raising=False)
     for name in [name for name in os.environ if name.startswith("ST_KPI_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
@@ -127,8 +128,20 @@ def bigquery_url(
 
 #: What starts servers and emulators; ``scripts/test --fast`` leaves out the tests that ask for one.
 SERVERS = ("prefect_server", "bigquery_url")
-#: Modules whose tests are minutes together and share only what the whole run shares.
-DIVISIBLE = ("test_daily_sync", "test_flows")
+#: Files that share what takes long to make, and so stay on one core each: an emulator whose tables are made, a
+#: Prefect server with a first load, and an office with its reports. They are minutes, and begin.
+TOGETHER = {
+    "tests/warehouse/test_both_engines.py": "emulator",
+    "tests/warehouse/test_copy.py": "emulator",
+    "tests/warehouse/test_protocol.py": "emulator",
+    "tests/warehouse/bigquery/test_engine.py": "emulator",
+    "tests/flows/test_daily_sync.py": "first load",
+    "tests/flows/test_flows.py": "first load",
+    "tests/flows/test_reconcile.py": "first load",
+    "tests/reporting/reconcile/test_cells.py": "office",
+    "tests/reporting/reconcile/test_reports_of_the_tenant.py": "office",
+    "tests/reporting/reconcile/test_table.py": "office",
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -157,7 +170,7 @@ class _ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist's own way to 
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return nodeid if Path(file).stem in DIVISIBLE else file
+        return TOGETHER.get(file, file)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -176,10 +189,10 @@ def _is_slow(item: pytest.Item) -> bool:
 
 
 def _turn(item: pytest.Item) -> int:
-    """Tests with a server take longest and begin; the short ones then fill both cores to the end."""
-    asked = getattr(item, "fixturenames", ())
-    turns = [turn for turn, name in enumerate(SERVERS) if name in asked]
-    return min(turns, default=len(SERVERS))
+    """The longest begin, then what needs servers and processes; the short ones then fill both cores to the end."""
+    if item.nodeid.partition("::")[0] in TOGETHER:
+        return 0
+    return 1 if _is_slow(item) else 2
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

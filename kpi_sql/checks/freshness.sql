@@ -1,4 +1,4 @@
--- Every entity the numbers are made of was read as lately as the others and as the as-of day, within its limit of hours.
+-- Every entity the numbers are made of was read as lately as the others and as the as-of day, within its limit of hours, but those that this tenant does not have.
 -- check: warn
 -- way_on: Run `st-kpi sync`, or `st-kpi backfill --entity` for what was never read; an entity that the app may not read belongs in the setting optional_entities.
 -- accepted_by: entity
@@ -44,7 +44,7 @@ FROM newest
 CROSS JOIN limits -- cross join: fifteen entities for each company
 LEFT JOIN read_last
   ON read_last.tenant_id = newest.tenant_id AND read_last.entity = limits.entity
-WHERE read_last.server_time IS NULL
+WHERE (read_last.server_time IS NULL AND limits.entity NOT IN UNNEST(@optional_entities))
   OR TIMESTAMP_DIFF(newest.server_time, read_last.server_time, HOUR) > limits.hours
   OR 24 * DATE_DIFF(@as_of, DATE(read_last.server_time, @timezone), DAY) > limits.hours
 ORDER BY newest.tenant_id, limits.entity

@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from st_kpi.errors import ConfigurationError
 
@@ -26,8 +27,30 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+#: The commands by what a person is about, in the order in which they are needed; the others come last.
+_GROUPS = {
+    "Begin": ("demo", "init", "doctor", "mappings"),
+    "Load and build": ("backfill", "sync", "repair", "build", "status"),
+    "Read": ("show", "explain", "diff", "report", "reconcile"),
+    "Operate": ("copy", "bootstrap", "webhooks", "lint", "sandbox"),
+}
+
+
+class _Grouped(TyperGroup):
+    """A help whose commands stand in groups, each sentence whole."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        listed = {name for names in _GROUPS.values() for name in names}
+        others = tuple(name for name in self.list_commands(ctx) if name not in listed)
+        for group, names in (_GROUPS | ({"Other": others} if others else {})).items():
+            rows = [(name, self.commands[name].get_short_help_str(limit=200)) for name in names]
+            with formatter.section(group):
+                formatter.write_dl(rows)
+
+
 app = typer.Typer(
     name="st-kpi",
+    cls=_Grouped,
     help="ServiceTitan into a warehouse, and ten weekly numbers that can be proved.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -52,6 +75,15 @@ class Format(StrEnum):
     table = "table"
     csv = "csv"
     json = "json"
+
+
+class SheetFormat(StrEnum):
+    """The same, or a workbook, which has to be a file."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+    xlsx = "xlsx"
 
 
 def _print_version(requested: bool) -> None:
@@ -82,6 +114,20 @@ def _day(text: str | None) -> date | None:
         raise ConfigurationError(f"{text!r} is not a day: write it as 2025-01-31.") from None
 
 
+#: What a person calls the latest week that is closed.
+_LAST = "last"
+
+
+def _week(settings: "Settings", text: str | None) -> date | None:
+    """The week of a day as YYYY-MM-DD, or the latest that is closed for ``last``; raises ``ConfigurationError``."""
+    if text is None or text.strip().casefold() != _LAST:
+        return _day(text)
+    from st_kpi.reporting import published
+
+    with _reading(settings) as warehouse:
+        return published.last_week(warehouse, settings.tenant_id)
+
+
 def _entities_that_begin_with(text: str) -> list[str]:
     from st_kpi.servicetitan.registry import REGISTRY
 
@@ -96,6 +142,10 @@ _Entities = Annotated[
         help="Only this entity; repeatable.",
         autocompletion=_entities_that_begin_with,
     ),
+]
+_Week = Annotated[
+    str | None,
+    typer.Option(metavar="D", help="The week of this day, or the last one closed: last."),
 ]
 _FirstDay = Annotated[str | None, typer.Option("--from", metavar="D", help="First day.")]
 _LastDay = Annotated[str | None, typer.Option("--to", metavar="D", help="Last day.")]
@@ -302,43 +352,61 @@ def build(
 
 @app.command(
     epilog=_examples(
-        "show", "show --kpi leads --weeks 12", "show --week 2025-01-06 --rollup PHX --format csv"
+        "show",
+        "show --trend",
+        "show --kpi leads --weeks 12",
+        "show --week last --rollup PHX --format csv",
+        "show --format xlsx --out weekly.xlsx",
     )
 )
 def show(
     kpi: Annotated[str | None, typer.Option(metavar="K", help="Only this KPI.")] = None,
-    week: Annotated[str | None, typer.Option(metavar="D", help="The week of this day.")] = None,
+    week: _Week = None,
     rollup: Annotated[str | None, typer.Option(metavar="R", help="Only this rollup.")] = None,
     weeks: Annotated[
         int | None,
         typer.Option(metavar="N", help="How many weeks, 8 or, with --week, 1.", min=1, max=520),
     ] = None,
+    trend: Annotated[
+        bool, typer.Option("--trend", help="A line of the last 13 weeks per KPI, of all rollups.")
+    ] = False,
     alternatives: Annotated[
         bool, typer.Option("--alternatives", help="Other readings of each KPI beside it.")
     ] = False,
     as_reported: Annotated[
         bool, typer.Option("--as-reported", help="Values as frozen when each week closed.")
     ] = False,
-    format: Annotated[Format, typer.Option(help="table, csv or json.")] = Format.table,
+    format: Annotated[
+        SheetFormat, typer.Option(help="table, csv, json or xlsx.")
+    ] = SheetFormat.table,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write there instead; xlsx needs it.")
+    ] = None,
 ) -> None:
-    """The published numbers."""
-    from st_kpi.cli import render
+    """The published numbers.
+
+    All rollups first, the latest closed week beside the one before; a sum of the weeks below each rollup.
+    """
+    from st_kpi.cli import render_weekly as render
     from st_kpi.reporting import published
 
     if alternatives and as_reported:
         raise ConfigurationError("Alternatives are current values: leave --as-reported out.")
+    if trend and format is not SheetFormat.table:
+        raise ConfigurationError("--trend is for a person: leave --format out.")
+    if format is SheetFormat.xlsx and out is None:
+        raise ConfigurationError("A workbook is no text: name a file, --out weekly.xlsx.")
     settings = _settings()
-    writers: dict[Format, Callable[[published.Published], str]] = {
-        Format.table: render.weekly_table,
-        Format.csv: render.as_csv,
-        Format.json: render.as_json,
-    }
+    if trend:
+        weeks, week = weeks or _TREND_WEEKS, week or _LAST
+        rollup = rollup or published.ALL
+    first_day = _week(settings, week)
     with _reading(settings) as warehouse:
         numbers = published.read(
             warehouse,
             tenant_id=settings.tenant_id,
             kpi=kpi,
-            week=_day(week),
+            week=first_day,
             rollup=rollup,
             weeks=weeks,
             as_reported=as_reported,
@@ -349,45 +417,73 @@ def show(
             from st_kpi.reporting.alternatives import beside
 
             numbers = beside(warehouse, numbers, inspect(), settings)
-    sys.stdout.write(writers[format](numbers))
+    if format is SheetFormat.xlsx:
+        assert out is not None
+        render.as_xlsx(numbers, out)
+        print(out.resolve())
+        return
+    writers: dict[SheetFormat, Callable[[published.Published], str]] = {
+        SheetFormat.table: render.trend_table if trend else render.weekly_table,
+        SheetFormat.csv: render.as_csv,
+        SheetFormat.json: render.as_json,
+    }
+    text = writers[format](numbers)
+    if out is None:
+        sys.stdout.write(text)
+    else:
+        out.write_text(text, encoding="utf-8")
+        print(out.resolve())
+
+
+#: A quarter of a year.
+_TREND_WEEKS = 13
 
 
 @app.command(
     epilog=_examples(
+        "explain gpm",
         "explain total_booked --week 2025-01-06 --rollup PHX",
         "explain leads --day 2025-01-08 --format csv",
-        "explain produced --week 2025-01-06 --left-out",
+        "explain produced --week last --left-out",
     )
 )
 def explain(
     kpi: Annotated[str, typer.Argument(metavar="K", help="A KPI, for example total_booked.")],
     week: Annotated[
-        str | None, typer.Option(metavar="D", help="The week of this day, by default of --day.")
+        str | None,
+        typer.Option(
+            metavar="D", help="The week of this day; else of --day, else the latest closed."
+        ),
     ] = None,
     rollup: Annotated[str, typer.Option(metavar="R", help="Only this rollup.")] = "All",
     day: Annotated[str | None, typer.Option(metavar="D", help="Only this day.")] = None,
     left_out: Annotated[
         bool, typer.Option("--left-out", help="The money that is not in it, and by which rule.")
     ] = False,
+    rows: Annotated[
+        bool, typer.Option("--rows", help="Each row, where else a line stands for a job.")
+    ] = False,
     format: Annotated[Format, typer.Option(help="table, csv or json.")] = Format.table,
 ) -> None:
-    """The rows behind one number; their sum is the number."""
+    """The rows behind one number; their sum is the number.
+
+    Of a margin a line per job: revenue, labour, material, and what is left.
+    """
     from st_kpi.cli import render
     from st_kpi.reporting import explain as explaining
 
-    on_date = _day(day)
-    week_of = _day(week) or on_date
-    if week_of is None:
-        raise ConfigurationError("Name the week with --week, or a day with --day.")
     settings = _settings()
+    on_date = _day(day)
+    week_of = _week(settings, week) or on_date
     tenant = settings.tenant_id
+    zone = ZoneInfo(settings.timezone) if settings.timezone else None
     if left_out:
         _answer(
             settings,
             lambda warehouse: explaining.left_out(
                 warehouse, kpi, week=week_of, rollup=rollup, day=on_date, tenant_id=tenant
             ),
-            (render.left_out_table, render.left_out_csv, render.left_out_json),
+            (partial(render.left_out_table, zone=zone), render.left_out_csv, render.left_out_json),
             format,
         )
         return
@@ -396,7 +492,11 @@ def explain(
         lambda warehouse: explaining.explain(
             warehouse, kpi, week=week_of, rollup=rollup, day=on_date, tenant_id=tenant
         ),
-        (render.explained_table, render.explained_csv, render.explained_json),
+        (
+            partial(render.explained_table, rows=rows, zone=zone),
+            render.explained_csv,
+            render.explained_json,
+        ),
         format,
     )
 
@@ -444,7 +544,7 @@ def report(
         str | None, typer.Option("--as-of", metavar="D", help="As a page of this day.")
     ] = None,
 ) -> None:
-    """The weekly review as one HTML file, in which every number opens."""
+    """The weekly review as an HTML file; every number opens."""
     from st_kpi.cli.progress import say
     from st_kpi.reporting import weekly_report
 
@@ -474,7 +574,9 @@ def reconcile(
     ] = None,
     week: Annotated[
         str | None,
-        typer.Option(metavar="D", help="The week of this day; else the file's, or the last over."),
+        typer.Option(
+            metavar="D", help="The week of this day, or last; else the file's, or the last over."
+        ),
     ] = None,
     rollup: Annotated[str, typer.Option(metavar="R", help="Only this rollup.")] = "All",
     column: Annotated[
@@ -493,7 +595,9 @@ def reconcile(
 
     if report is not None and report_id is not None:
         raise ConfigurationError("Give either a file with --report, or --report-id.")
-    settings, day = _settings(), _day(week)
+    settings = _settings()
+    day = _week(settings, week)
+    zone = ZoneInfo(settings.timezone) if settings.timezone else None
     if report is None:
         if column:
             raise ConfigurationError(
@@ -505,7 +609,7 @@ def reconcile(
         renamed = renamed_columns(column or [])
         results = reconcile_file(settings, kpi, report, week=day, rollup=rollup, renamed=renamed)
     writers: dict[Format, Callable[[], str]] = {
-        Format.table: lambda: render.reconciliation_table(results, rows=rows),
+        Format.table: lambda: render.reconciliation_table(results, rows=rows, zone=zone),
         Format.csv: lambda: render.reconciliation_csv(results),
         Format.json: lambda: render.reconciliation_json(results),
     }
@@ -533,7 +637,9 @@ def status(
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
     else:
         lines = render.accepted_lines(accepted)
-        sys.stdout.write(render.status_table(health) + "".join(f"{line}\n" for line in lines))
+        zone = ZoneInfo(settings.timezone) if settings.timezone else None
+        table = render.status_table(health, optional=settings.optional_entities, zone=zone)
+        sys.stdout.write(table + "".join(f"{line}\n" for line in lines))
 
 
 @app.command(epilog=_examples("mappings", "mappings --format csv"))
@@ -564,14 +670,26 @@ def mappings(
         raise typer.Exit(1)
 
 
-@app.command(epilog=_examples("doctor", "doctor --json"))
+@app.command(epilog=_examples("doctor", "doctor --json", "doctor --bigquery-trial trial.json"))
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    bigquery_trial: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Load a made-up company into an empty project; report there."
+        ),
+    ] = None,
 ) -> None:
     """What must hold, a line each, with the way out.
 
     In the order in which it would fail. Only reads; ends with code 1 when something fails.
     """
+    if bigquery_trial is not None:
+        from st_kpi.cli.bigquery_trial import run_trial
+
+        if not run_trial(bigquery_trial):
+            raise typer.Exit(1)
+        return
     from st_kpi.cli.doctor import run_doctor
 
     if not run_doctor(as_json=as_json):

@@ -14,16 +14,16 @@ from typing import Any
 
 import httpx
 
-from st_kpi.cli import render
 from st_kpi.cli.flow_run import import_flows
 from st_kpi.cli.progress import log_on_stderr, progress_bar, say, working
+from st_kpi.cli.render_weekly import weekly_table
 from st_kpi.errors import CheckFailed, ConfigurationError, RunFailed
 from st_kpi.local.private_server import prefect_api
 from st_kpi.local.process import start_process
 from st_kpi.reporting import published
 from st_kpi.reporting.weekly_report import FILE
 from st_kpi.sandbox.company import SandboxCredentials
-from st_kpi.settings import Settings, load_settings
+from st_kpi.settings import DUCKDB, Settings, load_settings
 from st_kpi.warehouse import Warehouse, open_warehouse
 
 _WEEKS_SHOWN = 8
@@ -46,11 +46,11 @@ def run_demo(*, scale: float, seed: int, home: Path) -> None:
     say(f"Starting a made-up company at scale {scale} and a private Prefect server...")
     with log_on_stderr(), _sandbox_process(scale, seed) as process, prefect_api(import_flows):
         tenant = _ready(process)
-        settings = _settings(tenant, file)
+        settings = settings_for(tenant, f"{DUCKDB}{file}", file.parent)
         say(f"The company answers at {tenant.url}; its today is {tenant.today}.")
         asyncio.run(_load_and_build(settings, tenant.today))
         with open_warehouse(settings.warehouse, read_only=True) as warehouse:
-            print(render.weekly_table(published.read(warehouse, weeks=_WEEKS_SHOWN)))
+            print(weekly_table(published.read(warehouse, weeks=_WEEKS_SHOWN, zone=settings.zone)))
             verdict = compare(warehouse, books_of(tenant))
     print(verdict)
     print(f"The weekly review is {file.with_name(FILE)}: open it in a browser.")
@@ -108,7 +108,8 @@ async def _load_and_build(settings: Settings, today: date) -> None:
         say((await refresh_kpis(today)).summary())
 
 
-def _settings(tenant: ServedTenant, file: Path) -> Settings:
+def settings_for(tenant: ServedTenant, warehouse: str, folder: Path) -> Settings:
+    """Those with which the tenant is loaded into the warehouse; its mapping files and the weekly review go to the folder."""
     return load_settings(
         tenant_id=tenant.tenant_id,
         client_id=SandboxCredentials.CLIENT_ID,
@@ -117,9 +118,9 @@ def _settings(tenant: ServedTenant, file: Path) -> Settings:
         api_url=tenant.url,
         auth_url=tenant.url,
         timezone="America/Phoenix",
-        warehouse=f"duckdb:///{file}",
-        report_path=str(file.parent),
-        mappings=_mapping_files(tenant, file.parent),
+        warehouse=warehouse,
+        report_path=str(folder),
+        mappings=_mapping_files(tenant, folder),
     )
 
 

@@ -43,10 +43,18 @@ def run_flow(
 
 
 def run_build(settings: Settings, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """As ``run_flow`` for what reads no source: the warehouse alone is open."""
+    """As ``run_flow`` for what reads no source: the warehouse alone is open.
+
+    It is opened inside the event loop, which at its end waits for threads: whoever is stopped has closed it by then, and
+    with it what they wait for.
+    """
     say(settings.places)
-    with open_for_build(settings), working("Build"), using_prefect(_prepare_build):
-        return asyncio.run(work())
+
+    async def run() -> T:
+        with open_for_build(settings), working("Build"), using_prefect(_prepare_build):
+            return await work()
+
+    return asyncio.run(run())
 
 
 def import_flows() -> None:

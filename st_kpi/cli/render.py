@@ -1,135 +1,37 @@
-"""How numbers look: tables for a person, CSV and JSON for programs."""
+"""How what stands behind the numbers looks: tables for a person, CSV and JSON for programs."""
 
-import csv
-import io
 import json
 import shutil
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from st_kpi.reporting.published import (
-    ALL,
-    DOES_NOT_COUNT,
-    NOTHING,
-    UNASSIGNED,
-    Kpi,
-    Published,
-    exact_text,
-    monday,
-    rounded,
-)
+from st_kpi.cli.tables import amount_text, csv_text, local_time, plain_table, printed
+from st_kpi.reporting import published
+from st_kpi.reporting.published import ALL, NOTHING, UNASSIGNED, Kpi, exact_text, rounded
 from st_kpi.reporting.reconciled import Reconciled
 
 if TYPE_CHECKING:  # each of them stands on much that the others do without
     from st_kpi.ingest.manifest import Completeness
     from st_kpi.ingest.status import Status
+    from st_kpi.kpis.build_log import Build
     from st_kpi.reporting.coverage import Coverage
     from st_kpi.reporting.coverage import Row as Covered
-    from st_kpi.reporting.diff import Diff
+    from st_kpi.reporting.diff import Diff, MappingChange
     from st_kpi.reporting.doctor import Finding
     from st_kpi.reporting.explain import Explained, LeftOut, Row
 
-#: More than any table needs: a number is never cut to fit, and a narrow terminal folds the line.
-_TABLE_WIDTH = 400
-_COLUMNS = 10
-_HEADING_WIDTH = 11
 #: How many comparisons with ServiceTitan's reports are told below a table.
 _COMPARISONS = 12
-
-
-def weekly_table(published: Published) -> str:
-    """A block per rollup, a line per week, a column per KPI; alternatives in a table of their own."""
-    if len({_base(kpi) for kpi in published.kpis}) == 1:
-        return _table(published, published.kpis, cents=True) + _footer(published)
-    text = _table(published, [k for k in published.kpis if _base(k) == k.name][:_COLUMNS])
-    varied = {_base(kpi) for kpi in published.kpis if _base(kpi) != kpi.name}
-    if varied:
-        text += "\n" + _table(published, [k for k in published.kpis if _base(k) in varied])
-    return text + _footer(published)
-
-
-def _base(kpi: Kpi) -> str:
-    """The KPI that an alternative, named ``kpi/alternative``, stands beside."""
-    return kpi.name.split("/")[0]
-
-
-def _table(published: Published, kpis: Sequence[Kpi], *, cents: bool = False) -> str:
-    headings = [kpi.title if cents else _heading(kpi.title) for kpi in kpis]
-    table = plain_table(("Week of",), headings, ())
-    for rollup in published.rollups:
-        table.add_row(Text("All rollups" if rollup == ALL else rollup, style="bold"))
-        for week in published.weeks:
-            values = [kpi.format(published.value(kpi, week, rollup), cents=cents) for kpi in kpis]
-            table.add_row(f"{week}", *values, end_section=week == published.weeks[-1])
-    return printed(table)
-
-
-def _heading(title: str) -> str:
-    """A title on as many lines as a narrow column needs."""
-    return "\n".join(textwrap.wrap(title, _HEADING_WIDTH))
-
-
-def _footer(published: Published) -> str:
-    until = _until(published.input_watermark)
-    last = max(published.weeks)
-    if published.frozen is not None:
-        lines = ["As reported when each week closed; a dash where a week is still open."]
-        return "\n".join([*lines, *_remarks(published)]) + "\n"
-    lines = [f"As of {published.as_of}{until}."]
-    if last == monday(published.as_of):
-        lines = [f"{lines[0]} The week of {last} may still be running."]
-    if published.known_until is not None and last > published.known_until:
-        lines = [
-            f"As of {published.as_of}{until}: a dash in the weeks after that. Run `st-kpi sync`."
-        ]
-    unassigned = sum(
-        cell.numerator
-        for cell in published.cells.values()
-        if cell.rollup == UNASSIGNED
-        and cell.week_start in published.weeks
-        and cell.kpi == "collected"
-    )
-    if unassigned:
-        lines.append(
-            f"Not in any rollup: {rounded(Decimal(unassigned), 2):,} collected in these weeks and not"
-            " applied to an invoice of a known unit."
-        )
-    return "\n".join([*lines, *_uncounted(published), *_remarks(published)]) + "\n"
-
-
-def _uncounted(published: Published) -> list[str]:
-    """A sentence on the money of these weeks that the mapping says does not count; of a ratio, above and below its line."""
-    amounts = []
-    for kpi in published.kpis:
-        parts: dict[str, Decimal] = {}
-        for money in published.uncounted:
-            if money.kpi == kpi.name:
-                parts[money.part] = parts.get(money.part, Decimal(0)) + money.amount
-        if parts:
-            shown = (f"{rounded(parts[part], 2):,}" for part in sorted(parts, reverse=True))
-            amounts.append(f"{kpi.title} {' / '.join(shown)}")
-    if not amounts:
-        return []
-    return [
-        f"Left out, as of a unit or job type {DOES_NOT_COUNT}: {', '.join(amounts)}."
-        " `st-kpi explain KPI --week DAY --left-out` lists it."
-    ]
-
-
-def _remarks(published: Published) -> list[str]:
-    """What a reader has to know besides: inputs that lack, and checks that do not hold and are accepted."""
-    reconciled = reconciled_lines(published.reconciled, published.kpis)
-    return [*_without(published), *accepted_lines(published.accepted), *reconciled]
 
 
 def reconciled_lines(reconciled: Sequence[Reconciled], kpis: Sequence[Kpi]) -> list[str]:
@@ -187,65 +89,10 @@ def accepted_records(accepted: Iterable[Mapping[str, Any]]) -> list[dict[str, st
     return [dict(a) | {"valid_to": str(a["valid_to"]) if a["valid_to"] else None} for a in accepted]
 
 
-def _without(published: Published) -> list[str]:
-    """A sentence for each KPI that lacks an input."""
-    sentences = []
-    for kpi in published.kpis:
-        absent = [entity for name, entity in published.missing_inputs if name == kpi.name]
-        if absent:
-            sentences.append(
-                f"{kpi.title} is NOT complete: {', '.join(absent)} were never read. Run `st-kpi backfill`, or give the app"
-                " the right to read them."
-            )
-    return sentences
-
-
-def as_csv(published: Published) -> str:
-    """One line per KPI, week and rollup, numbers exact and unformatted."""
-    header = ("kpi", "week_start", "rollup", "numerator", "denominator", "value")
-    return csv_text(header, (record.values() for record in _records(published)))
-
-
-def as_json(published: Published) -> str:
-    """The same as the CSV, with the build's day; numbers are text, so that no digit is lost."""
-    watermark = published.input_watermark
-    document = {
-        "as_of": published.as_of.isoformat(),
-        "input_watermark": watermark.isoformat() if watermark else None,
-        "missing_inputs": [{"kpi": k, "entity": entity} for k, entity in published.missing_inputs],
-        "does_not_count": [
-            {
-                "kpi": money.kpi,
-                "part": money.part,
-                "week_start": money.week_start.isoformat(),
-                "amount": exact_text(money.amount),
-            }
-            for money in published.uncounted
-        ],
-        "accepted_checks": accepted_records(published.accepted),
-        "reconciled": reconciled_records(published.reconciled),
-        "values": list(_records(published)),
-    }
-    return json.dumps(document, indent=2) + "\n"
-
-
-def _records(published: Published) -> Iterator[dict[str, str | None]]:
-    for kpi in published.kpis:
-        for week in published.weeks:
-            for rollup in published.rollups:
-                cell = published.cells.get((kpi.name, week, rollup))
-                yield {
-                    "kpi": kpi.name,
-                    "week_start": week.isoformat(),
-                    "rollup": rollup,
-                    "numerator": exact_text(cell.numerator if cell else None),
-                    "denominator": exact_text(cell.denominator if cell else None),
-                    "value": exact_text(published.value(kpi, week, rollup)),
-                }
-
-
-def explained_table(explained: "Explained") -> str:
-    """A line per row behind the number, and their sums."""
+def explained_table(
+    explained: "Explained", *, rows: bool = False, zone: ZoneInfo | None = None
+) -> str:
+    """A line per job where jobs have a cost, else and for ``rows`` one per row behind the number; and their sums."""
     kpi = explained.kpi
     value = kpi.format(explained.value, cents=kpi.unit == "money")
     if explained.denominator is not None:
@@ -253,12 +100,68 @@ def explained_table(explained: "Explained") -> str:
             f"{amount_text(explained.numerator)} / {amount_text(explained.denominator)} = {value}"
             f" (numerator / denominator)"
         )
-    until = _until(explained.input_watermark)
-    return (
-        printed(_rows_table(explained.rows, "Reason"))
-        + f"{_place(explained)}: {value}, from {len(explained.rows):,} rows.\n"
-        + f"As of {explained.as_of}{until}.\n"
-    )
+    by_job = not rows and any(row.component for row in explained.rows)
+    table = _jobs_table(explained) if by_job else _rows_table(explained.rows, "Reason")
+    count = f"{len(explained.rows):,} rows{', which --rows lists' if by_job else ''}"
+    until = _until(explained.input_watermark, zone)
+    return f"{printed(table)}{_place(explained)}: {value}, from {count}.\nAs of {explained.as_of}{until}.\n"
+
+
+#: What of a job's cost is labour; the rest is material.
+_LABOUR = ("labour_pay", "payroll_adjustments")
+
+
+@dataclass
+class _Sums:
+    """What rows of jobs come to: revenue, cost by kind, and what the KPI counts of both."""
+
+    revenue: Decimal = Decimal(0)
+    labour: Decimal = Decimal(0)
+    material: Decimal = Decimal(0)
+    counted: Decimal = Decimal(0)
+
+    def add(self, row: "Row", sign: int) -> None:
+        """Count a row; ``sign`` is that with which the KPI counts cost."""
+        if row.part == "denominator":
+            self.revenue += row.amount
+            return
+        self.counted += row.amount
+        if row.component in _LABOUR:
+            self.labour += sign * row.amount
+        elif row.component:
+            self.material += sign * row.amount
+
+    def cells(self, kpi: Kpi) -> list[str]:
+        """The amounts, and the ratio of what is counted to the revenue."""
+        amounts = (self.revenue, self.labour, self.material, self.counted)
+        ratio = published.ratio(self.counted, self.revenue)
+        return [*map(amount_text, amounts), kpi.format(ratio)]
+
+
+def _jobs_table(explained: "Explained") -> Table:
+    """A line per job, and a sum for each rollup, of one rollup for each business unit."""
+    of_revenue = any(r.part == "numerator" and not r.component for r in explained.rows)
+    sign, counted = (-1, "Margin") if of_revenue else (1, "Cost")
+    headings = ("Revenue", "Labour", "Material", counted, explained.kpi.title)
+    table = plain_table(("Date", "Job"), headings, ())
+    groups: dict[str, dict[tuple[str, str], _Sums]] = {}
+    sums: dict[str, _Sums] = {}
+    for row in explained.rows:
+        group = row.rollup if explained.rollup == ALL else row.business_unit or NOTHING
+        job = row.job_number or (str(row.job_id) if row.job_id else NOTHING)
+        jobs = groups.setdefault(group, {})
+        jobs.setdefault((str(row.on_date), job), _Sums()).add(row, sign)
+        for each in (group, ALL):
+            sums.setdefault(each, _Sums()).add(row, sign)
+    for group, jobs in sorted(groups.items()):
+        table.add_row(Text(group, style="bold"))
+        for (day, job), of_job in jobs.items():
+            table.add_row(day, job, *of_job.cells(explained.kpi))
+        count = f"{len(jobs):,} job{'s' * (len(jobs) != 1)}"
+        table.add_row("Sum", count, *sums[group].cells(explained.kpi), end_section=True)
+    if len(groups) > 1:
+        table.add_row(Text("All", style="bold"), "", *sums[ALL].cells(explained.kpi))
+    return table
 
 
 def _rows_table(rows: "Iterable[Row]", why: str) -> Table:
@@ -307,7 +210,7 @@ def explained_json(explained: "Explained") -> str:
     return json.dumps(document, indent=2) + "\n"
 
 
-def left_out_table(rest: "LeftOut") -> str:
+def left_out_table(rest: "LeftOut", *, zone: ZoneInfo | None = None) -> str:
     """A line per row that is left out, one per rule, and what is counted beside: all the money there is."""
     by_rule: dict[tuple[str, str], list[Decimal]] = {}
     for row in rest.rows:
@@ -327,7 +230,7 @@ def left_out_table(rest: "LeftOut") -> str:
     listed = printed(_rows_table(rest.rows, "Rule")) + "\n" + printed(rules) if rest.rows else ""
     if not lines:
         lines = [f"{_place(rest)}: there is no money, neither counted nor left out."]
-    until = _until(rest.input_watermark)
+    until = _until(rest.input_watermark, zone)
     return listed + "\n".join([*lines, f"As of {rest.as_of}{until}."]) + "\n"
 
 
@@ -379,9 +282,49 @@ def _explained_records(rows: "Iterable[Row]") -> Iterator[dict[str, str | int | 
 
 
 def diff_table(diff: "Diff") -> str:
-    """A line per changed value and cause; the causes of a value add up to its change."""
+    """What changed by cause; then a line per changed value and cause, those of a value adding up to its change."""
+    between = f"between build {_build(diff.start)} and build {_build(diff.to)}"
     if not diff.changes:
-        return f"No weekly value changed between build {diff.start} and build {diff.to}.\n"
+        return f"No weekly value changed {between}.\n"
+    kpis = list({change.kpi.name: change.kpi for change in diff.changes}.values())
+    count = len(diff.changes)
+    lines = [
+        f"{count:,} {'value' if count == 1 else 'values'} changed {between}.",
+        *map(_mapping_line, diff.mapping),
+        *reconciled_lines(diff.reconciled, kpis),
+    ]
+    tables = (_by_cause(diff), _by_value(diff))
+    return "\n".join([*map(printed, tables), *lines]) + "\n"
+
+
+def _build(build: "Build") -> str:
+    return f"{build.number} (as of {build.as_of})"
+
+
+def _by_cause(diff: "Diff") -> Table:
+    """A line per cause and KPI: in how many values, by how many rows, and by how much."""
+    sums: dict[tuple[str, str, str], tuple[int, int, Decimal]] = {}
+    for change in diff.changes:
+        for cause in change.causes:
+            key = (cause.cause, change.kpi.title, change.part)
+            values, rows, amount = sums.get(key, (0, 0, Decimal(0)))
+            sums[key] = values + 1, rows + cause.source_rows, amount + cause.amount
+    table = plain_table(("Cause", "KPI", "Part"), ("Values", "Rows", "Change"), ())
+    before = None
+    for (name, kpi, part), (values, rows, amount) in sorted(sums.items()):
+        shown = name if name != before else ""
+        table.add_row(shown, kpi, part, f"{values:,}", f"{rows:,}", amount_text(amount, sign=True))
+        before = name
+    return table
+
+
+def _mapping_line(change: "MappingChange") -> str:
+    """What the mapping said of a unit, and what it says now."""
+    before, after = ("; ".join(side) or "no line" for side in (change.before, change.after))
+    return f"Mapping of {change.business_unit}: {before}; now {after}."
+
+
+def _by_value(diff: "Diff") -> Table:
     table = plain_table(
         ("KPI", "Week of", "Rollup", "Part"),
         ("Before", "After", "Change", "Of it", "Rows"),
@@ -404,12 +347,7 @@ def diff_table(diff: "Diff") -> str:
             amount = amount_text(cause.amount, sign=True)
             table.add_row(*cells, amount, f"{cause.source_rows:,}", cause.cause)
             cells = ("",) * len(cells)
-    kpis = list({change.kpi.name: change.kpi for change in diff.changes}.values())
-    lines = [
-        f"{len(diff.changes):,} values changed between build {diff.start} and build {diff.to}.",
-        *reconciled_lines(diff.reconciled, kpis),
-    ]
-    return printed(table) + "".join(f"{line}\n" for line in lines)
+    return table
 
 
 def diff_csv(diff: "Diff") -> str:
@@ -462,8 +400,10 @@ def _diff_records(diff: "Diff") -> Iterator[dict[str, str | int | None]]:
             }
 
 
-def status_table(status: "Status") -> str:
-    """A line per entity, and the last run."""
+def status_table(
+    status: "Status", *, optional: Collection[str] = (), zone: ZoneInfo | None = None
+) -> str:
+    """A line per entity, and the last run; an entity that is ``optional`` and was never read is not available."""
     table = plain_table(
         ("Entity",),
         ("Promised", "Fetched", "Stored", "Rejected", "In table"),
@@ -472,19 +412,21 @@ def status_table(status: "Status") -> str:
     for row in status.entities:
         counts = (row.promised, row.fetched, row.stored, row.rejected, row.rows)
         times = (row.newest_change, row.known_until)
+        is_absent = row.entity in optional and row.known_until is None
         table.add_row(
             row.entity,
             *(f"{count:,}" for count in counts),
-            *(f"{time:%Y-%m-%d %H:%M}" if time else NOTHING for time in times),
-            _months(row.gaps),
+            *(f"{t.astimezone(zone or UTC):%Y-%m-%d %H:%M}" if t else NOTHING for t in times),
+            "not available" if is_absent else _months(row.gaps),
         )
     run = status.last_run
     last = (
-        f"Last run: {run.flow} {run.run_id}, {run.status}. {run.detail or ''}"
+        f"Last run: {run.flow} of {local_time(run.started_at, zone)}, {run.status}. {run.detail or ''}"
         if run
         else "No run yet."
     )
-    return f"{printed(table)}Times are UTC. {last.rstrip()}\n"
+    clock = zone.key if zone else "UTC"
+    return f"{printed(table)}Times are those of {clock}. {last.rstrip()}\n"
 
 
 def coverage_table(coverage: "Coverage") -> str:
@@ -578,53 +520,5 @@ def _months(gaps: tuple[str, ...]) -> str:
     return ", ".join(gaps) or "none"
 
 
-def _until(watermark: datetime | None) -> str:
-    return f"; all data up to {watermark:%Y-%m-%d %H:%M} UTC" if watermark else ""
-
-
-def plain_table(before: Sequence[str], right: Sequence[str], after: Sequence[str]) -> Table:
-    """A table without rows: texts, numbers to the right, then texts that may fold."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
-    for heading in before:
-        table.add_column(heading, no_wrap=True)
-    for heading in right:
-        table.add_column(heading, justify="right", no_wrap=True)
-    for heading in after:
-        table.add_column(heading)
-    return table
-
-
-class _ForStdout(io.StringIO):
-    """Text for stdout, by whose encoding Rich draws lines of dashes where there are no others."""
-
-    encoding = property(lambda self: sys.stdout.encoding)
-
-
-def printed(table: Table) -> str:
-    """The table as text; brackets and colons in names of the source are only brackets and colons."""
-    out = _ForStdout()
-    console = Console(
-        file=out,
-        width=_TABLE_WIDTH,
-        force_terminal=sys.stdout.isatty(),
-        markup=False,
-        emoji=False,
-    )
-    console.print(table)
-    return out.getvalue().rstrip() + "\n"
-
-
-def csv_text(header: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
-    """A CSV with a line of headings."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return out.getvalue()
-
-
-def amount_text(value: Decimal, *, sign: bool = False) -> str:
-    """Every digit there is, and cents where there is a fraction: ``1``, ``-1,234.50``."""
-    text = exact_text(value) or "0"
-    places = max(2, len(text.partition(".")[2])) if "." in text else 0
-    return f"{value:{'+' if sign else ''},.{places}f}"
+def _until(watermark: datetime | None, zone: ZoneInfo | None) -> str:
+    return f"; all data up to {local_time(watermark, zone)}" if watermark else ""

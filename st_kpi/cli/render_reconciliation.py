@@ -5,10 +5,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from rich.table import Table
 
-from st_kpi.cli.render import amount_text, csv_text, plain_table, printed
+from st_kpi.cli.tables import amount_text, csv_text, local_time, plain_table, printed
 from st_kpi.reporting.published import ALL, NOTHING, exact_text
 from st_kpi.reporting.reconcile.compare import Line, Verdict
 from st_kpi.reporting.reconcile.result import Reconciliation
@@ -23,20 +24,22 @@ _SAY_WHY = (Verdict.MATCHED, Verdict.COUNTED_TWICE)
 _HEADINGS = {"numerator": "Numerator", "denominator": "Denominator", "value": "Value"}
 
 
-def reconciliation_table(results: Sequence[Reconciliation], *, rows: bool = False) -> str:
+def reconciliation_table(
+    results: Sequence[Reconciliation], *, rows: bool = False, zone: ZoneInfo | None = None
+) -> str:
     """What differs, by how much and why; the rows with the largest residuals, or all of them."""
     if len(results) == 1:
         (result,) = results
-        blocks = [_head(results), _sides(result)]
+        blocks = [_head(results, zone), _sides(result)]
     else:
-        blocks = [_head(results), _by_week(results)]
+        blocks = [_head(results, zone), _by_week(results)]
     blocks += [f"Not compared: {reason}" for reason in results[0].not_compared]
     blocks += [_verdicts(results), _largest(results, rows=rows), _aside(results)]
     blocks += ["\n".join(_readings(results)), _conclusion(results)]
     return "\n\n".join(block.rstrip() for block in blocks if block) + "\n"
 
 
-def _head(results: Sequence[Reconciliation]) -> str:
+def _head(results: Sequence[Reconciliation], zone: ZoneInfo | None) -> str:
     first, last = results[0], results[-1]
     where = "all rollups" if first.rollup == ALL else first.rollup
     when = f"the week of {first.week_start}"
@@ -45,10 +48,10 @@ def _head(results: Sequence[Reconciliation]) -> str:
     source = first.source
     until = "an unknown time"
     if first.known_until:
-        until = f"{first.known_until:%Y-%m-%d %H:%M} UTC"
+        until = local_time(first.known_until, zone)
     return (
         f"{first.kpi.title} of {where}, {when}, beside {source.name}\n"
-        f"The report: {source.filters}, pulled {source.pulled_at:%Y-%m-%d %H:%M} UTC\n"
+        f"The report: {source.filters}, pulled {local_time(source.pulled_at, zone)}\n"
         f"Ours: build {first.build}, all data up to {until}"
     )
 
@@ -273,7 +276,7 @@ def _week(result: Reconciliation) -> dict[str, Any]:
             for rule, aside in sorted(result.aside.items())
         ],
         "readings": [
-            {"name": r.name, "agreeing": r.agreeing, "gained": sorted(r.gained)}
+            {"name": r.name, "rows": r.keys, "agreeing": r.agreeing, "gained": sorted(r.gained)}
             for r in result.better_readings
         ],
         "rows": list(_records(differing)),

@@ -49,12 +49,22 @@ class Change:
 
 
 @dataclass(frozen=True)
+class MappingChange:
+    """A business unit whose lines in the mapping are not as they were: each a rollup, a role and its days."""
+
+    business_unit: str
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Diff:
-    """Everything that changed after build ``start`` up to build ``to``."""
+    """Everything that changed after build ``start`` up to build ``to``, and the mapping where that is why."""
 
     start: Build
     to: Build
     changes: tuple[Change, ...]
+    mapping: tuple[MappingChange, ...] = ()
     #: What had been compared with ServiceTitan's reports of the numbers that changed.
     reconciled: tuple[Reconciled, ...] = ()
 
@@ -94,7 +104,39 @@ def diff(
             changes.append(Change(kpis[cell[0]], *cell[1:], after - total, after, effective))
     order = list(kpis)
     changes.sort(key=lambda c: (order.index(c.kpi.name), c.week_start, c.rollup, c.part))
-    return Diff(first, last, tuple(changes), _reconciled(warehouse, tenant, changes, last))
+    found = {cause.cause for change in changes for cause in change.causes}
+    return Diff(
+        start=first,
+        to=last,
+        changes=tuple(changes),
+        mapping=_mapping(warehouse, tenant, first, last) if found & _BY_MAPPING else (),
+        reconciled=_reconciled(warehouse, tenant, changes, last),
+    )
+
+
+#: Causes that a line of the mapping files brings about.
+_BY_MAPPING = {"remapped", "unmapped"}
+
+
+def _mapping(
+    warehouse: Warehouse, tenant: int, first: Build, last: Build
+) -> tuple[MappingChange, ...]:
+    """The units whose lines changed between two builds; what came and went in between is no change."""
+    rows = warehouse.query(
+        _MAPPING, {"tenant_id": tenant, "after": first.number, "until": last.number}
+    )
+    lines: dict[str, tuple[list[str], list[str]]] = {}
+    for r in rows:
+        before, after = lines.setdefault(r["business_unit"], ([], []))
+        place = f"{r['rollup_name'] or 'no rollup'}, {r['role']}"
+        if r["valid_from"].year > _OPEN[0]:
+            place += f" from {r['valid_from']}"
+        if r["valid_to"].year < _OPEN[1]:
+            place += f" to {r['valid_to']}"
+        (after if r["copies"] > 0 else before).append(place)
+    return tuple(
+        MappingChange(unit, tuple(before), tuple(after)) for unit, (before, after) in lines.items()
+    )
 
 
 def _reconciled(
@@ -137,6 +179,21 @@ FROM {KPI_CHANGES}
 WHERE tenant_id = @tenant_id AND build > @after AND build <= @until
 GROUP BY kpi, week_start, `rollup`, role, part, cause
 ORDER BY cause
+"""
+
+#: The years in which a line without a first or a last day begins and ends.
+_OPEN = (1900, 9999)
+
+_MAPPING = """
+SELECT COALESCE(unit.name, CAST(changed.business_unit_id AS STRING)) AS business_unit, changed.`rollup` AS rollup_name,
+  changed.role, changed.valid_from, changed.valid_to, SUM(changed.copies) AS copies
+FROM st_ops.mapping_changes AS changed
+LEFT JOIN st_raw.business_units AS unit
+  ON unit.tenant_id = changed.tenant_id AND unit.id = changed.business_unit_id
+WHERE changed.tenant_id = @tenant_id AND changed.build > @after AND changed.build <= @until
+GROUP BY business_unit, rollup_name, changed.role, changed.valid_from, changed.valid_to
+HAVING SUM(changed.copies) <> 0
+ORDER BY business_unit, changed.valid_from
 """
 
 _VALUES = f"""

@@ -255,7 +255,9 @@ class Patient:
         )
 
     async def _place(self) -> str:
-        place = await asyncio.to_thread(require_place, self.settings.warehouse)
+        place = await asyncio.to_thread(
+            require_place, self.settings.warehouse, bigquery_options(self.settings)
+        )
         return f"{place}."
 
     async def _data(self) -> str:

@@ -23,7 +23,7 @@ class Row:
     """One thing counted. ``on_date`` is the tenant's local day; ``amount`` is exact, 1 for counts.
 
     ``part`` is ``value``, or ``numerator`` or ``denominator`` of a ratio. Of a row that was left out,
-    ``reason`` is the rule that did so, and ``amount`` what it would have added.
+    ``reason`` is the rule that did so, and ``amount`` what it would have added. ``component`` is that of a job's cost.
     """
 
     on_date: date
@@ -36,6 +36,7 @@ class Row:
     source_entity: str
     source_id: int | None
     job_id: int | None
+    component: str | None = None
 
 
 @dataclass(frozen=True)
@@ -79,12 +80,14 @@ def explain(
     warehouse: Warehouse,
     kpi: str,
     *,
-    week: date,
+    week: date | None = None,
     rollup: str = ALL,
     day: date | None = None,
     tenant_id: int | None = None,
 ) -> Explained:
     """The number of ``kpi`` in the week of ``week``, or on one ``day`` of it, and the rows behind it.
+
+    Without a week it is the latest that is closed, of a snapshot the build's.
 
     Usage: ``explain(warehouse, "leads", week=date(2025, 1, 6), rollup="PHX").rows``. ``All`` is every
     rollup; what belongs to no unit is not in it and can be asked for as ``(unassigned)``. Raises
@@ -115,7 +118,7 @@ def left_out(
     warehouse: Warehouse,
     kpi: str,
     *,
-    week: date,
+    week: date | None = None,
     rollup: str = ALL,
     day: date | None = None,
     tenant_id: int | None = None,
@@ -127,7 +130,7 @@ def left_out(
     ``ConfigurationError`` for a KPI that counts no money.
     """
     asked = _asked(warehouse, kpi, week, rollup, day, tenant_id)
-    if asked.kpi.unit == "count" or kpi == "success_rate":
+    if asked.kpi.unit == "count" or asked.kpi.name == "success_rate":
         raise ConfigurationError(
             f"{asked.kpi.title} counts no money: --left-out says what money a KPI leaves out."
         )
@@ -173,7 +176,7 @@ class _Asked:
 def _asked(
     warehouse: Warehouse,
     kpi: str,
-    week: date,
+    week: date | None,
     rollup: str,
     day: date | None,
     tenant_id: int | None,
@@ -183,6 +186,9 @@ def _asked(
     as_of, watermark = published.freshness_of(warehouse, tenant)
     (described,) = published.kpis_of(warehouse, kpi)
     (chosen,) = published.rollups_of(warehouse, tenant, rollup)
+    if week is None:  # of a snapshot the day that was measured last, of others a week that is whole
+        snapshot = described.kind == "snapshot"
+        week = as_of if snapshot else published.last_week(warehouse, tenant)
     (start,) = published.weeks_of(warehouse, tenant, week, 1, as_of)
     on = _day(warehouse, tenant, described, start, day)
     return _Asked(tenant, described, start, on, chosen, as_of, watermark)
@@ -275,6 +281,7 @@ def _rows(warehouse: Warehouse, asked: _Asked, table: str, why: str) -> tuple[Ro
             source_entity=r["source_entity"],
             source_id=r["source_id"],
             job_id=r["job_id"],
+            component=r["component"],
         )
         for r in rows
     )
@@ -282,10 +289,11 @@ def _rows(warehouse: Warehouse, asked: _Asked, table: str, why: str) -> tuple[Ro
 
 def rows_of(table: str, why: str) -> str:
     """A SELECT of the rows of ``table`` of ``@tenant_id`` from ``@first`` to ``@last``; ``why`` is its column of reasons."""
+    component = "counted.component" if table == _CONTRIBUTIONS else "CAST(NULL AS STRING)"
     return (
         "SELECT counted.kpi, counted.on_date, counted.part, job.job_number, unit.name AS business_unit,"
         f" COALESCE(mapped.`rollup`, '{UNASSIGNED}') AS rollup_name, counted.amount,"
-        f" counted.{why} AS reason,"
+        f" counted.{why} AS reason, {component} AS component,"
         " counted.source_entity, counted.source_id, counted.job_id"
         f" FROM {table} AS counted"
         " LEFT JOIN st_ref.dim_bu_rollup AS mapped ON mapped.tenant_id = counted.tenant_id"

@@ -20,6 +20,8 @@ _WEEKS = 8
 #: How each rule ends by which a unit or a job type leaves money out because the mapping says so.
 DOES_NOT_COUNT = "that does not count"
 _LEFT_OUT = ("st_kpi.left_out", "st_kpi.left_out_snapshots")
+#: What all rollups together are called on a page.
+ALL_ROLLUPS = "All rollups"
 #: How no value is shown.
 NOTHING = "-"
 
@@ -88,6 +90,12 @@ class Published:
     accepted: tuple[Mapping[str, Any], ...] = ()
     #: What was compared with ServiceTitan's reports of these weeks.
     reconciled: tuple[Reconciled, ...] = ()
+    #: The latest week that is closed; None before one is.
+    closed: date | None = None
+    #: KPI, week and rollup of the values that are not as they were when their week closed.
+    restated: frozenset[tuple[str, date, str]] = frozenset()
+    #: The tenant's, where it is known.
+    zone: ZoneInfo | None = None
 
     def value(self, kpi: Kpi, week: date, rollup: str) -> Decimal | None:
         """The number to show: a sum without rows is zero as far as the data reach; all else without rows is nothing."""
@@ -128,9 +136,42 @@ def read(
     rollups = rollups_of(warehouse, tenant, rollup, as_reported=as_reported)
     chosen = weeks_of(warehouse, tenant, week, weeks or (1 if week else _WEEKS), as_of)
     params = {"tenant_id": tenant, "first": min(chosen), "last": max(chosen)}
-    source = "st_kpi.kpi_weekly WHERE TRUE"
-    if as_reported:
-        source = "st_kpi.kpi_reported WHERE kind = 'reported'"
+    source = _REPORTED if as_reported else "st_kpi.kpi_weekly WHERE TRUE"
+    cells = _cells(warehouse, source, params)
+    frozen = _frozen(warehouse, params)
+    known_until = watermark.astimezone(zone or UTC).date() if watermark else None
+    shows_totals = ALL in rollups and not as_reported
+    return Published(
+        kpis=kpis,
+        weeks=chosen,
+        rollups=rollups,
+        cells=cells,
+        as_of=as_of,
+        input_watermark=watermark,
+        tenant_id=tenant,
+        frozen=frozen if as_reported else None,
+        known_until=known_until,
+        missing_inputs=missing_inputs(warehouse, tenant, kpis),
+        uncounted=_uncounted(warehouse, params, kpis) if shows_totals else (),
+        accepted=tuple(accepted_now(warehouse)),
+        reconciled=tuple(
+            each
+            for each in reconciled(warehouse, tenant, min(chosen), max(chosen))
+            if each.rollup in rollups and each.kpi in {kpi.name for kpi in kpis}
+        ),
+        closed=closed_week(warehouse, tenant),
+        restated=_restated(warehouse, cells, frozen, params) if not as_reported else frozenset(),
+        zone=zone,
+    )
+
+
+_REPORTED = "st_kpi.kpi_reported WHERE kind = 'reported'"
+
+
+def _cells(
+    warehouse: Warehouse, source: str, params: Mapping[str, object]
+) -> dict[tuple[str, date, str], Cell]:
+    """The cells of rollups and their totals, of a table of weekly values."""
     rows = warehouse.query(
         # A rollup has a row per role where the mapping has changed.
         "SELECT kpi, week_start, `rollup` AS rollup_name, SUM(numerator) AS numerator,"
@@ -143,29 +184,51 @@ def read(
         _cell(r["kpi"], r["week_start"], r["rollup_name"], r["numerator"], r["denominator"])
         for r in rows
     ]
-    cells = {(c.kpi, c.week_start, c.rollup): c for c in [*of_rollups, *totals(of_rollups)]}
-    frozen = _frozen(warehouse, params) if as_reported else None
-    known_until = watermark.astimezone(zone or UTC).date() if watermark else None
-    shows_totals = ALL in rollups and not as_reported
-    return Published(
-        kpis=kpis,
-        weeks=chosen,
-        rollups=rollups,
-        cells=cells,
-        as_of=as_of,
-        input_watermark=watermark,
-        tenant_id=tenant,
-        frozen=frozen,
-        known_until=known_until,
-        missing_inputs=missing_inputs(warehouse, tenant, kpis),
-        uncounted=_uncounted(warehouse, params, kpis) if shows_totals else (),
-        accepted=tuple(accepted_now(warehouse)),
-        reconciled=tuple(
-            each
-            for each in reconciled(warehouse, tenant, min(chosen), max(chosen))
-            if each.rollup in rollups and each.kpi in {kpi.name for kpi in kpis}
-        ),
+    return {(c.kpi, c.week_start, c.rollup): c for c in [*of_rollups, *totals(of_rollups)]}
+
+
+def _restated(
+    warehouse: Warehouse,
+    cells: Mapping[tuple[str, date, str], Cell],
+    frozen: frozenset[tuple[str, date]],
+    params: Mapping[str, object],
+) -> frozenset[tuple[str, date, str]]:
+    """The values of closed weeks that are not as they were reported; without rows a value was or is zero."""
+    if not frozen:
+        return frozenset()
+
+    def parts(found: Mapping[tuple[str, date, str], Cell]) -> dict[tuple[str, date, str], object]:
+        return {
+            (kpi, week, rollup.casefold()): (cell.numerator, cell.denominator or Decimal(0))
+            for (kpi, week, rollup), cell in found.items()
+            if (kpi, week) in frozen
+        }
+
+    now, then, nothing = parts(cells), parts(_cells(warehouse, _REPORTED, params)), (0, 0)
+    names = {rollup.casefold(): rollup for _, _, rollup in cells}
+    return frozenset(
+        (kpi, week, names.get(rollup, rollup))
+        for kpi, week, rollup in now.keys() | then.keys()
+        if now.get((kpi, week, rollup), nothing) != then.get((kpi, week, rollup), nothing)
     )
+
+
+def closed_week(warehouse: Warehouse, tenant: int) -> date | None:
+    """The latest week that is closed, by its Monday; None before one is."""
+    if not warehouse.table_exists("st_ops.reported_weeks"):
+        return None  # built by an older version
+    latest: date | None = warehouse.query(
+        "SELECT MAX(week_start) AS latest FROM st_ops.reported_weeks WHERE tenant_id = @tenant_id",
+        {"tenant_id": tenant},
+    )[0]["latest"]
+    return latest
+
+
+def last_week(warehouse: Warehouse, tenant_id: int | None) -> date:
+    """The week that a person means by the last one: the latest that is closed, before there is one that of the build."""
+    require_build(warehouse)
+    tenant = tenant_of(warehouse, tenant_id)
+    return closed_week(warehouse, tenant) or monday(freshness_of(warehouse, tenant)[0])
 
 
 def missing_inputs(
@@ -214,6 +277,8 @@ def require_build(warehouse: Warehouse) -> None:
 
 
 def _frozen(warehouse: Warehouse, params: Mapping[str, object]) -> frozenset[tuple[str, date]]:
+    if not warehouse.table_exists("st_kpi.kpi_reported"):
+        return frozenset()
     rows = warehouse.query(
         "SELECT kpi, week_start FROM st_ops.reported_weeks"
         " WHERE tenant_id = @tenant_id AND week_start BETWEEN @first AND @last",
@@ -295,14 +360,15 @@ def freshness_of(warehouse: Warehouse, tenant: int) -> tuple[date, datetime | No
 
 
 def kpis_of(warehouse: Warehouse, name: str | None) -> tuple[Kpi, ...]:
-    """All KPIs in the order they are shown, or the one of that ``name``; raises ``ConfigurationError`` naming them."""
+    """All KPIs in the order they are shown, or the one of that name or title; raises ``ConfigurationError`` naming them."""
     rows = warehouse.query(
         "SELECT kpi, title, kind, unit, version FROM st_ref.dim_kpis ORDER BY display_order"
     )
     kpis = [Kpi(r["kpi"], r["title"], r["kind"], r["unit"], int(r["version"])) for r in rows]
     if name is None:
         return tuple(kpis)
-    chosen = tuple(k for k in kpis if k.name == name)
+    asked = name.strip().casefold()
+    chosen = tuple(k for k in kpis if asked in (k.name, k.title.casefold()))
     if not chosen:
         names = ", ".join(k.name for k in kpis)
         raise ConfigurationError(f"There is no KPI {name!r}. The KPIs are: {names}.")
@@ -314,7 +380,8 @@ def rollups_of(
 ) -> tuple[str, ...]:
     """The rollups to show; with ``as_reported`` also those that a mapping has folded away since.
 
-    One that is asked for is found in any case; as reported it may have been spelt in several ways.
+    One that is asked for is found in any case, all of them by ``All rollups`` too; as reported it may have been spelt in
+    several ways.
     """
     source = (
         "SELECT `rollup` AS name FROM st_ref.dim_bu_rollup"
@@ -332,6 +399,7 @@ def rollups_of(
     if rollup is None:
         return (*names, ALL)
     asked = rollup.strip().casefold()
+    asked = ALL.casefold() if asked == ALL_ROLLUPS.casefold() else asked
     match = [name for name in (*names, ALL, UNASSIGNED) if name.casefold() == asked]
     if not match:
         raise ConfigurationError(

@@ -5,11 +5,21 @@ from pathlib import Path
 
 from st_kpi.settings import DUCKDB
 from st_kpi.warehouse.base import Warehouse
+from st_kpi.warehouse.bigquery.options import SCHEME as BIGQUERY
+from st_kpi.warehouse.bigquery.options import BigQueryOptions
 from st_kpi.warehouse.duckdb.place import require_room
 
 
-def require_place(address: str) -> str:
-    """What holds the warehouse, in words; raises as ``require_room`` does. The file itself need not be there."""
+def require_place(address: str, bigquery: BigQueryOptions) -> str:
+    """What holds the warehouse, in words; raises as ``require_room`` and ``require_project`` do.
+
+    The file itself, and the datasets, need not be there.
+    """
+    if address.startswith(BIGQUERY):
+        # A second that only those wait for who use it.
+        from st_kpi.warehouse.bigquery.condition import require_project
+
+        return require_project(address, bigquery)
     if not address.startswith(DUCKDB) or address == f"{DUCKDB}:memory:":
         return address
     free = require_room(Path(address.removeprefix(DUCKDB)))

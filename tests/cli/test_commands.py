@@ -205,7 +205,7 @@ def built(
     plan = r"To load: [\d,]+ rows in \d+ chunks, about [\d,]+ requests; about \d minutes?, longer"
     said = [line for line in done.stderr.splitlines() if re.match(plan, line)]
     assert len(said) == 1, done.stderr
-    done = process("build", "--as-of", str(tenant.today), **settings)
+    done = st_kpi("build", "--as-of", str(tenant.today), **settings)
     assert done.returncode == 0, done.stderr
     return settings
 
@@ -288,7 +288,7 @@ def test_a_copy_has_every_row_and_goes_on_from_there(
 ) -> None:
     there = built | {"warehouse": f"duckdb:///{tmp_path}/copy.duckdb"}
     ways = ["copy", "--from", built["warehouse"], "--to", there["warehouse"]]
-    done = process(*ways)
+    done = st_kpi(*ways)
     assert done.returncode == 0, done.stderr
     assert "st_raw.jobs: " in done.stderr
     assert f"Set ST_KPI_WAREHOUSE={there['warehouse']} to go on there." in done.stdout

@@ -1,5 +1,6 @@
 """The help of every command: whole lines on a narrow terminal, examples that can be run, and what shells complete."""
 
+import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +39,21 @@ def test_help_fits_a_narrow_terminal_and_nothing_is_cut(path: tuple[str, ...]) -
     assert max(map(len, text.splitlines())) <= 80
     cut = [line for line in text.splitlines() if line.endswith("...") and "Usage:" not in line]
     assert cut == []
+
+
+def test_commands_stand_in_groups() -> None:
+    text = help_of(())
+    assert [line for line in text.splitlines() if line.endswith(":") and line[0] != " "] == [
+        "Options:",
+        "Begin:",
+        "Load and build:",
+        "Read:",
+        "Operate:",
+    ]
+    for name, command in GROUP.commands.items():
+        assert re.search(
+            rf"^  {name} +{re.escape(command.get_short_help_str(200)[:30])}", text, re.M
+        )
 
 
 def commanded(line: str) -> None:
@@ -89,7 +105,7 @@ def completed(instruction: str, words: str = "") -> list[str]:
         ("st-kpi sandbox ", ["serve"]),
         ("st-kpi backfill --entity job", ["job_types", "jobs"]),
         ("st-kpi backfill --entity ", list(REGISTRY)),
-        ("st-kpi show --format ", ["table", "csv", "json"]),
+        ("st-kpi show --format ", ["table", "csv", "json", "xlsx"]),
     ],
 )
 def test_a_shell_completes_commands_and_values(words: str, offered: list[str]) -> None:

@@ -11,24 +11,6 @@ from st_kpi.cli import app
 from st_kpi.errors import ConfigurationError
 
 
-@pytest.fixture
-def ask(built: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    built.edit({"invoices": [{"id": 1001, "sub_total": 1100}]})
-    built.build(built.query("SELECT MAX(as_of) AS day FROM st_ops.builds")[0]["day"], run_id="two")
-    built.warehouse.close()
-    monkeypatch.chdir(built.folder)
-    monkeypatch.setenv("ST_KPI_WAREHOUSE", f"duckdb:///{built.folder / 'first.duckdb'}")
-    monkeypatch.setenv("ST_KPI_TIMEZONE", "America/Phoenix")
-
-    def asked(*words: str) -> str:
-        result = CliRunner().invoke(app, words)
-        if result.exception is not None:
-            raise result.exception
-        return result.stdout
-
-    return asked
-
-
 def test_explain(ask: Any) -> None:
     table = ask("explain", "produced", "--week", "2025-01-08", "--rollup", "east")
     assert "$ Produced of East, the week of 2025-01-06: 5,000.00, from 6 rows." in table
@@ -36,8 +18,9 @@ def test_explain(ask: Any) -> None:
     assert [row.split(",")[5] for row in rows] == ["amount", "1100", "-200"]
     document = json.loads(ask("explain", "gpm", "--week", "2025-01-06", "--format", "json"))
     assert (document["numerator"], document["denominator"]) == ("2715", "5000")
-    with pytest.raises(ConfigurationError, match="Name the week with --week, or a day with --day"):
-        ask("explain", "produced")
+    # Without a week that of the worked example, the latest that is closed.
+    assert "$ Produced of all rollups, the week of 2025-01-06" in ask("explain", "$ Produced")
+    assert "the week of 2025-01-06" in ask("explain", "produced", "--week", "LAST")
 
 
 def test_explain_left_out(ask: Any) -> None:
@@ -77,7 +60,7 @@ def test_explain_left_out(ask: Any) -> None:
 
 def test_diff(ask: Any) -> None:
     table = ask("diff", "--kpi", "produced")
-    assert "between build 1 (run one, as of 2025-01-14) and build 2 (run two" in table
+    assert "between build 1 (as of 2025-01-14) and build 2 (as of 2025-01-14)." in table
     found = json.loads(ask("diff", "--from", "one", "--to", "2", "--format", "json"))
     assert {(c["kpi"], c["cause"]) for c in found["changes"]} == {
         ("produced", "amount edited"),

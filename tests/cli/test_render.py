@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from st_kpi.cli import render
+from st_kpi.cli.render_weekly import weekly_table
 from st_kpi.reporting import published
 from st_kpi.reporting.doctor import Finding, Verdict
 from st_kpi.reporting.explain import explain
@@ -22,9 +23,9 @@ def test_a_rollup_is_shown_as_it_is_called(small: Tenant, name: str) -> None:
     small.map(UNITS.format(name), TYPES)
     small.build(MONDAY)
     shown = published.read(small.warehouse)
-    assert name in [line.strip() for line in render.weekly_table(shown).splitlines()]
+    assert name in [line.strip() for line in weekly_table(shown).splitlines()]
     alone = published.read(small.warehouse, rollup=name.upper(), kpi="produced")
-    assert name in [line.strip() for line in render.weekly_table(alone).splitlines()]
+    assert name in [line.strip() for line in weekly_table(alone).splitlines()]
 
 
 @pytest.mark.parametrize("name", NAMES)

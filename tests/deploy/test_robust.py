@@ -284,6 +284,11 @@ def test_a_backfill_hands_its_chunks_to_workers(
     ]
     assert {one["parameters"]["entity"] for one in by_workers} == set(wanted)
     assert {one["state_type"] for one in by_workers} == {"COMPLETED"}
+    limits = httpx.post(f"{deployed.api}/v2/concurrency_limits/filter", json={}).json()
+    slots = {limit["name"]: (limit["limit"], limit["active_slots"]) for limit in limits}
+    assert {name: slots.get(f"warehouse:{name}") for name in wanted} == dict.fromkeys(
+        wanted, (1, 0)
+    )
 
 
 def pause(deployed: Production, paused: bool) -> None:

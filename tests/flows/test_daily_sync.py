@@ -1,11 +1,14 @@
 """The daily sync on a real Prefect server and real HTTP: after a day at the company the warehouse equals it."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
+from prefect.client.orchestration import get_client
 
 from flows.backfill import backfill
 from flows.daily_sync import daily_sync
@@ -299,8 +302,16 @@ async def test_refused_rows_within_the_tolerance_do_not_fail_the_run(tmp_path: P
         file = f"duckdb:///{tmp_path}/kpi.duckdb"
         settings = tenant_settings(tenant.url, warehouse=file, tolerated_rejects=100)
         async with open_session(settings) as session:
-            await backfill(["invoices"])
+            run_id = await backfill(["invoices"])
             assert one(session, "SELECT COUNT(*) AS n FROM st_ops.rejects")["n"] > 0
+        async with get_client() as client:
+            run = await client.read_flow_run(UUID(run_id))
+        assert (run.name, run.state.name, run.tags) == (
+            "backfill invoices",
+            "Completed",
+            ["warnings"],
+        )
+        assert re.search(r" of 1 entity\.", run.state.message)
         strict = settings.model_copy(update={"tolerated_rejects": 0})
         async with open_session(strict):
             with pytest.raises(RunFailed, match="rows refused"):

@@ -1,9 +1,12 @@
 """The flows on a real Prefect server, against the sandbox tenant on a real socket."""
 
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import get_client
@@ -88,13 +91,30 @@ async def _dashboard_shows(run_id: str) -> None:
         below = FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[run_id]))
         names = {run.name for run in await client.read_flow_runs(flow_run_filter=below)}
         today = max(name.rsplit("..", 1)[1] for name in names if ".." in name)
-        assert {"business_units", f"invoices 2020-01-01..{today}"} <= names
+        assert {"chunk business_units", f"chunk invoices 2020-01-01..{today}"} <= names
+        run = await client.read_flow_run(UUID(run_id))
+        assert (run.name, run.tags) == ("backfill everything", [])
+        assert re.fullmatch(
+            r"[\d,]+ rows stored in \d+ chunks of 22 entities\..*", run.state.message
+        )
         for tag in ("servicetitan-api", "warehouse-write"):
             limit = await client.read_concurrency_limit_by_tag(tag)
             assert limit.concurrency_limit > 0
-        for key in ("completeness", "backfill-progress", "weekly-kpis", "weekly-review"):
+        for key in (
+            "completeness",
+            "backfill-progress",
+            "weekly-kpis",
+            "weekly-kpis-phx",
+            "weekly-review",
+        ):
             wanted = ArtifactFilter(key=ArtifactFilterKey(any_=[key]))
-            assert await client.read_artifacts(artifact_filter=wanted), key
+            found = await client.read_artifacts(artifact_filter=wanted)
+            assert found, key
+            if key == "completeness":
+                assert [row["entity"] for row in json.loads(found[-1].data)] == list(REGISTRY)
+            if key.startswith("weekly-kpis"):
+                titles = [row["KPI"] for row in json.loads(found[-1].data)]
+                assert titles[:3] == ["Leads", "Total Booked", "$ Produced"]
 
 
 async def test_one_entity_that_fails_does_not_stop_the_others(

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from st_kpi.cli import render
 from st_kpi.cli.commands import app
+from st_kpi.cli.render_weekly import as_json, weekly_table
 from st_kpi.errors import CheckFailed, MappingError
 from st_kpi.kpis.accepted import Acceptance, read_accepted
 from st_kpi.kpis.build import BuildResult
@@ -83,10 +83,10 @@ def test_it_is_told_wherever_numbers_are_from_then_on(by_the_piece: Tenant) -> N
         " (until 2025-12-31)."
     )
     shown = published.read(by_the_piece.warehouse)
-    assert sentence in render.weekly_table(shown).splitlines()
+    assert sentence in weekly_table(shown).splitlines()
     reported = published.read(by_the_piece.warehouse, as_reported=True)
-    assert sentence in render.weekly_table(reported).splitlines()
-    assert json.loads(render.as_json(shown))["accepted_checks"] == [
+    assert sentence in weekly_table(reported).splitlines()
+    assert json.loads(as_json(shown))["accepted_checks"] == [
         {"check": "literals_required", "subject": PIECES, "reason": "We pay by the piece.", "valid_to": "2025-12-31"}
     ]  # fmt: skip
 

@@ -20,6 +20,7 @@ from st_kpi.servicetitan.tables import raw_tables
 TUESDAY = dt.date(2025, 1, 14)
 PARAMETERS = {
     "as_of": TUESDAY,
+    "optional_entities": [],
     "timezone": "America/Phoenix",
     "cost_source": "bill_else_po",
     "include_tax": True,

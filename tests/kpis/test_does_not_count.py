@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from st_kpi.cli import render
+from st_kpi.cli.render_weekly import as_json, weekly_table
 from st_kpi.reporting import published
 from st_kpi.reporting.diff import diff
 from st_kpi.reporting.explain import explain, left_out
@@ -153,7 +154,7 @@ def test_a_unit_stops_counting_on_a_day(small: Tenant) -> None:
 
 def test_totals_say_what_does_not_count(small: Tenant) -> None:
     small.build(MONDAY)
-    assert "does not count" not in render.weekly_table(published.read(small.warehouse))
+    assert "does not count" not in weekly_table(published.read(small.warehouse))
     small.map(NO_PRODUCTION)
     small.build(MONDAY, run_id="two")
     shown = published.read(small.warehouse)
@@ -162,13 +163,13 @@ def test_totals_say_what_does_not_count(small: Tenant) -> None:
         " $ Collected 600.00, Warranty % 1,000.00, Outstanding A/R 400.00."
         " `st-kpi explain KPI --week DAY --left-out` lists it."
     )
-    assert sentence in render.weekly_table(shown).splitlines()
-    assert json.loads(render.as_json(published.read(small.warehouse, kpi="gpm")))["does_not_count"] == [
+    assert sentence in weekly_table(shown).splitlines()
+    assert json.loads(as_json(published.read(small.warehouse, kpi="gpm")))["does_not_count"] == [
         {"kpi": "gpm", "part": "denominator", "week_start": "2025-01-06", "amount": "1000"},
         {"kpi": "gpm", "part": "numerator", "week_start": "2025-01-06", "amount": "800"},
     ]  # fmt: skip
     east = published.read(small.warehouse, rollup="East")
-    assert "does not count" not in render.weekly_table(east)  # East has no unit of the role NONE
+    assert "does not count" not in weekly_table(east)  # East has no unit of the role NONE
     listed = render.left_out_table(left_out(small.warehouse, "produced", week=WEEK))
     assert JOB_OF_UNIT in listed
     assert "0 counted, 1,000 left out, 1,000 in all" in listed

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlglot import exp
 
-from st_kpi.cli import render
+from st_kpi.cli.render_weekly import as_json, weekly_table
 from st_kpi.kpis.definitions.lint import inspect
 from st_kpi.kpis.definitions.statements import Statement
 from st_kpi.kpis.history.restatements import closed_until
@@ -42,7 +42,7 @@ def test_weeks_after_the_data_have_no_numbers_and_do_not_close(small: Tenant) ->
     assert values[WEEK] == 1000
     assert values[MONDAY] == 0
     assert {v for week, v in values.items() if week > MONDAY} == {None}
-    assert "a dash in the weeks after that" in render.weekly_table(shown)
+    assert "a dash in the weeks after that" in weekly_table(shown)
     assert reported_weeks(small, "produced") == {WEEK, WEEK + dt.timedelta(7)}
     wide = small.query("SELECT week_start FROM st_kpi.kpi_weekly_wide ORDER BY week_start")
     assert wide[-1]["week_start"] == MONDAY
@@ -99,10 +99,10 @@ def test_a_number_without_one_of_its_inputs_says_so(small: Tenant) -> None:
         "tenant_id 1, kpi gpm, entity gross_pay_items; tenant_id 1, kpi warranty_pct, entity gross_pay_items"
     )
     shown = published.read(small.warehouse, zone=PHOENIX)
-    assert "G.P.M is NOT complete: gross_pay_items were never read." in render.weekly_table(shown)
-    assert "entity" in render.as_json(shown).split('"values"')[0]
+    assert "G.P.M is NOT complete: gross_pay_items were never read." in weekly_table(shown)
+    assert "entity" in as_json(shown).split('"values"')[0]
     alone = published.read(small.warehouse, kpi="produced", zone=PHOENIX)
-    assert "NOT complete" not in render.weekly_table(alone)
+    assert "NOT complete" not in weekly_table(alone)
 
 
 def test_only_the_purchases_that_a_setting_takes_are_inputs(small: Tenant) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from st_kpi.cli import render
+from st_kpi.cli.render_weekly import as_csv, as_json, weekly_table
 from st_kpi.errors import SqlError
 from st_kpi.kpis.definitions.lint import inspect
 from st_kpi.reporting import published
@@ -124,11 +124,11 @@ def test_the_published_numbers_stay_and_every_format_has_both(worked_weeks: Any)
         f"{kpi}/{a.name}" for kpi, card in PROJECT.cards.items() for a in card.alternatives
     }
     assert {key: numbers.cells[key] for key in plain.cells} == plain.cells
-    assert "leads/by_customers,2025-01-06,East,4,,4" in render.as_csv(numbers)
-    assert "leads/by_customers" in render.as_json(numbers)
-    assert "customers" not in render.weekly_table(plain)
-    assert "customers" in render.weekly_table(numbers)
-    assert "customers" in render.weekly_table(shown(worked_weeks, "leads"))
+    assert "leads/by_customers,2025-01-06,East,4,,4" in as_csv(numbers)
+    assert "leads/by_customers" in as_json(numbers)
+    assert "customers" not in weekly_table(plain)
+    assert "customers" in weekly_table(numbers)
+    assert "customers" in weekly_table(shown(worked_weeks, "leads"))
 
 
 def test_sql_that_the_lint_refuses_is_not_asked(worked_weeks: Any, tmp_path: Path) -> None:

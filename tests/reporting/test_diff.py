@@ -353,7 +353,7 @@ def test_printed(built: Any) -> None:
     assert "4,900" in table
     assert "+100.50" in table
     assert "amount edited" in table
-    assert "between build 1 (run one, as of 2025-01-14) and build 2" in table
+    assert "between build 1 (as of 2025-01-14) and build 2" in table
     assert diff_csv(differences).splitlines()[1] == (
         "produced,2025-01-06,East,value,4900,5000.5,100.5,amount edited,100.5,1"
     )

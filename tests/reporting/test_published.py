@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from st_kpi.cli import render
+from st_kpi.cli.render_weekly import weekly_table
 from st_kpi.columns import ColumnType as T
 from st_kpi.reporting import published
 from st_kpi.servicetitan.tables import raw_tables
@@ -102,7 +102,7 @@ def test_the_weeks_of_a_selection(small: Tenant) -> None:
 def test_only_the_week_of_the_build_may_still_be_running(small: Tenant) -> None:
     small.build(field.MONDAY)
     running = f"The week of {field.MONDAY} may still be running."
-    assert running in render.weekly_table(published.read(small.warehouse))
-    old = render.weekly_table(published.read(small.warehouse, week=field.WEEK))
+    assert running in weekly_table(published.read(small.warehouse))
+    old = weekly_table(published.read(small.warehouse, week=field.WEEK))
     assert "may still be running" not in old
     assert f"As of {field.MONDAY}" in old

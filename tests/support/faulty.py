@@ -4,11 +4,28 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import httpx
 
-#: Status and reason of an answer instead of the real one; "lost" lets the request through and loses its answer.
-Fault = tuple[int, str] | str | None
+#: Status and reason of an answer instead of the real one; "lost" lets the request through and loses its answer, "silent"
+#: takes the request and says nothing, ever; a function changes the real answer.
+Fault = tuple[int, str] | str | Callable[[Any], None] | None
+
+
+class Silence(Exception):
+    """The request is not answered, and its connection stays open."""
+
+
+def job_says(state: str, reason: str = "", message: str = "Told by the proxy") -> Fault:
+    """Of a job that it is in this state, whatever is true, and failed for this reason."""
+
+    def change(job: Any) -> None:
+        job["status"] = {"state": state}
+        if reason:
+            job["status"]["errorResult"] = {"reason": reason, "message": message}
+
+    return change
 
 
 class Faulty:
@@ -48,8 +65,14 @@ class Faulty:
                 status,
                 json={"error": {"code": status, "message": self.message, "errors": [error]}},
             )
+        if fault == "silent":
+            raise Silence
         headers = {k: v for k, v in headers.items() if k.lower() not in ("host", "accept-encoding")}
         real = httpx.request(method, self._target + path, headers=headers, content=body, timeout=60)
+        if callable(fault):
+            told = real.json()
+            fault(told)
+            return httpx.Response(real.status_code, json=told)
         return None if fault == "lost" else real
 
 
@@ -67,7 +90,11 @@ def faulty(url: str) -> Iterator[Faulty]:
                 self.close_connection = True
                 return
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            answer = proxy.answer(self.command, self.path, dict(self.headers), body)
+            try:
+                answer = proxy.answer(self.command, self.path, dict(self.headers), body)
+            except Silence:
+                self.rfile.read(1)  # until the client gives up
+                answer = None
             if answer is None:
                 self.close_connection = True
                 return

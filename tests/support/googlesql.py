@@ -70,8 +70,10 @@ def refused(sql: str, tables: Mapping[str, ColumnTypes], parameters: ColumnTypes
 
 
 def _analyzed(sql: str, tables: Mapping[str, ColumnTypes], parameters: ColumnTypes) -> Any:
-    catalog = _catalog(tuple((name, tuple(columns.items())) for name, columns in tables.items()))
-    text = _quoted(sql, tables)
+    # The catalog goes to the analyzer with each statement: no table that it does not name.
+    named = {name: columns for name, columns in tables.items() if name in sql}
+    catalog = _catalog(tuple((name, tuple(columns.items())) for name, columns in named.items()))
+    text = _quoted(sql, named)
     for name in sorted(parameters, key=len, reverse=True):
         text = text.replace(f"@{name}", f"CAST(NULL AS {parameters[name]})")
     return Analyzer(_options(), catalog).analyze_statement(text)

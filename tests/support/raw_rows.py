@@ -55,6 +55,7 @@ class Settings:
     produced_excludes: list[str] = field(default_factory=list)
     future_bookings_excludes: list[str] = field(default_factory=lambda: ["excluded"])
     project_money: str = "left_out"
+    optional_entities: frozenset[str] = frozenset()
     close_week_after_days: int = 2
     keep_builds: int = 400
 

@@ -23,7 +23,14 @@ async def test_the_slots_of_a_killed_run_are_free_again(prefect_server: str) -> 
             await client.increment_concurrency_slots_with_lease(
                 [f"tag:{tag}"], slots, "concurrency", lease_duration=600
             )
+        await client.upsert_global_concurrency_limit_by_name("warehouse:jobs", 1)
+        await client.increment_concurrency_slots_with_lease(
+            ["warehouse:jobs"], 1, "concurrency", lease_duration=600
+        )
         await release_limits()
+        answer = await client.increment_concurrency_slots(["warehouse:jobs"], 1, "concurrency")
+        assert answer.status_code == 200
+        await client.release_concurrency_slots(["warehouse:jobs"], 1, 1.0)
         for tag, slots in CAPS.items():
             answer = await client.increment_concurrency_slots([f"tag:{tag}"], slots, "concurrency")
             assert answer.status_code == 200

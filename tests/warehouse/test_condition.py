@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 
 from st_kpi.errors import ConfigurationError
+from st_kpi.warehouse.bigquery.options import BigQueryOptions
 from st_kpi.warehouse.condition import require_place, require_rights
 from tests.support.loader import Loader
+
+NO_BIGQUERY = BigQueryOptions()
 
 
 def test_rights_are_asked_without_changing_anything(loader: Loader) -> None:
@@ -17,11 +20,10 @@ def test_rights_are_asked_without_changing_anything(loader: Loader) -> None:
 
 
 def test_a_place_names_itself_its_engine_and_its_room(tmp_path: Path) -> None:
-    assert require_place(f"duckdb:///{tmp_path}/a.duckdb").startswith(
+    assert require_place(f"duckdb:///{tmp_path}/a.duckdb", NO_BIGQUERY).startswith(
         f"duckdb:///{tmp_path}/a.duckdb, DuckDB "
     )
-    assert require_place("duckdb:///:memory:") == "duckdb:///:memory:"
-    assert require_place("bigquery://made-up") == "bigquery://made-up"
+    assert require_place("duckdb:///:memory:", NO_BIGQUERY) == "duckdb:///:memory:"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -29,4 +31,4 @@ def test_a_folder_that_may_not_be_written(tmp_path: Path, monkeypatch: pytest.Mo
     """As the system would say it to anyone but its administrator, as whom tests may run."""
     monkeypatch.setattr(os, "access", lambda place, mode: False)
     with pytest.raises(ConfigurationError, match=f"this user may not write {tmp_path}"):
-        require_place(f"duckdb:///{tmp_path}/a.duckdb")
+        require_place(f"duckdb:///{tmp_path}/a.duckdb", NO_BIGQUERY)

@@ -4,9 +4,7 @@ KPI SQL runs as it is written. Rows come by load jobs and ``MERGE`` (``load``), 
 published whole by shadows (``transaction``).
 """
 
-import datetime as dt
 import threading
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from st_kpi.columns import Columns, RawTable
-from st_kpi.errors import NothingLoaded, WarehouseError
+from st_kpi.errors import NothingLoaded
 from st_kpi.warehouse.base import Merged, Params, Reading, TypedFiles
 from st_kpi.warehouse.bigquery import export, load, schema
 from st_kpi.warehouse.bigquery.client import Jobs
@@ -32,8 +30,6 @@ from st_kpi.warehouse.bigquery.values import (
 from st_kpi.warehouse.system_tables import OPERATIONS, SYSTEM_TABLES
 from st_kpi.windows import Window
 
-#: BigQuery lets a table be changed by so many jobs in 24 hours, and raises that for nobody.
-CHANGES_A_DAY = 1_500
 #: Rows of one statement, so that a request stays below its ten megabytes.
 _ROWS_AT_ONCE = 5_000
 
@@ -56,7 +52,6 @@ class BigQueryWarehouse:
         self._local = threading.local()
         self._publishing = threading.Lock()
         self._loading: dict[str, threading.Lock] = {}
-        self._changes = _Changes(self._jobs)
         if not create and not self.table_exists("st_ops.chunks"):
             raise NothingLoaded(
                 f"There is no warehouse in project {project} yet: run `st-kpi backfill` first."
@@ -101,7 +96,6 @@ class BigQueryWarehouse:
         """
         name = records.table.name
         with self._loading.setdefault(name, threading.Lock()):
-            self._changes.count(name)
             return load.merge(
                 self._jobs,
                 records,
@@ -196,7 +190,7 @@ class BigQueryWarehouse:
             yield Path(temporary)
 
     def close(self) -> None:
-        self._jobs.client.close()  # type: ignore[no-untyped-call]
+        self._jobs.close()
 
     @property
     def _transaction(self) -> Transaction | None:
@@ -234,37 +228,3 @@ class BigQueryWarehouse:
         else:
             transaction.copy_to_shadow(table)
             self._jobs.run(transaction.rewritten(sql), parameters)
-
-
-class _Changes:
-    """How often each raw table was changed within a day, by the chunks recorded and those of this process."""
-
-    def __init__(self, jobs: Jobs) -> None:
-        self._jobs = jobs
-        self._lock = threading.Lock()
-        self._counted: Counter[str] | None = None
-
-    def count(self, entity: str) -> None:
-        """Count one more change; raises ``WarehouseError`` where BigQuery would refuse it."""
-        with self._lock:
-            if self._counted is None or self._full(entity):
-                self._counted = self._recorded()
-            if full := self._full(entity):
-                raise WarehouseError(
-                    f"{full} was changed {CHANGES_A_DAY:,} times within 24 hours, as often as BigQuery lets it be:"
-                    " go on tomorrow, with larger chunks (ST_KPI_CHUNK_ROWS). Nothing was written."
-                )
-            self._counted[entity] += 1
-
-    def _full(self, entity: str) -> str | None:
-        """The table that cannot be changed any more today, if any: each chunk changes its own and that of the chunks."""
-        assert self._counted is not None
-        if self._counted[entity] >= CHANGES_A_DAY:
-            return f"st_raw.{entity}"
-        return "st_ops.chunks" if self._counted.total() >= CHANGES_A_DAY else None
-
-    def _recorded(self) -> Counter[str]:
-        since = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
-        sql = "SELECT entity, COUNT(*) AS n FROM st_ops.chunks WHERE finished_at > @since GROUP BY entity"
-        rows = self._jobs.rows(sql, query_parameters(sql, {"since": since}))
-        return Counter({row["entity"]: int(row["n"]) for row in rows})

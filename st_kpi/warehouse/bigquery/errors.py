@@ -16,13 +16,17 @@ from requests.exceptions import RequestException
 
 from st_kpi.errors import ConfigurationError, StKpiError, WarehouseError
 
-ClientError = GoogleAPICallError | RetryError | GoogleAuthError | RequestException
-#: The same as an ``except`` takes it.
+ClientError = GoogleAPICallError | RetryError | GoogleAuthError | RequestException | TimeoutError
+#: The same as an ``except`` takes it, but for a ``TimeoutError``, which is ours or of the wait for results.
 CLIENT_ERRORS = (GoogleAPICallError, RetryError, GoogleAuthError, RequestException)
 
 _RATE_LIMITS = ("rateLimitExceeded", "jobRateLimitExceeded")
 _TRANSIENT = (*_RATE_LIMITS, "backendError", "internalError", "jobBackendError", "jobInternalError")
-_CONCURRENT = "aborted due to concurrent update"
+#: Two wrote one table at the same moment. It has the reason invalidQuery, as a mistake in the SQL has: only the text tells.
+_CONCURRENT = "concurrent update|could not serialize access|concurrent transaction"
+#: Other texts of what passes; a script hides the reasons of its statements as well.
+_TOO_OFTEN = "DML statements outstanding|exceeded rate limits"
+_PASSING = f"(?i){_CONCURRENT}|{_TOO_OFTEN}|retrying the job"
 
 
 @dataclass(frozen=True)
@@ -47,19 +51,19 @@ _NO_CREDENTIALS = (
     "There are no Google Cloud credentials that work: run `gcloud auth application-default login`,"
     " set GOOGLE_APPLICATION_CREDENTIALS to the key file of a service account, or run where one is attached."
 )
+_ASKED_TOO_OFTEN = (
+    "BigQuery was asked too often in project {project} and kept refusing: {message}"
+    " Run the same command again in some minutes; what is complete stays."
+)
 _NO_BILLING = (
-    "Project {project} has no billing account, and without one BigQuery neither loads nor"
-    " changes tables for long: enable billing for it in the Google Cloud console."
+    "Project {project} has no billing account (BigQuery's sandbox): without one BigQuery changes no rows, and deletes"
+    " every table and every month of it after 60 days. Enable billing for it in the Google Cloud console."
 )
 #: The first that matches says it.
 _RULES = (
     _Rule(ConfigurationError, f"{_NO_CREDENTIALS} BigQuery says: {{message}}", kind=Unauthorized),
-    _Rule(
-        WarehouseError,
-        "BigQuery was asked too often in project {project} and kept refusing: {message}"
-        " Run the same command again in some minutes; what is complete stays.",
-        reasons=_RATE_LIMITS,
-    ),
+    _Rule(WarehouseError, _ASKED_TOO_OFTEN, reasons=_RATE_LIMITS),
+    _Rule(WarehouseError, _ASKED_TOO_OFTEN, pattern=f"(?i){_TOO_OFTEN}"),
     _Rule(
         WarehouseError,
         "A quota of project {project} is used up: {message}"
@@ -102,7 +106,7 @@ _RULES = (
         WarehouseError,
         "Another run wrote to the same tables at the same moment: {message}"
         " Nothing of this one was written; run it again.",
-        pattern=_CONCURRENT,
+        pattern=f"(?i){_CONCURRENT}",
     ),
     _Rule(WarehouseError, "BigQuery refused a statement in project {project}: {message}"),
 )
@@ -119,6 +123,11 @@ def translate_error(error: ClientError, project: str, location: str) -> StKpiErr
         return rule.error(rule.sentence.format(**values, roles=_roles(message)))
     if isinstance(error, GoogleAuthError) and not isinstance(error, TransportError):
         return ConfigurationError(f"{_NO_CREDENTIALS} Google says: {_one_line(str(error))}")
+    if isinstance(error, TimeoutError):
+        return WarehouseError(
+            f"A job of project {project} did not end in the time it has, and was cancelled: {_one_line(str(error) or 'a SELECT')}"
+            " Run the same command again; what is complete stays."
+        )
     return WarehouseError(
         f"BigQuery cannot be reached for project {project}: {_one_line(str(error))}"
     )
@@ -126,13 +135,15 @@ def translate_error(error: ClientError, project: str, location: str) -> StKpiErr
 
 def is_transient(error: GoogleAPICallError) -> bool:
     """Whether the same job may succeed when it is started again."""
-    return _reason(error) in _TRANSIENT or _CONCURRENT in str(error)
+    return _reason(error) in _TRANSIENT or re.search(_PASSING, str(error)) is not None
 
 
 def _roles(message: str) -> str:
     """The roles without which this was refused; both where the message does not say."""
     if "bigquery.jobs.create" in message:
         return "roles/bigquery.jobUser"
+    if "bigquery.datasets.update" in message:
+        return "roles/bigquery.dataOwner on the dataset"
     if re.search(r"bigquery\.(datasets|tables)\.", message):
         return "roles/bigquery.dataEditor"
     return "roles/bigquery.dataEditor and roles/bigquery.jobUser"

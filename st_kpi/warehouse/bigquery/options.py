@@ -16,14 +16,17 @@ class BigQueryOptions:
 
     ``url`` is another REST address than Google's, an emulator's if it begins with ``http://127.0.0.1``. A file that is
     loaded has at most about ``load_megabytes``; a statement that would read more than ``maximum_bytes_billed`` is
-    refused; a request that fails for a passing reason is repeated for ``retry_seconds``. ``credentials`` are those of
+    refused; what fails for a passing reason is repeated for ``retry_seconds``. A request is answered within
+    ``request_seconds`` or asked again, a job is done within ``job_seconds`` or cancelled. ``credentials`` are those of
     google-auth, without which the application's own are used.
     """
 
     url: str | None = None
     load_megabytes: int = 32
-    maximum_bytes_billed: int = 200 * 1000**3
+    maximum_bytes_billed: int = 20 * 1000**3
     retry_seconds: float = 300
+    request_seconds: float = 120
+    job_seconds: float = 1800
     credentials: Any = field(default=None, repr=False)
 
 

@@ -8,6 +8,7 @@ from google.cloud import bigquery
 
 from st_kpi.columns import Column, Columns, ColumnType, RawTable
 from st_kpi.errors import WarehouseError
+from st_kpi.warehouse.bigquery import expirations
 from st_kpi.warehouse.bigquery.client import Jobs
 from st_kpi.warehouse.system_tables import SCHEMAS, SYSTEM_TABLES
 
@@ -43,14 +44,15 @@ def ensure(jobs: Jobs, tables: Sequence[RawTable]) -> None:
     """Create what is not there and add columns that are new; one query where all is as it should be.
 
     Raises ``WarehouseError`` before anything is written for a dataset in another location and for a column whose type
-    somebody changed.
+    somebody changed, ``ConfigurationError`` where BigQuery would delete what is loaded.
     """
     required = {table.qualified: _raw_table(jobs, table) for table in tables}
     required |= {name: _plain_table(jobs, name, c) for name, c in SYSTEM_TABLES.items()}
-    datasets = _datasets(jobs)
+    datasets = datasets_of_ours(jobs)
     existing = _columns(jobs, datasets & {"st_raw", "st_kpi", "st_ops"})
     for name, table in required.items():
         _refuse_retyped(name, table, existing.get(name, {}))
+    expirations.clear(jobs, expirations.found(jobs, datasets, {*required, PUBLICATIONS}))
     for dataset in SCHEMAS:
         if dataset not in datasets:
             _create_dataset(jobs, dataset)
@@ -89,7 +91,7 @@ def _with_description(field: bigquery.SchemaField, text: str | None) -> bigquery
 
 def columns_of_all(jobs: Jobs) -> dict[str, Columns]:
     """Every table of ours but the scratch ones and the publications', with its columns and their types."""
-    tables = _columns(jobs, _datasets(jobs) - {"st_staging"})
+    tables = _columns(jobs, datasets_of_ours(jobs) - {"st_staging"})
     return {
         table: tuple((name, _type(table, name, text)) for name, text in columns.items())
         for table, columns in sorted(tables.items())
@@ -117,7 +119,7 @@ def laid_out(jobs: Jobs, name: str, fields: Sequence[bigquery.SchemaField]) -> b
     clustered = [column for column in _CLUSTERED if column in types]
     if clustered:
         table.clustering_fields = clustered
-    table.labels = {"app": "st-kpi"}
+    table.labels = dict(expirations.LABELS)
     return table
 
 
@@ -180,7 +182,7 @@ def _described(column: Column) -> str:
     return f"{origin} Personal." if column.personal else origin
 
 
-def _datasets(jobs: Jobs) -> set[str]:
+def datasets_of_ours(jobs: Jobs) -> set[str]:
     """Those of our datasets that are there; raises ``WarehouseError`` for one in another location."""
     with jobs.translate_errors():
         listed = list(jobs.client.list_datasets(retry=jobs.retry))
@@ -200,9 +202,8 @@ def _create_dataset(jobs: Jobs, name: str) -> None:
     dataset = bigquery.Dataset(bigquery.DatasetReference(jobs.project, name))
     dataset.location = jobs.location
     dataset.description = _DATASETS[name]
-    dataset.labels = {"app": "st-kpi"}
-    with jobs.translate_errors():
-        jobs.client.create_dataset(dataset, exists_ok=True, retry=jobs.retry)
+    dataset.labels = dict(expirations.LABELS)
+    expirations.create_lasting(jobs, dataset)
 
 
 def _columns(jobs: Jobs, datasets: Iterable[str]) -> dict[str, dict[str, str]]:

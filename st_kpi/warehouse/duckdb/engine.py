@@ -259,8 +259,13 @@ class DuckDBWarehouse:
 
     def _ensure_table(self, name: str, columns: Columns) -> None:
         self._execute(f"CREATE TABLE IF NOT EXISTS {name} ({_definitions(columns)})")
+        shape = self._execute(f"SELECT * FROM {name} LIMIT 0").description or ()
+        there = {column[0] for column in shape}
         for column, kind in columns:
-            self._execute(f'ALTER TABLE {name} ADD COLUMN IF NOT EXISTS "{column}" {TYPES[kind]}')
+            if column not in there:
+                self._execute(
+                    f'ALTER TABLE {name} ADD COLUMN IF NOT EXISTS "{column}" {TYPES[kind]}'
+                )
 
 
 def _connect(path: str, read_only: bool, create: bool) -> duckdb.DuckDBPyConnection:

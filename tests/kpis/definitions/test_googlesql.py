@@ -44,6 +44,7 @@ PARAMETER_SETS: dict[str, dict[str, Any]] = {
         "project_money": "left_out",
         "input_watermark": dt.datetime(2025, 1, 12, 9, 30, tzinfo=dt.UTC),
         "entities_read": ["jobs", "invoices"],
+        "optional_entities": ["receipts"],
     },
 }
 PARAMETER_SETS["other settings"] = PARAMETER_SETS["defaults"] | {
@@ -57,6 +58,7 @@ PARAMETER_SETS["other settings"] = PARAMETER_SETS["defaults"] | {
     "project_money": "counted",
     "input_watermark": None,
     "entities_read": ["jobs", "payments"],
+    "optional_entities": [],
 }
 RUNS = [(3, "defaults"), (6, "other settings")]
 

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from st_kpi.cli import render
+from st_kpi.cli.render_weekly import weekly_table
 from st_kpi.kpis.history.restatements import Measured, may_measure
 from st_kpi.reporting import published
 
@@ -106,7 +106,7 @@ def test_open_weeks_are_not_reported_yet(built: Any) -> None:
     leads = next(k for k in shown.kpis if k.name == "leads")
     assert shown.value(leads, WEEK, "East") == 5
     assert shown.value(leads, MONDAY, "East") is None
-    assert "a dash where a week is still open" in render.weekly_table(shown)
+    assert "a dash where a week is still open" in weekly_table(shown)
 
 
 def test_a_build_that_changes_nothing_restates_nothing(built: Any) -> None:

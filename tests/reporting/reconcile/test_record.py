@@ -4,7 +4,8 @@ import datetime as dt
 import json
 from decimal import Decimal
 
-from st_kpi.cli.render import as_json, diff_json, diff_table, weekly_table
+from st_kpi.cli.render import diff_json, diff_table
+from st_kpi.cli.render_weekly import as_json, weekly_table
 from st_kpi.reporting import published
 from st_kpi.reporting.diff import diff
 from st_kpi.reporting.reconcile.compare import Verdict

@@ -1,4 +1,4 @@
-/* Every entity the numbers are made of was read as lately as the others and as the as-of day, within its limit of hours. */
+/* Every entity the numbers are made of was read as lately as the others and as the as-of day, within its limit of hours, but those that this tenant does not have. */
 /* check: warn */
 /* way_on: Run `st-kpi sync`, or `st-kpi backfill --entity` for what was never read; an entity that the app may not read belongs in the setting optional_entities. */
 /* accepted_by: entity */
@@ -92,7 +92,19 @@ CROSS JOIN limits /* cross join: fifteen entities for each company */
 LEFT JOIN read_last
   ON read_last.tenant_id = newest.tenant_id AND read_last.entity = limits.entity
 WHERE
-  read_last.server_time IS NULL
+  (
+    read_last.server_time IS NULL
+    AND NOT CASE
+      WHEN $optional_entities IS NULL OR ARRAY_LENGTH($optional_entities) = 0
+      THEN FALSE
+      WHEN ARRAY_CONTAINS($optional_entities, limits.entity)
+      THEN TRUE
+      WHEN limits.entity IS NULL
+      OR ARRAY_LENGTH($optional_entities) <> LIST_COUNT($optional_entities)
+      THEN NULL
+      ELSE FALSE
+    END
+  )
   OR (
     EPOCH_US(newest.server_time) - EPOCH_US(read_last.server_time)
   ) // 3600000000 > limits.hours
