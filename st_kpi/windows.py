@@ -143,3 +143,9 @@ def _middle(window: Window, zone: ZoneInfo) -> datetime | None:
         if window.start < instant < window.end:
             return instant
     return None
+
+
+def local_time(moment: datetime, zone: ZoneInfo | None) -> str:
+    """A moment by the tenant's clock, ``2025-10-21 15:00 America/Phoenix``; by UTC where its zone is not known."""
+    shown = moment.astimezone(zone or UTC)
+    return f"{shown:%Y-%m-%d %H:%M} {zone.key if zone else 'UTC'}"

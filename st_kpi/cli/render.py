@@ -15,10 +15,11 @@ from zoneinfo import ZoneInfo
 from rich.table import Table
 from rich.text import Text
 
-from st_kpi.cli.tables import amount_text, csv_text, local_time, plain_table, printed
+from st_kpi.cli.tables import amount_text, csv_text, plain_table, printed
 from st_kpi.reporting import published
 from st_kpi.reporting.published import ALL, NOTHING, UNASSIGNED, Kpi, exact_text, rounded
 from st_kpi.reporting.reconciled import Reconciled
+from st_kpi.windows import local_time
 
 if TYPE_CHECKING:  # each of them stands on much that the others do without
     from st_kpi.ingest.manifest import Completeness

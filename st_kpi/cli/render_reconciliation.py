@@ -9,11 +9,12 @@ from zoneinfo import ZoneInfo
 
 from rich.table import Table
 
-from st_kpi.cli.tables import amount_text, csv_text, local_time, plain_table, printed
+from st_kpi.cli.tables import amount_text, csv_text, plain_table, printed
 from st_kpi.reporting.published import ALL, NOTHING, exact_text
 from st_kpi.reporting.reconcile.compare import Line, Verdict
 from st_kpi.reporting.reconcile.result import Reconciliation
 from st_kpi.reporting.reconcile.scope import OTHER_DAYS, Aside
+from st_kpi.windows import local_time
 
 #: How many rows are listed for a person who does not ask for all.
 _LARGEST = 20

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from st_kpi.cli.render import accepted_lines, accepted_records, reconciled_lines, reconciled_records
-from st_kpi.cli.tables import csv_text, fits, local_time, plain_table, printed
+from st_kpi.cli.tables import csv_text, fits, plain_table, printed
 from st_kpi.reporting.published import (
     ALL,
     ALL_ROLLUPS,
@@ -27,6 +27,7 @@ from st_kpi.reporting.published import (
     ratio,
     rounded,
 )
+from st_kpi.windows import local_time
 
 #: How many KPIs the table of all has; the others are named below it.
 _COLUMNS = 10

@@ -7,9 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from decimal import Decimal
-from zoneinfo import ZoneInfo
 
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
@@ -149,9 +147,3 @@ def amount_text(value: Decimal, *, sign: bool = False) -> str:
     text = exact_text(value) or "0"
     places = max(2, len(text.partition(".")[2])) if "." in text else 0
     return f"{value:{'+' if sign else ''},.{places}f}"
-
-
-def local_time(moment: datetime, zone: ZoneInfo | None) -> str:
-    """A moment by the tenant's clock, ``2025-10-21 15:00 America/Phoenix``; by UTC where its zone is not known."""
-    shown = moment.astimezone(zone or UTC)
-    return f"{shown:%Y-%m-%d %H:%M} {zone.key if zone else 'UTC'}"

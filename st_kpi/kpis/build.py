@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from st_kpi.kpis import contributions, reference
 from st_kpi.kpis.accepted import Acceptance, read_accepted
@@ -30,6 +31,7 @@ from st_kpi.servicetitan.registry import REGISTRY
 from st_kpi.warehouse.base import Warehouse
 from st_kpi.warehouse.labels import labels
 from st_kpi.warehouse.system_tables import KNOWN_UNTIL
+from st_kpi.windows import local_time
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class BuildResult:
     recomputed: tuple[str, ...]
     in_part: frozenset[str]
     measured: bool
+    zone: ZoneInfo
     bytes: Mapping[str, int] = field(default_factory=dict)
 
     def sentence(self) -> str:
@@ -73,7 +76,7 @@ class BuildResult:
         lines = [self.sentence()]
         if self.input_watermark and self.input_watermark.date() < self.as_of - OLDEST_DATA:
             lines.append(
-                f"The data end on {self.input_watermark:%Y-%m-%d %H:%M} UTC: later weeks have no numbers, and none of"
+                f"The data end on {local_time(self.input_watermark, self.zone)}: later weeks have no numbers, and none of"
                 " them is closed. Run `st-kpi sync`."
             )
         if not self.measured:
@@ -222,6 +225,7 @@ class _Run:
             recomputed=tuple(self.runs),
             in_part=frozenset(name for name, run in self.runs.items() if run.key_slice),
             measured=build.measured,
+            zone=ZoneInfo(str(self.params["timezone"])),
             bytes=self.bytes,
         )
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import partial
+from zoneinfo import ZoneInfo
 
 import httpx
 
@@ -42,6 +43,7 @@ from st_kpi.settings import Settings, load_settings
 from st_kpi.warehouse import Warehouse, bigquery_options, open_warehouse
 from st_kpi.warehouse.condition import require_place, require_rights
 from st_kpi.warehouse.system_tables import KNOWN_UNTIL
+from st_kpi.windows import local_time
 
 #: Whom every tenant has, and who is asked first.
 _PROBE = "business_units"
@@ -289,7 +291,8 @@ class Patient:
         if row["oldest"] is None:
             raise NothingLoaded("No load is recorded for this tenant: run `st-kpi backfill`.")
         age = (self._source_time or datetime.now(UTC)) - row["oldest"]
-        known = f"Everything is known until {row['oldest']:%Y-%m-%d %H:%M} UTC"
+        zone = ZoneInfo(self.settings.timezone) if self.settings.timezone else None
+        known = f"Everything is known until {local_time(row['oldest'], zone)}"
         if age > _STALE_AFTER:
             raise RunFailed(
                 f"{known}, {age / timedelta(hours=1):,.0f} hours ago: run `st-kpi sync`, and see to the schedule"

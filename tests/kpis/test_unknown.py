@@ -46,7 +46,7 @@ def test_weeks_after_the_data_have_no_numbers_and_do_not_close(small: Tenant) ->
     assert reported_weeks(small, "produced") == {WEEK, WEEK + dt.timedelta(7)}
     wide = small.query("SELECT week_start FROM st_kpi.kpi_weekly_wide ORDER BY week_start")
     assert wide[-1]["week_start"] == MONDAY
-    assert "The data end on 2025-01-20 20:00 UTC" in result.summary()
+    assert "The data end on 2025-01-20 13:00 America/Phoenix: later weeks" in result.summary()
 
 
 def test_a_snapshot_is_not_measured_from_data_of_a_month_ago(small: Tenant) -> None:
