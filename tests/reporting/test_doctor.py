@@ -21,6 +21,7 @@ from st_kpi.servicetitan.tables import raw_tables
 from st_kpi.warehouse.copy import copy
 from st_kpi.warehouse.duckdb import place
 from st_kpi.warehouse.duckdb.engine import DuckDBWarehouse
+from st_kpi.windows import local_time
 from tests.support.field import MONDAY
 from tests.support.raw_rows import Tenant
 
@@ -267,7 +268,7 @@ async def test_data_are_as_old_as_the_source_says(
     copy_into(small, tmp_path / "own.duckdb")
     found = (await examined(warehouse="duckdb:///own.duckdb"))["freshness"]
     assert found.verdict is verdict
-    assert f"{read_at:%Y-%m-%d %H:%M} UTC" in found.says
+    assert local_time(read_at, ZoneInfo("America/Phoenix")) in found.says
     assert ("st-kpi sync" in found.says) == (verdict is Verdict.FAILS)
 
 
