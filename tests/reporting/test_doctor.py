@@ -8,6 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from email.utils import format_datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
