@@ -295,8 +295,12 @@ async def test_what_is_read_later_counts_though_our_clock_was_set_back(
         async with client(session.settings, transport=transport) as source:
             again = replace(session, source=source)  # as another process has it
             merged = store(again, await fetch(again, REGISTRY["campaigns"], None, "run"), "run")
+            rows = session.warehouse.query("SELECT id, name, active FROM st_raw.campaigns")
+            company.campaigns.append(deleted)
+            company.touch()
+            back = store(again, await fetch(again, REGISTRY["campaigns"], None, "run"), "run")
         assert (merged.changed, merged.vanished) == (1, 1)
-        rows = session.warehouse.query("SELECT id, name, active FROM st_raw.campaigns")
+        assert back.changed == 1
         stored = {row["id"]: row for row in rows}
         assert stored[edited.id]["name"] == edited.name
         assert stored[deleted.id]["active"] is False
