@@ -33,7 +33,7 @@ HISTORY_PARAMETERS: dict[str, str] = {
     "run_id": "STRING",
     "as_of": "DATE",
     "previous_as_of": "DATE",
-    "previous_built_at": "TIMESTAMP",
+    "previous_loaded_until": "TIMESTAMP",
     "pay_known_until": "TIMESTAMP",
     "redefined": "ARRAY<STRING>",
     "newly_measured": "ARRAY<STRING>",

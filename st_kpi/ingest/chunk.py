@@ -80,6 +80,7 @@ async def fetch_feed(session: Session, entity: Entity, since: str | date, run_id
         slices=normalized,
         promised=None,
         server_time=answers[0].server_time,
+        read_at=answers[0].read_at,
         started_at=started,
         token=answers[-1].continue_from,
         has_more=answers[-1].has_more,
@@ -145,6 +146,7 @@ async def _fetch_list(
             slices=normalized,
             promised=promised,
             server_time=answers[0].server_time,
+            read_at=answers[0].read_at,
             started_at=started,
         )
         distinct = await asyncio.to_thread(_distinct, session, fetched)
@@ -186,7 +188,7 @@ async def _spool(
                 async for page in pages:
                     answers.append(replace(page, records=()))
                     if page.rows:
-                        stamp = _stamp(session, run_id)
+                        stamp = _stamp(session, run_id, page)
                         pending.append(
                             group.create_task(_normalize(session, entity, stamp, page, folder))
                         )
@@ -198,12 +200,12 @@ async def _spool(
     return folder, tuple(part for task in pending for part in task.result()), answers
 
 
-def _stamp(session: Session, run_id: str) -> Stamp:
-    """A stamp of this moment: of two equally old versions the one read later counts."""
+def _stamp(session: Session, run_id: str, page: Page) -> Stamp:
+    """A stamp of when the page came: of two equally old versions the one read later counts."""
     return Stamp(
         tenant_id=session.tenant_id,
         run_id=run_id,
-        loaded_at=datetime.now(UTC),
+        loaded_at=page.read_at,
         test_customer_pattern=session.settings.test_customer_pattern,
     )
 
@@ -229,7 +231,7 @@ def _merge(session: Session, fetched: Fetched, run_id: str) -> Merged:
         TypedFiles(tables.lines, line_files) if tables.lines else None,
         tenant_id=session.tenant_id,
         window=fetched.window if by_creation else None,
-        everything=Reading(fetched.started_at, run_id) if all_rows else None,
+        everything=Reading(fetched.read_at, run_id) if all_rows else None,
     )
     _require_all(session, fetched, merged)
     return merged
@@ -286,7 +288,7 @@ def _missed(session: Session, fetched: Fetched, run_id: str, mark: Watermark | N
         modes.add(ReadMode.WHOLE)
     if mark is None or fetched.mode not in modes:
         return 0
-    return session.stored.missed(entity, run_id, fetched.started_at, mark.known_until)
+    return session.stored.missed(entity, run_id, fetched.read_at, mark.known_until)
 
 
 def _resolve_rejects(session: Session, fetched: Fetched) -> None:

@@ -16,6 +16,7 @@ class Fetched:
     """A chunk that lies normalized on disk, and what the source said of it.
 
     ``promised`` is None of a feed, whose ``token`` says where to go on and ``has_more`` whether more is there now.
+    ``read_at`` is when its first answer came, by the source's clock; ``started_at`` when it was asked for, by ours.
     """
 
     entity: Entity
@@ -25,6 +26,7 @@ class Fetched:
     slices: tuple[Normalized, ...]
     promised: int | None
     server_time: datetime | None
+    read_at: datetime
     started_at: datetime
     token: str | None = None
     has_more: bool = False

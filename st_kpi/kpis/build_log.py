@@ -73,6 +73,15 @@ def builds(warehouse: Warehouse) -> list[Build]:
     ]
 
 
+def loaded_until(warehouse: Warehouse, build: Build) -> dt.datetime:
+    """When the newest raw row was read that a build met; when it was built where that was not kept yet."""
+    (row,) = warehouse.query(
+        f"SELECT loaded_until FROM {BUILDS} WHERE build = @build", {"build": build.number}
+    )
+    kept: dt.datetime | None = row["loaded_until"]
+    return kept or build.built_at
+
+
 def find(candidates: Sequence[Build], name: str) -> Build:
     """The build with this run id, else with this number; the newest where runs share an id.
 
@@ -112,8 +121,10 @@ def pair(warehouse: Warehouse, first: str | None, second: str | None) -> tuple[B
     return start, to
 
 
-def record(warehouse: Warehouse, build: Build, *, keep: int) -> None:
-    """Add the build and let go of all but the last ``keep``."""
+def record(
+    warehouse: Warehouse, build: Build, *, loaded_until: dt.datetime | None, keep: int
+) -> None:
+    """Add the build, which met raw rows read until then, and let go of all but the last ``keep``."""
     row = {
         "build": build.number,
         "run_id": build.run_id,
@@ -125,6 +136,7 @@ def record(warehouse: Warehouse, build: Build, *, keep: int) -> None:
         "settings": build.settings,
         "mappings": build.mappings,
         "pay_known_until": build.pay_known_until,
+        "loaded_until": loaded_until,
     }
     warehouse.insert(BUILDS, [row])
     warehouse.execute(f"DELETE FROM {BUILDS} WHERE build <= {build.number - keep}")

@@ -13,8 +13,7 @@ import random
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import date, datetime
 from types import TracebackType
 from typing import Literal, Self, TypeVar
 from urllib.parse import urlsplit
@@ -25,6 +24,7 @@ import httpx
 from st_kpi.errors import MalformedResponse, SourceError
 from st_kpi.servicetitan import bodies
 from st_kpi.servicetitan.auth import ClientCredentials, Credentials
+from st_kpi.servicetitan.clock import SourceClock
 from st_kpi.servicetitan.failure import brief, to_source_error
 from st_kpi.servicetitan.pages import Envelope, Page, parse
 from st_kpi.servicetitan.paging import AnswerTooLarge, ListReader, PageSizes, Span, Standstill
@@ -50,8 +50,6 @@ _log = logging.getLogger(__name__)
 _TRIES_BEFORE_PARTS = 2
 #: How often the same bytes that nobody can read are asked for: who sends them means them.
 _TRIES_OF_THE_SAME = 3
-#: A clock that is so far ahead of ours tells no time up to which anything has been read.
-_AHEAD_AT_MOST = timedelta(hours=1)
 #: Waits, in seconds, before a feed that says there is more without moving on is asked again.
 _FEED_WAITS = (1.0, 2.0, 5.0, 10.0, 20.0)
 
@@ -66,12 +64,13 @@ class Count:
 
 @dataclass(frozen=True)
 class _Answer:
-    """What the source answered, how many bytes it was and its own time."""
+    """What the source answered, how many bytes it was, its own time, and when it came."""
 
     url: str
     envelope: Envelope
     bytes: int
     server_time: datetime | None
+    read_at: datetime
 
 
 @dataclass(frozen=True)
@@ -132,7 +131,7 @@ class ServiceTitan:
         self._sleep = sleep
         self._rng = rng or random.Random()
         self._sizes = PageSizes()
-        self._told_of_clocks = False
+        self._clock = SourceClock()
         self._in_flight = asyncio.Semaphore(max_concurrency)
         auth = ClientCredentials(credentials, auth_url)
         inner = transport or _network(api_url, max_concurrency)
@@ -315,24 +314,11 @@ class ServiceTitan:
             if response.status_code != 200:
                 return None
             envelope = parse(response.content, entity=entity.name, url=address)
-            return _Answer(address, envelope, len(response.content), self._time(response))
+            told = self._clock.time(response)
+            read_at = self._clock.moment(told)
+            return _Answer(address, envelope, len(response.content), told, read_at)
 
         return await self._try(entity.name, lambda: self._send(address), read, address, tries)
-
-    def _time(self, response: httpx.Response) -> datetime | None:
-        """The server's clock in UTC, unless it is far ahead of ours: what happens until then would never be read."""
-        theirs, ours = _server_time(response), datetime.now(UTC)
-        if theirs is None or theirs <= ours + _AHEAD_AT_MOST:
-            return theirs
-        if not self._told_of_clocks:
-            self._told_of_clocks = True
-            _log.warning(
-                "It is %s UTC at ServiceTitan and %s UTC here: one of the clocks is wrong, and nothing counts as read until"
-                " theirs",
-                f"{theirs:%Y-%m-%d %H:%M}",
-                f"{ours:%Y-%m-%d %H:%M}",
-            )
-        return None
 
     async def _try(
         self,
@@ -399,6 +385,7 @@ def _page(answer: _Answer, start: int, continue_from: str | None = None) -> Page
         total=envelope.total_count,
         continue_from=continue_from,
         server_time=answer.server_time,
+        read_at=answer.read_at,
     )
 
 
@@ -422,11 +409,3 @@ def _outline(error: MalformedResponse, response: httpx.Response | None) -> tuple
     """What tells one malformed answer from another: of a token there is no body to look at, only what was wrong."""
     body = response.content if response is not None else b""
     return error.message, hashlib.sha256(body).digest()
-
-
-def _server_time(response: httpx.Response) -> datetime | None:
-    """The server's clock in UTC; None when it tells no time of the calendar, which must not be filled from ours."""
-    try:
-        return parsedate_to_datetime(response.headers["Date"]).astimezone(UTC)
-    except (KeyError, TypeError, ValueError, OverflowError):
-        return None

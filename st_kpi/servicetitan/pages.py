@@ -46,8 +46,8 @@ class Page:
 
     ``start`` is how many rows of the list, or of the stretch of a feed, come before it. ``url`` is where
     it came from and ``bytes`` what its body weighed. ``total`` is None unless it was asked for.
-    ``continue_from`` is the token to go on from, of an export only. ``server_time`` is the source's own
-    clock, in UTC, when it answered.
+    ``read_at`` is when it came, by the source's clock in UTC, and later than every answer before it. ``continue_from`` is
+    the token to go on from, of an export only. ``server_time`` is the second that the answer tells, where it does.
     """
 
     start: int
@@ -55,6 +55,7 @@ class Page:
     has_more: bool
     url: str
     bytes: int
+    read_at: datetime
     total: int | None = None
     continue_from: str | None = None
     server_time: datetime | None = None

@@ -36,7 +36,7 @@ class Merged:
 
 @dataclass(frozen=True)
 class Reading:
-    """When and by which run all rows of a window were read; ``read_at`` is the time before the first page, in UTC."""
+    """When and by which run all rows of a window were read; ``read_at`` is when the first page came, as ``_loaded_at`` tells it."""
 
     read_at: datetime
     run_id: str

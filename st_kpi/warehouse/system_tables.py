@@ -183,6 +183,7 @@ HISTORY: dict[str, tuple[tuple[str, T], ...]] = {
         ("settings", T.STRING),
         ("mappings", T.STRING),
         ("pay_known_until", T.TIMESTAMP),
+        ("loaded_until", T.TIMESTAMP),
     ),
     STATEMENT_STATES: (
         ("name", T.STRING),

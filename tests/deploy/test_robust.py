@@ -1,11 +1,14 @@
 """What goes wrong in production, with a real server on Postgres and real workers: minutes, so `scripts/test -m slow`."""
 
+import asyncio
 import os
 import signal
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ from st_kpi.local.postgres import postgres
 from st_kpi.local.private_server import free_port
 from st_kpi.sandbox import generate_company
 from st_kpi.warehouse import open_warehouse
+from tests.support import source
 from tests.support.bigquery_emulator import emptied
 from tests.support.production import Production, open_folder, settings_for, until
 from tests.support.tenant import Tenant
@@ -180,6 +184,41 @@ def test_runs_that_are_due_at_once_run_one_after_another(deployed: Production) -
     assert [run["state"]["message"] for run in runs if run["state_type"] != "COMPLETED"] == []
     times = sorted((run["start_time"], run["end_time"]) for run in runs)
     assert all(first[1] <= second[0] for first, second in pairwise(times))
+
+
+def test_a_storm_of_one_deployment_is_one_run_after_another(
+    deployed: Production, tenant: Tenant, tmp_path: Path
+) -> None:
+    """Started at the same moment, with two workers to take them: none is lost, and together they load what one does."""
+    with stack.worker():
+        finished(deployed)
+    tenant.live(150)
+    began = datetime.now(UTC)
+    ids = at_once(deployed, "daily-sync/intraday", 6, entities=["payments"])
+    with stack.worker(), stack.worker("another"):
+        runs = [deployed.ended(run_id, within=600) for run_id in ids]
+    assert [run["state"]["message"] for run in runs if run["state_type"] != "COMPLETED"] == []
+    times = sorted((run["start_time"], run["end_time"]) for run in runs)
+    assert all(first[1] <= second[0] for first, second in pairwise(times))
+    with open_warehouse(deployed.environment["ST_KPI_WAREHOUSE"], read_only=True) as warehouse:
+        asyncio.run(source.assert_equal(warehouse, tenant.company, tmp_path, ["payments"]))
+        recorded = warehouse.query(
+            "SELECT run.run_id, run.status, COUNTIF(chunk.changed > 0) AS changed"
+            " FROM st_ops.runs AS run JOIN st_ops.chunks AS chunk ON chunk.run_id = run.run_id"
+            " WHERE run.started_at >= @began AND run.flow = 'daily-sync' GROUP BY run.run_id, run.status",
+            {"began": began},
+        )
+    assert {row["run_id"]: row["status"] for row in recorded} == dict.fromkeys(ids, "completed")
+    assert sum(row["changed"] > 0 for row in recorded) == 1
+
+
+def at_once(deployed: Production, name: str, times: int, **parameters: Any) -> list[str]:
+    """A deployment started so many times at the same moment; the ids of the runs."""
+    path = f"/deployments/{deployed.get(f'/deployments/name/{name}')['id']}/create_flow_run"
+    body = {"state": {"type": "SCHEDULED"}, "parameters": parameters}
+    with ThreadPoolExecutor(times) as pool:
+        made = pool.map(lambda _: deployed.post(path, body), range(times))
+        return [str(run["id"]) for run in made]
 
 
 def test_a_cancelled_run_leaves_nothing_in_the_way(deployed: Production, tenant: Tenant) -> None:

@@ -21,6 +21,7 @@ from st_kpi.ingest.plan import gap_in_history, source_time
 from st_kpi.ingest.session import Session, open_session
 from st_kpi.ingest.watermarks import Watermark, earlier
 from st_kpi.sandbox import generate_company
+from st_kpi.sandbox.clock import SECOND
 from st_kpi.servicetitan.registry import REGISTRY
 from tasks.watermarks import EntityWatermark, block_name
 from tests.conftest import tenant_settings
@@ -337,6 +338,7 @@ async def test_what_vanished_and_comes_back_counts_again(loaded: Loaded) -> None
         live = "SELECT COUNTIF(active) AS n FROM st_raw.campaigns"
         before = one(session, live)["n"]
         gone = tenant.company.campaigns.pop(0)
+        tenant.company.now += SECOND  # its clock tells no more, and stands while nobody lives there
         tenant.company.touch()
         await daily_sync()
         assert one(session, live)["n"] == before - 1

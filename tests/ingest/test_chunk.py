@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from st_kpi.errors import IncompleteChunk
 from st_kpi.ingest.chunk import fetch, fetch_modified, store
 from st_kpi.ingest.manifest import ReadMode
 from st_kpi.ingest.plan import missing_chunks, source_time, wanted_entities, wanted_window
-from st_kpi.ingest.session import Session
-from st_kpi.sandbox import Company, create_app
+from st_kpi.ingest.session import Session, client
+from st_kpi.sandbox import Company, create_app, generate_company
+from st_kpi.sandbox.clock import SECOND
 from st_kpi.servicetitan.registry import REGISTRY
 from st_kpi.windows import Window
 from tests.conftest import tenant_session
@@ -266,3 +267,64 @@ async def test_a_part_of_what_has_no_key_never_replaces_the_whole(session: Sessi
     with pytest.raises(ValueError, match="would replace the whole"):
         store(session, fetched, "run-2")
     assert dump(session, "gross_pay_items") == before
+
+
+class _ADayBack(datetime):
+    """Our clock once it has been set back by a day."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:
+        return datetime.now(tz) - timedelta(days=1)
+
+
+async def test_what_is_read_later_counts_though_our_clock_was_set_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It decides between versions of equal ``modifiedOn``, and what a list of everything no longer has."""
+    company = generate_company(seed=7, scale=0.01)
+    transport = httpx.ASGITransport(create_app(company, requests_per_second=10_000))
+    async with tenant_session(transport, tmp_path) as session:
+        await load(session, "campaigns")
+        edited, deleted = company.campaigns[:2]
+        edited.name = "edited without a new modifiedOn"
+        company.campaigns.remove(deleted)
+        company.now += SECOND
+        company.touch()
+        for module in ("st_kpi.ingest.chunk", "st_kpi.servicetitan.clock"):
+            monkeypatch.setattr(f"{module}.datetime", _ADayBack)
+        async with client(session.settings, transport=transport) as source:
+            again = replace(session, source=source)  # as another process has it
+            merged = store(again, await fetch(again, REGISTRY["campaigns"], None, "run"), "run")
+            rows = session.warehouse.query("SELECT id, name, active FROM st_raw.campaigns")
+            company.campaigns.append(deleted)
+            company.touch()
+            back = store(again, await fetch(again, REGISTRY["campaigns"], None, "run"), "run")
+        assert (merged.changed, merged.vanished) == (1, 1)
+        assert back.changed == 1
+        stored = {row["id"]: row for row in rows}
+        assert stored[edited.id]["name"] == edited.name
+        assert stored[deleted.id]["active"] is False
+
+
+async def test_a_reading_that_is_stored_late_does_not_overwrite_a_newer_one(
+    tmp_path: Path,
+) -> None:
+    """Two runs at once, of which the one that read first stores last."""
+    company = generate_company(seed=7, scale=0.01)
+    transport = httpx.ASGITransport(create_app(company, requests_per_second=10_000))
+    entity = REGISTRY["campaigns"]
+    async with (
+        tenant_session(transport, tmp_path) as session,
+        client(session.settings, transport=transport) as source,
+    ):
+        early = await fetch(session, entity, None, "early")
+        company.campaigns[0].name = "edited without a new modifiedOn"
+        company.now += SECOND
+        company.touch()
+        other = replace(session, source=source)
+        store(other, await fetch(other, entity, None, "late"), "late")
+        assert store(session, early, "early").changed == 0
+        (row,) = session.warehouse.query(
+            "SELECT name FROM st_raw.campaigns WHERE id = @id", {"id": company.campaigns[0].id}
+        )
+        assert row["name"] == company.campaigns[0].name

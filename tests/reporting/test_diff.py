@@ -252,6 +252,18 @@ def test_a_changed_setting_is_a_changed_definition(built: Any) -> None:
     assert not causes_by_cell(changes, "leads")
 
 
+def test_what_was_edited_too_is_told_by_the_tenants_clock(built: Any) -> None:
+    """Rows are read by the tenant's clock, months behind ours here; a build is made by ours."""
+    built.edit({"invoices": [{"id": 1001, "_loaded_at": "2025-01-14 10:00"}]})
+    built.build(WEDNESDAY, run_id="two")
+    edited = {"id": 1004, "sub_total": 600, "_loaded_at": "2025-01-14 10:01"}
+    built.edit({"invoices": [edited]})
+    built.build(WEDNESDAY, run_id="three", produced_excludes=["excluded"])
+    assert causes_by_cell(diff(built.warehouse).changes, "produced") == {
+        (WEEK, "East", "value"): {"definition changed": -200, "amount edited": 100}
+    }
+
+
 def test_a_rollup_that_ends_between_two_snapshot_days_is_remapped(built: Any) -> None:
     built.edit({"appointments": [{"id": 1021, "start": "2025-01-20 16:00"}]})
     head = "1,East,SALES,,\n3,West,SALES,,\n4,West,PRODUCTION,,\n"

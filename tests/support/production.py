@@ -78,9 +78,9 @@ class Production:
         found: dict[str, Any] = self.get(f"/flow_runs/{run_id}")
         return found
 
-    def ended(self, run_id: str) -> dict[str, Any]:
+    def ended(self, run_id: str, within: float = WITHIN) -> dict[str, Any]:
         """The run once it has ended."""
-        return until(lambda: _if_ended(self.run_of(run_id)))
+        return until(lambda: _if_ended(self.run_of(run_id)), within)
 
     def began(self, run_id: str) -> dict[str, Any]:
         """The run once it is at work."""

@@ -80,11 +80,12 @@ class Cause(StrEnum):
 class BuildChange:
     """What the causes are judged by: both builds, and the KPIs whose definition is not as it was.
 
-    ``newly_measured`` are the snapshots without an earlier day in the week, ``moved_on`` those for
-    whose week another day stands now than before.
+    ``previous_loaded_until`` is when the newest row that the previous build met was read. ``newly_measured`` are the
+    snapshots without an earlier day in the week, ``moved_on`` those for whose week another day stands now than before.
     """
 
     previous: Build
+    previous_loaded_until: dt.datetime
     build: int
     as_of: dt.date
     redefined: Sequence[str]
@@ -97,7 +98,7 @@ class BuildChange:
             "build": self.build,
             "as_of": self.as_of,
             "previous_as_of": self.previous.as_of,
-            "previous_built_at": self.previous.built_at,
+            "previous_loaded_until": self.previous_loaded_until,
             "pay_known_until": self.previous.pay_known_until or _LONG_AGO,
             "redefined": list(self.redefined),
             "newly_measured": list(self.newly_measured),
@@ -139,6 +140,16 @@ def pay_known_until(warehouse: Warehouse) -> dt.datetime | None:
     return newest
 
 
+def loaded_until(warehouse: Warehouse) -> dt.datetime | None:
+    """When the newest raw row was read, by the source's clock."""
+    newest = " UNION ALL ".join(
+        f"SELECT MAX(_loaded_at) AS newest FROM st_raw.{name}" for name in _raw_ids()
+    )
+    (row,) = warehouse.query(f"SELECT MAX(newest) AS newest FROM ({newest}) AS tables")
+    found: dt.datetime | None = row["newest"]
+    return found
+
+
 def forget(warehouse: Warehouse, oldest: int) -> None:
     """Let go of the changes that lead up to build ``oldest``; those after it stay."""
     for table in (KPI_CHANGES, CONTRIBUTION_CHANGES, MAPPING_CHANGES):
@@ -170,7 +181,7 @@ def _source_select(name: str) -> str:
     return (
         f"SELECT '{name}' AS entity, source.tenant_id, source.id,"
         f" LOGICAL_OR({active}) AS is_active, LOGICAL_AND(seen.id IS NULL) AS is_new,"
-        " LOGICAL_OR(COALESCE(source._loaded_at > @previous_built_at, FALSE)) AS is_edited"
+        " LOGICAL_OR(COALESCE(source._loaded_at > @previous_loaded_until, FALSE)) AS is_edited"
         f" FROM st_raw.{name} AS source{join}"
         f" LEFT JOIN {SEEN} AS seen ON seen.entity = '{name}'"
         " AND seen.tenant_id = source.tenant_id AND seen.id = source.id"

@@ -18,10 +18,14 @@ from st_kpi.warehouse.base import Warehouse
 
 @dataclass(frozen=True)
 class BuildUnderWay:
-    """The build being made, the one before it, and the snapshot day that stood for the week until now."""
+    """The build being made, the one before it, and the snapshot day that stood for the week until now.
+
+    ``loaded_until`` is the newest ``_loaded_at`` of the raw rows that it meets.
+    """
 
     build: Build
     previous: Build | None
+    loaded_until: dt.datetime | None
     measured_before: dt.date | None
 
 
@@ -61,6 +65,7 @@ def begin(
     return BuildUnderWay(
         build=build,
         previous=previous,
+        loaded_until=attribution.loaded_until(warehouse),
         measured_before=last.day if last is not None and monday <= last.day <= as_of else None,
     )
 
@@ -78,7 +83,8 @@ def end(
     """
     build = under_way.build
     if under_way.previous:
-        change = _change(project, under_way, under_way.previous)
+        met = build_log.loaded_until(warehouse, under_way.previous)
+        change = _change(project, under_way, under_way.previous, met)
         attribution.explain_changes(warehouse, project, change)
     restatements.freeze(
         warehouse,
@@ -95,16 +101,21 @@ def end(
     )
     attribution.remember_rows(warehouse, loaded)
     attribution.forget(warehouse, build.number - settings.keep_builds + 1)
-    build_log.record(warehouse, build, keep=settings.keep_builds)
+    build_log.record(
+        warehouse, build, loaded_until=under_way.loaded_until, keep=settings.keep_builds
+    )
 
 
-def _change(project: Project, under_way: BuildUnderWay, previous: Build) -> attribution.BuildChange:
+def _change(
+    project: Project, under_way: BuildUnderWay, previous: Build, previous_loaded_until: dt.datetime
+) -> attribution.BuildChange:
     """What the causes of the build's changes are judged by."""
     build, before = under_way.build, under_way.measured_before
     snapshots = [k for k, card in project.cards.items() if card.kind is Aggregation.SNAPSHOT]
     measured = snapshots if build.measured else []
     return attribution.BuildChange(
         previous=previous,
+        previous_loaded_until=previous_loaded_until,
         build=build.number,
         as_of=build.as_of,
         redefined=[

@@ -26,7 +26,7 @@ _DATASETS = {
 _LOADED = {
     "tenant_id": "The ServiceTitan tenant.",
     "_content_hash": "Differs when the record says something else.",
-    "_loaded_at": "When this version was read from ServiceTitan, UTC.",
+    "_loaded_at": "When this version was read from ServiceTitan, by its clock, UTC.",
     "_run_id": "The run that read it.",
     "_extra": "Whatever the source sent that has no column of its own.",
     "line": "The number of the line within its record, from 1.",
