@@ -10,7 +10,7 @@ from prefect.runtime import flow_run
 
 from flows.parameters import EntityName
 from st_kpi.errors import DiskFull, NothingLoaded, RunFailed
-from st_kpi.ingest.changes import due_for_sweep
+from st_kpi.ingest.changes import due_for_sweep, loaded_until
 from st_kpi.ingest.manifest import ReadMode
 from st_kpi.ingest.plan import Chunk, source_time, wanted_entities
 from st_kpi.ingest.runs import Run, failure_message, outcome, recorded
@@ -112,9 +112,10 @@ async def _follow(
 ) -> list[str]:
     """Bring the entities up to date and look through the lists that it is time for; a sentence for each failure."""
     due = await due_for_sweep(session, entities, now, asked=sweep)
+    until = await loaded_until(session, entities)
 
     async def one(entity: Entity) -> None:
-        await _bring_up_to_date(entity, marks[entity.name], now, run_id)
+        await _bring_up_to_date(entity, marks[entity.name], until.get(entity.name), now, run_id)
         if entity in due:
             await _sweep(session, entity, marks[entity.name], now, run_id)
 
@@ -163,9 +164,11 @@ def _loaded(names: list[str] | None, marks: dict[str, Watermark]) -> list[Entity
     return [entity for entity in entities if entity.name in marks]
 
 
-async def _bring_up_to_date(entity: Entity, mark: Watermark, now: datetime, run_id: str) -> None:
+async def _bring_up_to_date(
+    entity: Entity, mark: Watermark, until: datetime | None, now: datetime, run_id: str
+) -> None:
     """Fetch and store until the source has no more; each stretch is durable before the next is asked for."""
-    await _store_windows(await new_windows(entity, now), ReadMode.CREATED, run_id)
+    await _store_windows(await new_windows(entity, until, now), ReadMode.CREATED, run_id)
     if entity.changes is Changes.WINDOWS:
         chunks, reached = await changed_windows(entity, mark, now, run_id)
         await _store_windows(chunks, ReadMode.AGAIN, run_id)

@@ -74,10 +74,10 @@ async def count_outside(entity: Entity, now: datetime) -> Outside:
 
 
 @_asks("find-new-windows", "new {entity.name}")
-async def new_windows(entity: Entity, now: datetime) -> list[Chunk]:
+async def new_windows(entity: Entity, until: datetime | None, now: datetime) -> list[Chunk]:
     """The windows of what was created since the history was last read."""
     async with shared_session() as session:
-        return await changes.new_windows(session, entity, now)
+        return await changes.new_windows(session, entity, until, now)
 
 
 @_asks("find-touched-windows", "days of {entity.name}")

@@ -97,12 +97,10 @@ def measure(warehouse: Warehouse, as_of: dt.date, nights: int) -> None:
 
 
 class Taken(NamedTuple):
-    """What one build took, in seconds: all of it, on all processors, in the statements, in the checks."""
+    """What one build took, in seconds: all of it, and on all processors."""
 
     seconds: float
     cpu: float
-    statements: float
-    checks: float
     ran: int
     in_part: int
 
@@ -111,9 +109,7 @@ def timed(warehouse: Warehouse, as_of: dt.date, run_id: str, *, full: bool = Fal
     started, worked = time.perf_counter(), time.process_time()
     result = build_as_of(warehouse, as_of, run_id, full=full)
     took, cpu = time.perf_counter() - started, time.process_time() - worked
-    checks = sum(result.seconds[name] for name in result.seconds if "check" in name)
-    statements = sum(result.seconds.values()) - checks
-    return Taken(took, cpu, statements, checks, len(result.recomputed), len(result.in_part))
+    return Taken(took, cpu, len(result.recomputed), len(result.in_part))
 
 
 def report(label: str, builds: Sequence[Taken]) -> None:
@@ -121,7 +117,7 @@ def report(label: str, builds: Sequence[Taken]) -> None:
     slowest = max(build.seconds for build in builds)
     print(
         f"{label}: median of {len(builds)} {middle.seconds:.2f} s, slowest {slowest:.2f} s;"
-        f" CPU {middle.cpu:.2f} s; statements {middle.statements:.2f} s, checks {middle.checks:.2f} s;"
+        f" CPU {middle.cpu:.2f} s;"
         f" {middle.ran:.0f} statements ran, {middle.in_part:.0f} in part"
     )
 

@@ -103,6 +103,57 @@ asked = """    if not (table.catalog and table.db) or not isinstance(table.this,
     return bool("""
 replace(partitions, asked, asked.replace("return bool(", "return False and bool("))
 
+# The service tells in ``__TABLES__`` when rows were written last; here that was when the table was made.
+information = package / "sql" / "rules" / "information_schema.py"
+made = """            int(t.lastModifiedTime or 0),
+            int(t.numRows),
+            int(t.numBytes),
+"""
+written = """            written.get((t.tableReference.datasetId, t.tableReference.tableId)) or int(t.lastModifiedTime or 0),
+            int(t.numRows),
+            int(t.numBytes),
+"""
+replace(information, made, written)
+before = """        "type INT64",
+    ]
+    rows = [
+        _identity(t)
+"""
+asked = """        "type INT64",
+    ]
+    catalog = database.quote("__ducklake_metadata_" + project_id)
+    written = {
+        (dataset, table): moment
+        for dataset, table, moment in database.fetch(
+            "WITH changes AS (SELECT snapshot_id, unnest(regexp_extract_all(changes_made, ':([0-9]+)', 1))::BIGINT AS id "
+            f"FROM {catalog}.ducklake_snapshot_changes) "
+            "SELECT schema_name, table_name, epoch_ms(max(snapshot_time)) FROM changes "
+            f"JOIN {catalog}.ducklake_snapshot USING (snapshot_id) "
+            f"JOIN {catalog}.ducklake_table AS made ON made.table_id = changes.id AND made.end_snapshot IS NULL "
+            f"JOIN {catalog}.ducklake_schema AS held ON held.schema_id = made.schema_id AND held.end_snapshot IS NULL "
+            "GROUP BY ALL"
+        )
+    }
+    rows = [
+        _identity(t)
+"""
+replace(information, before, asked)
+
+# Whoever cancels a job before its statement runs is not heard: it is told until the job has ended.
+runner = package / "jobs" / "runner.py"
+once = """        running.cancelled = True
+        if running.cursor:
+            running.cursor.interrupt()
+"""
+again = """        running.cancelled = True
+        for _ in range(100):
+            if running.cursor:
+                running.cursor.interrupt()
+            if concurrent.futures.wait([running.future], timeout=0.05).done:
+                break
+"""
+replace(runner, once, again)
+
 connection = duckdb.connect()
 for extension in ("ducklake", "icu", "spatial"):
     duckdb_extensions.import_extension(extension, con=connection)

@@ -43,16 +43,27 @@ async def fetch_changes(session: Session, entity: Entity, mark: Watermark, run_i
     return await _fetch_feed(session, entity, mark, run_id)
 
 
-async def new_windows(session: Session, entity: Entity, now: datetime) -> list[Chunk]:
+async def new_windows(
+    session: Session, entity: Entity, until: datetime | None, now: datetime
+) -> list[Chunk]:
     """The windows of what was created since the history was last read, which the source promises a number for.
 
-    They also hold what no feed shows: a record without a ``modifiedOn``. Raises ``SourceError``.
+    ``until`` is the end of what is read of it, None where nothing is. They also hold what no feed shows: a record without a ``modifiedOn``. Raises ``SourceError``.
     """
-    if entity.history is History.WHOLE:
+    if entity.history is History.WHOLE or until is None or until >= now:
         return []
-    done = await plan.complete_windows(session, entity)
-    end = max((window.end for window in done), default=now)
-    return await plan.cut(session, entity, [Window(end, now)]) if end < now else []
+    return await plan.cut(session, entity, [Window(until, now)])
+
+
+async def loaded_until(session: Session, entities: Iterable[Entity]) -> dict[str, datetime]:
+    """Until when the history of each entity is read; nothing for one of which none is."""
+    fingerprints = {name: tables.fingerprint for name, tables in session.tables.items()}
+    return await asyncio.to_thread(
+        session.manifest.loaded_until,
+        list(entities),
+        fingerprints,
+        session.settings.tolerated_rejects,
+    )
 
 
 async def fetch_sweep(session: Session, entity: Entity, now: datetime, run_id: str) -> Fetched:

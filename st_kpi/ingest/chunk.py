@@ -17,7 +17,7 @@ from uuid import uuid4
 
 from st_kpi.errors import IncompleteChunk, SourceEmptied, room_needed
 from st_kpi.ingest.fetched import Fetched
-from st_kpi.ingest.manifest import ChunkRecord, ReadMode
+from st_kpi.ingest.manifest import ChunkRecord, ReadMode, Scalar
 from st_kpi.ingest.normalize_sql import EMPTY_DATE
 from st_kpi.ingest.normalized import Normalized, Stamp
 from st_kpi.ingest.session import Session
@@ -25,7 +25,7 @@ from st_kpi.ingest.watermarks import Watermark, advanced
 from st_kpi.servicetitan.client import Page
 from st_kpi.servicetitan.query import Created, Filter, Modified
 from st_kpi.servicetitan.registry import Changes, Entity
-from st_kpi.warehouse.base import Merged, Reading, TypedFiles
+from st_kpi.warehouse.base import Merged, Reading, TypedFiles, counts_of
 from st_kpi.warehouse.labels import labels
 from st_kpi.windows import Window
 
@@ -98,10 +98,11 @@ def store(session: Session, fetched: Fetched, run_id: str, mark: Watermark | Non
         with labels(flow="load", run=run_id, entity=fetched.entity.name):
             _refuse_emptied(session, fetched)
             with session.warehouse.transaction():
-                merged = _merge(session, fetched, run_id)
-                _record(session, fetched, merged, run_id, mark)
+                # Before the merge, which a warehouse may do as one with all that was written until then.
+                _record(session, fetched, run_id)
                 if mark is not None and fetched.mode in (ReadMode.FEED, ReadMode.MODIFIED):
                     session.watermarks.record(fetched.entity, advanced(mark, fetched, run_id))
+                merged = _merge(session, fetched, run_id, mark)
     finally:
         fetched.discard()
     return merged
@@ -110,8 +111,11 @@ def store(session: Session, fetched: Fetched, run_id: str, mark: Watermark | Non
 def note(session: Session, fetched: Fetched, run_id: str) -> None:
     """Record a stretch of a feed of which only the days are wanted, with what was refused; its files stay."""
     rows = fetched.rows - fetched.rejected
+    receipt = session.manifest.receipt(_chunk(session, fetched, run_id, None))
     with session.warehouse.transaction():
-        _record(session, fetched, Merged(rows, rows, 0), run_id, None)
+        _record(session, fetched, run_id)
+        told = {**receipt.params, **counts_of(Merged(rows, rows, 0))}
+        session.warehouse.execute(receipt.sql, told)
 
 
 def label(session: Session, mode: ReadMode, window: Window | None) -> str:
@@ -217,8 +221,8 @@ def _refuse_emptied(session: Session, fetched: Fetched) -> None:
         raise SourceEmptied(fetched.entity.name, stored)
 
 
-def _merge(session: Session, fetched: Fetched, run_id: str) -> Merged:
-    """Merge the files; raises ``IncompleteChunk`` when a row of them is not there afterwards."""
+def _merge(session: Session, fetched: Fetched, run_id: str, mark: Watermark | None) -> Merged:
+    """Merge the files and write the chunk's row; raises ``IncompleteChunk`` when a row of them is not there afterwards."""
     entity, tables = fetched.entity, session.tables[fetched.entity.name]
     by_creation = fetched.mode in (ReadMode.CREATED, ReadMode.AGAIN)
     if entity.key is None and not by_creation:
@@ -232,6 +236,7 @@ def _merge(session: Session, fetched: Fetched, run_id: str) -> Merged:
         tenant_id=session.tenant_id,
         window=fetched.window if by_creation else None,
         everything=Reading(fetched.read_at, run_id) if all_rows else None,
+        receipt=session.manifest.receipt(_chunk(session, fetched, run_id, mark)),
     )
     _require_all(session, fetched, merged)
     return merged
@@ -250,12 +255,9 @@ def _require_all(session: Session, fetched: Fetched, merged: Merged) -> None:
         )
 
 
-def _record(
-    session: Session, fetched: Fetched, merged: Merged, run_id: str, mark: Watermark | None
-) -> None:
-    """Write the chunk's row, its rejects and its drift; and which earlier rejects have come right."""
+def _chunk(session: Session, fetched: Fetched, run_id: str, mark: Watermark | None) -> ChunkRecord:
     entity = fetched.entity
-    chunk = ChunkRecord(
+    return ChunkRecord(
         entity=entity,
         mode=fetched.mode,
         schema_fingerprint=session.tables[entity.name].fingerprint,
@@ -269,7 +271,11 @@ def _record(
         started_at=fetched.started_at,
         missed=_missed(session, fetched, run_id, mark),
     )
-    session.manifest.record(chunk, merged)
+
+
+def _record(session: Session, fetched: Fetched, run_id: str) -> None:
+    """Write the chunk's rejects and its drift, and which earlier rejects have come right."""
+    entity = fetched.entity
     _resolve_rejects(session, fetched)
     rejects = [reject for part in fetched.slices for reject in part.rejects]
     session.rejects.record(entity, run_id, rejects)
@@ -281,22 +287,26 @@ def _record(
     session.rejects.record_drift(entity, run_id, drift)
 
 
-def _missed(session: Session, fetched: Fetched, run_id: str, mark: Watermark | None) -> int:
+def _missed(
+    session: Session, fetched: Fetched, run_id: str, mark: Watermark | None
+) -> Scalar | None:
     """How many rows a second look brought that those before it should have brought."""
     entity, modes = fetched.entity, {ReadMode.SWEEP}
     if entity.changes is not Changes.WHOLE:  # read whole each time, nothing that changed was missed
         modes.add(ReadMode.WHOLE)
-    if mark is None or fetched.mode not in modes:
-        return 0
+    if mark is None or mark.known_until is None or fetched.mode not in modes:
+        return None
     return session.stored.missed(entity, run_id, fetched.read_at, mark.known_until)
 
 
 def _resolve_rejects(session: Session, fetched: Fetched) -> None:
     """Note which of the records refused before are among the fetched ones."""
-    key, outstanding = fetched.entity.key, session.rejects.outstanding(fetched.entity)
-    if outstanding and fetched.files and key:
-        present = session.normalizer.present(fetched.files, key, outstanding)
-        session.rejects.resolve(fetched.entity, present)
+    entity, key = fetched.entity, fetched.entity.key
+    if not fetched.files or not key:
+        return
+    outstanding = session.rejects.outstanding(entity)
+    if outstanding and (present := session.normalizer.present(fetched.files, key, outstanding)):
+        session.rejects.resolve(entity, present)
 
 
 def _distinct(session: Session, fetched: Fetched) -> int:

@@ -3,14 +3,15 @@
 A row is written in the transaction that stores the data, so there is none for anything half-done.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 from st_kpi.servicetitan.registry import Entity
-from st_kpi.warehouse.base import Merged, Warehouse
+from st_kpi.warehouse.base import Params, Receipt, Warehouse
+from st_kpi.warehouse.system_tables import OPERATIONS
 from st_kpi.windows import Window
 
 
@@ -30,11 +31,19 @@ HISTORY_MODES = (ReadMode.CREATED, ReadMode.WHOLE)
 
 
 @dataclass(frozen=True)
+class Scalar:
+    """A SELECT of one number, in parentheses, and its parameters."""
+
+    sql: str
+    params: Params
+
+
+@dataclass(frozen=True)
 class ChunkRecord:
     """One chunk that is complete: the source promised ``promised`` rows and they are accounted for.
 
-    ``window`` is one of ``createdOn`` or, for the modes modified and sweep, of ``modifiedOn``. ``missed`` are rows of a
-    sweep that should have been here already. ``schema_fingerprint`` is that of the entity's tables.
+    ``window`` is one of ``createdOn`` or, for the modes modified and sweep, of ``modifiedOn``. ``missed`` counts the rows
+    that it brought and that should have been here already. ``schema_fingerprint`` is that of the entity's tables.
     """
 
     entity: Entity
@@ -48,7 +57,7 @@ class ChunkRecord:
     server_time: datetime | None
     run_id: str
     started_at: datetime
-    missed: int = 0
+    missed: Scalar | None = None
 
 
 @dataclass(frozen=True)
@@ -80,34 +89,37 @@ class Manifest:
     warehouse: Warehouse
     tenant_id: int | None
 
-    def record(self, chunk: ChunkRecord, merged: Merged) -> None:
-        """Write the chunk's row; call it inside the transaction that stored the data."""
+    def receipt(self, chunk: ChunkRecord) -> Receipt:
+        """The chunk's row, to be written by the merge that stores the data."""
         window = chunk.window
-        self.warehouse.insert(
-            "st_ops.chunks",
-            [
-                {
-                    "tenant_id": self.tenant_id,
-                    "entity": chunk.entity.name,
-                    "kind": str(chunk.mode),
-                    "typing": chunk.schema_fingerprint,
-                    "window_start": window.start if window else None,
-                    "window_end": window.end if window else None,
-                    "promised": chunk.promised,
-                    "fetched": chunk.fetched,
-                    "distinct_rows": merged.distinct,
-                    "stored": merged.stored,
-                    "changed": merged.changed,
-                    "rejected": chunk.rejected,
-                    "vanished": merged.vanished,
-                    "missed": chunk.missed,
-                    "max_modified_on": chunk.max_modified_on,
-                    "server_time": chunk.server_time,
-                    "run_id": chunk.run_id,
-                    "started_at": chunk.started_at,
-                    "finished_at": datetime.now(UTC),
-                }
-            ],
+        values = {
+            "tenant_id": self.tenant_id,
+            "entity": chunk.entity.name,
+            "kind": str(chunk.mode),
+            "typing": chunk.schema_fingerprint,
+            "window_start": window.start if window else None,
+            "window_end": window.end if window else None,
+            "promised": chunk.promised,
+            "fetched": chunk.fetched,
+            "rejected": chunk.rejected,
+            "max_modified_on": chunk.max_modified_on,
+            "server_time": chunk.server_time,
+            "run_id": chunk.run_id,
+            "started_at": chunk.started_at,
+            "finished_at": datetime.now(UTC),
+        }
+        types = dict(OPERATIONS["st_ops.chunks"])
+        selected = {name: f"CAST(@{name} AS {types[name]})" for name in values} | {
+            "distinct_rows": "@distinct_rows",
+            "stored": "@stored_rows",
+            "changed": "@changed_rows",
+            "vanished": "@vanished_rows",
+            "missed": chunk.missed.sql if chunk.missed else "0",
+        }
+        return Receipt(
+            f"INSERT INTO st_ops.chunks ({', '.join(selected)}) SELECT {', '.join(selected.values())}",
+            {**values, **(chunk.missed.params if chunk.missed else {})},
+            None if chunk.promised is None else chunk.promised - chunk.rejected,
         )
 
     def chunks(self) -> list[dict[str, Any]]:
@@ -135,6 +147,23 @@ class Manifest:
             },
         )
         return [Window(row["window_start"], row["window_end"]) for row in rows]
+
+    def loaded_until(
+        self, entities: Iterable[Entity], fingerprints: Mapping[str, str], tolerated_rejects: int
+    ) -> dict[str, datetime]:
+        """Until when each entity's history is read, by ``createdOn``; nothing for one of which none is.
+
+        ``fingerprints`` are those of the tables as they are now, as in ``complete_windows``.
+        """
+        rows = self.warehouse.query(
+            "SELECT entity, typing, MAX(window_end) AS until FROM st_ops.chunks"
+            " WHERE tenant_id = @tenant_id AND kind IN ('created', 'again') AND rejected <= @tolerated"
+            " GROUP BY entity, typing",
+            {"tenant_id": self.tenant_id, "tolerated": tolerated_rejects},
+        )
+        until = {(row["entity"], row["typing"]): row["until"] for row in rows}
+        keys = {entity.name: (entity.name, fingerprints[entity.name]) for entity in entities}
+        return {name: until[key] for name, key in keys.items() if key in until}
 
     def completeness(
         self,

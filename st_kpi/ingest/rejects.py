@@ -2,8 +2,9 @@
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from threading import Lock
 
 from st_kpi.ingest.manifest import Completeness, of_tenant
 from st_kpi.ingest.normalized import Reject
@@ -16,16 +17,37 @@ _log = logging.getLogger(__name__)
 _MOST_FIELDS = 1_000
 
 
+@dataclass
+class _Memory:
+    """What a run asks once and keeps, by entity; None until then. ``again`` are known fields that have come."""
+
+    lock: Lock = field(default_factory=Lock)
+    outstanding: dict[str, set[str]] | None = None
+    drift: dict[str, set[str]] | None = None
+    again: set[str] = field(default_factory=set)
+
+
+def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
+    groups: dict[str, set[str]] = {}
+    for entity, value in pairs:
+        groups.setdefault(entity, set()).add(value)
+    return groups
+
+
 @dataclass(frozen=True)
 class Rejects:
     """The refused records and unknown fields of a tenant; of all of them where none is named, to read only."""
 
     warehouse: Warehouse
     tenant_id: int | None
+    _memory: "_Memory" = field(default_factory=lambda: _Memory(), repr=False, compare=False)
 
     def record(self, entity: Entity, run_id: str, rejects: Iterable[Reject]) -> None:
         """Keep every field that kept a record out."""
-        now = datetime.now(UTC)
+        now, rejects = datetime.now(UTC), list(rejects)
+        if self._memory.outstanding is not None:
+            refused = self._memory.outstanding.setdefault(entity.name, set())
+            refused.update(reject.source_id for reject in rejects if reject.source_id is not None)
         self.warehouse.insert(
             "st_ops.rejects",
             [
@@ -43,14 +65,19 @@ class Rejects:
         )
 
     def outstanding(self, entity: Entity) -> list[str]:
-        """Ids of the records that were refused and have not come in a form that fits since."""
-        rows = self.warehouse.query(
-            "SELECT DISTINCT source_id FROM st_ops.rejects"
-            " WHERE tenant_id = @tenant_id AND entity = @entity AND resolved_at IS NULL"
-            " AND source_id IS NOT NULL ORDER BY source_id",
-            self._key(entity),
-        )
-        return [row["source_id"] for row in rows]
+        """Ids of the records that were refused and may not have come in a form that fits since.
+
+        Asked for once of all entities: those that come right meanwhile stay among them.
+        """
+        with self._memory.lock:
+            if self._memory.outstanding is None:
+                rows = self.warehouse.query(
+                    "SELECT DISTINCT entity, source_id FROM st_ops.rejects"
+                    " WHERE tenant_id = @tenant_id AND resolved_at IS NULL AND source_id IS NOT NULL",
+                    {"tenant_id": self.tenant_id},
+                )
+                self._memory.outstanding = _grouped((r["entity"], r["source_id"]) for r in rows)
+        return sorted(self._memory.outstanding.get(entity.name, ()))
 
     def outstanding_counts(self) -> dict[str, int]:
         """How many such records there are, by entity; nothing for one that has none."""
@@ -74,16 +101,21 @@ class Rejects:
         """Keep each field that the models do not know, once per entity, with when it was first and last seen.
 
         Of an entity at most ``_MOST_FIELDS``: where names are without number, they are values. ``_extra`` has them all.
+        What is known is written by ``see_again``.
         """
         seen = set(fields)
         if not seen:
             return
         key, now = self._key(entity), datetime.now(UTC)
-        rows = self.warehouse.query(
-            "SELECT field FROM st_ops.schema_drift WHERE tenant_id = @tenant_id AND entity = @entity",
-            key,
-        )
-        known = {row["field"] for row in rows}
+        with self._memory.lock:
+            if self._memory.drift is None:
+                rows = self.warehouse.query(
+                    "SELECT entity, field FROM st_ops.schema_drift WHERE tenant_id = @tenant_id",
+                    {"tenant_id": self.tenant_id},
+                )
+                self._memory.drift = _grouped((row["entity"], row["field"]) for row in rows)
+            known = self._memory.drift.setdefault(entity.name, set())
+        self._memory.again |= {f"{entity.name} {name}" for name in seen & known}
         new = sorted(seen - known)[: max(0, _MOST_FIELDS - len(known))]
         if left := len(seen - known) - len(new):
             _log.warning(
@@ -93,11 +125,6 @@ class Rejects:
                 left,
                 max(seen - known),
             )
-        self.warehouse.execute(
-            "UPDATE st_ops.schema_drift SET last_seen_at = @now"
-            " WHERE tenant_id = @tenant_id AND entity = @entity AND field IN UNNEST(@fields)",
-            key | {"now": now, "fields": sorted(seen & known)},
-        )
         self.warehouse.insert(
             "st_ops.schema_drift",
             [
@@ -105,6 +132,21 @@ class Rejects:
                 for field in new
             ],
         )
+        known.update(new)
+
+    def see_again(self) -> None:
+        """Write that the known fields which have come since were seen last now: once, for all entities.
+
+        Several that update the table while they store chunks would stand in each other's way.
+        """
+        again = sorted(self._memory.again)
+        if again:
+            self.warehouse.execute(
+                "UPDATE st_ops.schema_drift SET last_seen_at = @now"
+                " WHERE tenant_id = @tenant_id AND CONCAT(entity, ' ', field) IN UNNEST(@fields)",
+                {"tenant_id": self.tenant_id, "now": datetime.now(UTC), "fields": again},
+            )
+            self._memory.again.difference_update(again)
 
     def messages(self, rows: Iterable[Completeness], tolerated: int) -> list[str]:
         """A sentence for each entity with more refused records than that: of a run, or still to come right."""

@@ -71,6 +71,7 @@ async def outcome(
     """What a run did for each entity, and a sentence for each with more refused rows than are tolerated."""
 
     def read() -> tuple[list[Completeness], list[str]]:
+        session.rejects.see_again()
         rows = session.manifest.completeness(run_id, entities, modes)
         return rows, session.rejects.messages(rows, session.settings.tolerated_rejects)
 
@@ -129,11 +130,12 @@ def _begin(session: Session, flow: str, run_id: str) -> bool:
         " WHERE status = 'running' AND tenant_id = @tenant_id",
         tenant,
     )
-    session.warehouse.execute(
-        "UPDATE st_ops.runs SET status = 'failed', detail = 'The run was killed.'"
-        " WHERE status = 'running' AND flow = @flow AND tenant_id = @tenant_id",
-        tenant | {"flow": flow},
-    )
+    if row["running"]:
+        session.warehouse.execute(
+            "UPDATE st_ops.runs SET status = 'failed', detail = 'The run was killed.'"
+            " WHERE status = 'running' AND flow = @flow AND tenant_id = @tenant_id",
+            tenant | {"flow": flow},
+        )
     session.warehouse.insert(
         "st_ops.runs",
         [

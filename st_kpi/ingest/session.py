@@ -127,6 +127,7 @@ async def open_session(
         token = _session.set(session)
         stack.callback(_session.reset, token)
         yield session
+        session.rejects.see_again()
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from st_kpi.ingest.manifest import of_tenant
+from st_kpi.ingest.manifest import Scalar, of_tenant
 from st_kpi.servicetitan.registry import Entity
 from st_kpi.warehouse.base import Warehouse
 from st_kpi.windows import Window
@@ -35,19 +35,20 @@ class StoredRows:
         where += " AND created_on >= @start AND created_on < @end"
         return self._count(entity, where, start=window.start, end=window.end)
 
-    def missed(
-        self, entity: Entity, run_id: str, since: datetime, known_until: datetime | None
-    ) -> int:
-        """Rows that a reading since ``since`` brought, which earlier ones should have: older than ``known_until``."""
-        if known_until is None:
-            return 0
-        return self._count(
-            entity,
-            "tenant_id = @tenant_id AND _run_id = @run_id"
-            " AND _loaded_at >= @since AND COALESCE(modified_on, created_on, @old) < @old",
-            run_id=run_id,
-            since=since,
-            old=known_until - FEED_DELAY,
+    def missed(self, entity: Entity, run_id: str, since: datetime, known_until: datetime) -> Scalar:
+        """The number of rows that a reading since ``since`` brought, which earlier ones should have.
+
+        Those are older than ``known_until``. It is of a use once the reading is merged.
+        """
+        return Scalar(
+            f"(SELECT COUNT(*) FROM st_raw.{entity.name} WHERE tenant_id = @tenant_id AND _run_id = @run_id"
+            " AND _loaded_at >= @since AND COALESCE(modified_on, created_on, @old) < @old)",
+            {
+                "tenant_id": self.tenant_id,
+                "run_id": run_id,
+                "since": since,
+                "old": known_until - FEED_DELAY,
+            },
         )
 
     def newest(self, entity: Entity, column: str) -> datetime | None:

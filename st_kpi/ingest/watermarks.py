@@ -9,7 +9,7 @@ from st_kpi.ingest.fetched import Fetched
 from st_kpi.ingest.manifest import of_tenant
 from st_kpi.servicetitan.registry import Entity
 from st_kpi.warehouse.base import Warehouse
-from st_kpi.warehouse.system_tables import KNOWN_UNTIL
+from st_kpi.warehouse.system_tables import KNOWN_UNTIL, LATEST_MARKS
 
 _log = logging.getLogger(__name__)
 
@@ -76,21 +76,20 @@ class Watermarks:
     tenant_id: int | None
 
     def record(self, entity: Entity, mark: Watermark) -> None:
-        """Replace the entity's watermark; call it inside the transaction that stored the data it stands for."""
-        key: dict[str, object] = {"tenant_id": self.tenant_id, "entity": entity.name}
-        values = {
+        """Write the entity's watermark; call it inside the transaction that stores the data it stands for.
+
+        Earlier ones stay: of two that only add rows to a table BigQuery gives up neither.
+        """
+        row = {
+            "tenant_id": self.tenant_id,
+            "entity": entity.name,
             "token": mark.token,
             "modified_on": mark.modified_on,
             "known_until": mark.known_until,
             "run_id": mark.run_id,
             "saved_at": datetime.now(UTC),
         }
-        with self.warehouse.transaction():
-            self.warehouse.execute(
-                "DELETE FROM st_ops.watermarks WHERE tenant_id = @tenant_id AND entity = @entity",
-                key,
-            )
-            self.warehouse.insert("st_ops.watermarks", [key | values])
+        self.warehouse.insert("st_ops.watermarks", [row])
 
     def read(self) -> dict[str, Watermark]:
         """The watermark of each entity that is loaded: the one a sync left, else where the first one has to begin.
@@ -108,7 +107,7 @@ class Watermarks:
             for row in loaded
         }
         synced = self.warehouse.query(
-            "SELECT entity, token, modified_on, known_until, run_id FROM st_ops.watermarks"
+            f"SELECT entity, token, modified_on, known_until, run_id FROM ({LATEST_MARKS}) AS mark"
             " WHERE tenant_id = @tenant_id",
             params,
         )
@@ -122,7 +121,7 @@ class Watermarks:
             "SELECT known.entity, known.known_until, mark.token"
             f" FROM (SELECT entity, tenant_id, known_until FROM ({KNOWN_UNTIL}) AS loaded"
             f" WHERE {of_tenant(self.tenant_id)}) AS known"
-            " LEFT JOIN st_ops.watermarks AS mark"
+            f" LEFT JOIN ({LATEST_MARKS}) AS mark"
             " ON mark.tenant_id = known.tenant_id AND mark.entity = known.entity",
             {"tenant_id": self.tenant_id},
         )

@@ -1,6 +1,6 @@
 """From raw rows to published numbers: one transaction, or nothing.
 
-The SQL says itself in which order it runs. What is added here is the decision that a failing check undoes
+The SQL says itself in which order it runs, and what can run at the same time. What is added here is the decision that a failing check undoes
 the build. Which statements need not run again is decided in ``incremental``; what changed, why, and what was
 reported is told in ``history``.
 """
@@ -9,48 +9,54 @@ import datetime as dt
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from st_kpi.kpis import contributions, reference
-from st_kpi.kpis.accepted import Acceptance, read_accepted
-from st_kpi.kpis.checks import ACCEPTED, CheckResult, record_checks, refuse_failed, run_check
+from st_kpi.kpis.accepted import read_accepted
+from st_kpi.kpis.checks import ACCEPTED, CheckResult, record_checks, refuse_failed, run_checks
+from st_kpi.kpis.contributions import KpiRun
 from st_kpi.kpis.definitions.cards import Aggregation
+from st_kpi.kpis.definitions.columns import CHANGED_CONTRIBUTIONS
 from st_kpi.kpis.definitions.lint import Project, inspect, refuse
 from st_kpi.kpis.definitions.statements import Statement
 from st_kpi.kpis.descriptions import describe
-from st_kpi.kpis.history import record, restatements
+from st_kpi.kpis.history import attribution, record, restatements
 from st_kpi.kpis.history.record import BuildUnderWay
 from st_kpi.kpis.history.restatements import OLDEST_DATA
-from st_kpi.kpis.incremental import compare, keys
-from st_kpi.kpis.incremental.plan import Plan, StatementRun
+from st_kpi.kpis.incremental import compare
+from st_kpi.kpis.incremental.levels import levels
+from st_kpi.kpis.incremental.plan import Outcome, Plan, StatementRun
 from st_kpi.kpis.loaded import require_loaded
+from st_kpi.kpis.reference import ReferenceTable
 from st_kpi.local.process import collecting_rarely
 from st_kpi.parameters import BuildSettings, parameters
 from st_kpi.servicetitan.registry import REGISTRY
 from st_kpi.warehouse.base import Warehouse
 from st_kpi.warehouse.labels import labels
-from st_kpi.warehouse.system_tables import KNOWN_UNTIL
+from st_kpi.warehouse.system_tables import KNOWN_UNTIL, differences_of
 from st_kpi.windows import local_time
 
 
 @dataclass(frozen=True)
 class BuildResult:
-    """What a build left behind: rows per table, seconds per statement, and every check.
+    """What a build left behind: rows per table, the seconds it took, and every check.
 
-    ``recomputed`` names the statements that ran; the tables of the others were as they had to be.
+    ``recomputed`` names those of the ``statements`` that ran; the tables of the others were as they had to be.
     Those ``in_part`` ran for changed keys alone.
-    ``measured`` says whether the snapshots of ``as_of`` were written. ``bytes`` has, per KPI or other
-    statement that ran, what reading for it is billed for, where the warehouse bills.
+    ``measured`` says whether the snapshots of ``as_of`` were written. ``bytes`` has, per statement that ran, for
+    the KPIs together and for the checks, what was billed, where the warehouse bills.
     """
 
     run_id: str
     as_of: dt.date
     input_watermark: dt.datetime | None
     rows: Mapping[str, int]
-    seconds: Mapping[str, float]
+    seconds: float
     checks: tuple[CheckResult, ...]
     number: int
+    statements: int
     recomputed: tuple[str, ...]
     in_part: frozenset[str]
     measured: bool
@@ -62,8 +68,8 @@ class BuildResult:
         in_part = f", {len(self.in_part)} of them in part" if self.in_part else ""
         return (
             f"Built {self.rows.get('st_kpi.contributions', 0):,} contributions"
-            f" as of {self.as_of} in {sum(self.seconds.values()):.1f} s (build {self.number},"
-            f" {len(self.recomputed)} of {len(self.seconds) - len(self.checks)} statements had to run{in_part});"
+            f" as of {self.as_of} in {self.seconds:.1f} s (build {self.number},"
+            f" {len(self.recomputed)} of {self.statements} statements had to run{in_part});"
             f" {sum(c.result == 'holds' for c in self.checks)} of {len(self.checks)} checks hold{self._accepted()}."
         )
 
@@ -137,37 +143,39 @@ def _build(
     needed = (restatements.REPORTED, ACCEPTED)
     if lacks_component or not all(warehouse.table_exists(table) for table in needed):
         warehouse.ensure(())  # a warehouse of an older version
-    watermark = _watermark(warehouse, project.statements)
-    params = parameters(settings, as_of, watermark, _entities_read(warehouse))
     samples = project.root / "mappings"
-    mappings = reference.mappings_in(settings.mappings, warehouse, samples)
+    started, billed = time.perf_counter(), dict(warehouse.billed())
     accepted = read_accepted(settings.mappings or samples, project.statements)
     checks: list[CheckResult] = []
     try:
-        with warehouse.transaction():
+        with warehouse.transaction(of_one_moment=True):
+            watermark = _watermark(warehouse, project.statements)
+            params = parameters(settings, as_of, watermark, _entities_read(warehouse))
+            mappings = reference.mappings_in(settings.mappings, warehouse, samples)
             contributions.begin(warehouse)
-            keys.clear(warehouse)
             if lacks_component:
                 contributions.add_component(warehouse)
             under_way = record.begin(warehouse, project, params, run_id, mappings)
-            reference.write(warehouse, project.cards, mappings)
-            run = _Run(warehouse, project, params, under_way, accepted, full=full)
-            for statement in project.statements:
-                run.take(statement, checks)
+            run = _Run(warehouse, project, params, under_way, full=full)
+            run.provide(reference.tables(project.cards, mappings))
+            for level in levels(project.statements):
+                run.take(level)
+            asked = [s for s in project.statements if not s.table]
+            checks += run_checks(warehouse, asked, params, accepted)
             refuse_failed(checks)
             record.end(warehouse, project, under_way, settings, run.loaded())
             run.plan.remember()
-            for clear in (contributions.end, compare.clear, keys.clear):
-                clear(warehouse)
-            rows = _counts(warehouse, project.statements)
+            rows = warehouse.row_counts(sorted({s.table for s in project.statements if s.table}))
+            warehouse.drop(run.scratch_tables())
         describe(warehouse, project)
     finally:
         record_checks(warehouse, run_id, checks)
-    return run.result(rows, checks)
+    spent = {name: n - billed.get(name, 0) for name, n in warehouse.billed().items()}
+    return run.result(rows, checks, time.perf_counter() - started, spent)
 
 
 class _Run:
-    """Statements run in turn; how each ran and how long it took."""
+    """Statements run level by level; how each ran and how long it took."""
 
     def __init__(
         self,
@@ -175,7 +183,6 @@ class _Run:
         project: Project,
         params: Mapping[str, object],
         under_way: BuildUnderWay,
-        accepted: Sequence[Acceptance],
         *,
         full: bool,
     ) -> None:
@@ -183,35 +190,49 @@ class _Run:
         self.project = project
         self.params = params
         self.under_way = under_way
-        self.accepted = accepted
-        self.plan = Plan(warehouse, params, under_way.build.number, project.by_key, full=full)
-        self.seconds: dict[str, float] = {}
-        self.bytes: dict[str, int] = {}
+        self.plan = Plan(
+            warehouse,
+            params,
+            under_way.build.number,
+            project.by_key,
+            _raw_tables(project),
+            full=full,
+        )
         self.runs: dict[str, StatementRun] = {}
-        if contributions.remove_unknown(warehouse, project.cards):
+        self.unknown = contributions.unknown_kpis(warehouse, project.cards)
+
+    def provide(self, tables: Iterable[ReferenceTable]) -> None:
+        """Write those of the tables that are not as the last good build left them."""
+        for table in tables:
+            known = self.plan.provided(table.name, table.version)
+            if not (known and self.plan.has(table.name)):
+                self.warehouse.write_table(table.name, table.columns, table.rows)
+
+    def take(self, level: Sequence[Statement]) -> None:
+        """Fill the tables of statements that do not read each other's."""
+        runs = {s.name: run for s in level if (run := self._work(s)) is not None}
+        alone = [s for s in level if s.name in runs and not s.kpi]
+        of_kpis = [s for s in level if s.kpi]
+        tasks = [partial(self._fill, statement, runs[statement.name]) for statement in alone]
+        together = [s for s in of_kpis if s.name in runs]
+        if together or (of_kpis and self.unknown):
+            tasks.append(partial(self._fill_contributions, together, runs))
+        outcomes = self.warehouse.side_by_side(tasks)
+        for statement, outcome in zip(alone, outcomes, strict=False):
+            self.plan.done(statement, runs[statement.name], outcome)
+        for statement in together:
+            self.plan.done(statement, runs[statement.name], outcomes[-1])
+        if of_kpis and self.unknown:
             self.plan.contributions_changed()
+        self.runs |= runs
 
-    def take(self, statement: Statement, checks: list[CheckResult]) -> None:
-        """Fill the statement's table, or ask its check."""
-        started = time.perf_counter()
-        if not statement.table:
-            checks.append(run_check(self.warehouse, statement, self.params, self.accepted))
-        elif self._measures(statement) and not self.under_way.build.measured:
-            self._leave(statement)
-        else:
-            with labels(kpi=statement.kpi or statement.name):
-                self._run(statement)
-        self.seconds[statement.name] = time.perf_counter() - started
-
-    def _leave(self, statement: Statement) -> None:
-        """Leave the rows as they are; of a table that no build made yet, none."""
-        assert statement.table is not None
-        if not self.warehouse.table_exists(statement.table):
-            none = f"SELECT * FROM ({statement.sql}\n) AS unmeasured WHERE FALSE"
-            self.warehouse.replace_table(statement.table, none, self.params)
-        self.plan.skip(statement)
-
-    def result(self, rows: Mapping[str, int], checks: Iterable[CheckResult]) -> BuildResult:
+    def result(
+        self,
+        rows: Mapping[str, int],
+        checks: Iterable[CheckResult],
+        seconds: float,
+        billed: Mapping[str, int],
+    ) -> BuildResult:
         """What the build left behind."""
         build = self.under_way.build
         return BuildResult(
@@ -219,21 +240,42 @@ class _Run:
             as_of=build.as_of,
             input_watermark=build.input_watermark,
             rows=rows,
-            seconds=self.seconds,
+            seconds=seconds,
             checks=tuple(checks),
             number=build.number,
-            recomputed=tuple(self.runs),
+            statements=sum(s.table is not None for s in self.project.statements),
+            recomputed=tuple(s.name for s in self.project.statements if s.name in self.runs),
             in_part=frozenset(name for name, run in self.runs.items() if run.key_slice),
             measured=build.measured,
             zone=ZoneInfo(str(self.params["timezone"])),
-            bytes=self.bytes,
+            bytes=billed,
         )
 
     def loaded(self) -> list[str]:
         """The raw tables whose rows are not those that the build before met."""
-        filling = (s for s in self.project.statements if s.table)
-        read = {t for s in filling for t in s.reads if t.startswith("st_raw.")}
-        return [t.removeprefix("st_raw.") for t in sorted(read) if not self.plan.unchanged(t)]
+        changed = [t for t in _raw_tables(self.project) if not self.plan.unchanged(t)]
+        return [table.removeprefix("st_raw.") for table in changed]
+
+    def scratch_tables(self) -> list[str]:
+        """The tables that only the build needed."""
+        compared = {s.table for s in self.project.statements if s.table}
+        return [
+            *(differences_of(table) for table in sorted(compared)),
+            CHANGED_CONTRIBUTIONS,
+            contributions.COUNTED,
+            *attribution.scratch_tables(self.project),
+        ]
+
+    def _work(self, statement: Statement) -> StatementRun | None:
+        """How the statement has to run, None where its rows stay as they are."""
+        if not self._measures(statement) or self.under_way.build.measured:
+            return self.plan.work(statement)
+        assert statement.table is not None
+        if not statement.kpi and not self.warehouse.table_exists(statement.table):
+            none = f"SELECT * FROM ({statement.sql}\n) AS unmeasured WHERE FALSE"
+            self.warehouse.replace_table(statement.table, none, self.params)
+        self.plan.skip(statement)
+        return None
 
     def _measures(self, statement: Statement) -> bool:
         """Whether the statement writes rows of the as-of day beside those of other days."""
@@ -241,56 +283,45 @@ class _Run:
             return self.project.cards[statement.kpi].kind is Aggregation.SNAPSHOT
         return "@as_of" in (statement.replaces or "")
 
-    def _run(self, statement: Statement) -> None:
-        """Run the statement as far as it has to."""
-        run = self.plan.work(statement)
-        if run is None:
-            return
-        self._estimate(statement, run)
-        changed = self._fill(statement, run)
-        self.plan.done(statement, run, changed)
-        self.runs[statement.name] = run
-
-    def _fill(self, statement: Statement, run: StatementRun) -> bool:
-        """Write the statement's rows; returns whether any changed, as far as that is known."""
-        table, sql, params = statement.table, statement.sql, self.params
+    def _fill(self, statement: Statement, run: StatementRun) -> Outcome:
+        """Write the statement's rows."""
+        table, params = statement.table, self.params
         assert table is not None
-        if statement.kpi is not None:
-            return contributions.write(
+        with labels(kpi=statement.name):
+            if not run.compared:
+                self.warehouse.replace_table(table, statement.sql, params)
+                return Outcome(version=self.warehouse.versions([table])[table])
+            changed = compare.update(
                 self.warehouse,
-                statement,
-                self.project.cards[statement.kpi].kind,
+                table,
+                self.project.tables[table],
+                statement.sql,
                 params,
-                self.under_way.measured_before,
-                run.key_slice,
-                first=self.under_way.previous is None,
+                key_slice=run.key_slice,
+                where=statement.replaces or "TRUE",
             )
-        if run.compared:
-            columns = self.project.tables[table]
-            changed = compare.update(self.warehouse, table, columns, sql, params, run.key_slice)
-            if changed:
-                keys.note(self.warehouse, table, compare.DIFFERENCES, self._keys(table))
-            return changed
-        if statement.replaces is not None:
-            self.warehouse.replace_rows(table, statement.replaces, sql, params)
-        else:
-            self.warehouse.replace_table(table, sql, params)
-        return True
+            return Outcome(changed)
 
-    def _estimate(self, statement: Statement, run: StatementRun) -> None:
-        """Note what the statement will be billed for."""
-        select, params = statement.sql, self.params
-        if run.key_slice:
-            select, params = run.key_slice.of(select), {**params, **run.key_slice.params}
-        estimated = self.warehouse.estimate(select, params)
-        if estimated is not None:
-            self.bytes[statement.kpi or statement.name] = estimated
+    def _fill_contributions(
+        self, statements: Sequence[Statement], runs: Mapping[str, StatementRun]
+    ) -> Outcome:
+        """Write the rows of KPIs."""
+        cards = self.project.cards
+        with labels(kpi="contributions"):
+            changed = contributions.write(
+                self.warehouse,
+                [KpiRun(s, cards[s.kpi].kind, runs[s.name].key_slice) for s in statements if s.kpi],
+                self.unknown,
+                self.params,
+                self.under_way.measured_before,
+            )
+            return Outcome(changed)
 
-    def _keys(self, table: str) -> set[str]:
-        """The columns by which statements that read the table can be cut down."""
-        by_key = self.project.by_key
-        keyed = (s for s in self.project.statements if table in by_key.get(s.name, ()))
-        return {s.incremental_by for s in keyed if s.incremental_by}
+
+def _raw_tables(project: Project) -> list[str]:
+    """The raw tables that numbers are made of."""
+    read = {table for s in project.statements if s.table for table in s.reads}
+    return sorted(table for table in read if table.startswith("st_raw."))
 
 
 def _watermark(warehouse: Warehouse, statements: Iterable[Statement]) -> dt.datetime | None:
@@ -309,8 +340,3 @@ def _entities_read(warehouse: Warehouse) -> list[str]:
     """The entities that were read, by the log of the loads; without one, as in a copy, all that there are."""
     rows = warehouse.query("SELECT DISTINCT entity FROM st_ops.chunks ORDER BY entity")
     return [str(row["entity"]) for row in rows] or sorted(REGISTRY)
-
-
-def _counts(warehouse: Warehouse, statements: Iterable[Statement]) -> dict[str, int]:
-    tables = dict.fromkeys(s.table for s in statements if s.table)
-    return {t: warehouse.query(f"SELECT COUNT(*) AS n FROM {t}")[0]["n"] for t in tables}

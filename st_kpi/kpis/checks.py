@@ -11,6 +11,7 @@ from st_kpi.kpis.accepted import FILE, Acceptance, line_to_write, subject_of
 from st_kpi.kpis.build_log import BUILDS
 from st_kpi.kpis.definitions.statements import Severity, Statement
 from st_kpi.warehouse.base import Warehouse
+from st_kpi.warehouse.labels import labels
 
 #: How many rows of a check are written out.
 SHOWN_ROWS = 5
@@ -57,19 +58,33 @@ class CheckResult:
         return " ".join([*parts, *self.remarks])
 
 
-def run_check(
+def run_checks(
     warehouse: Warehouse,
-    statement: Statement,
+    statements: Sequence[Statement],
     params: Mapping[str, object],
     accepted: Sequence[Acceptance] = (),
+) -> list[CheckResult]:
+    """Ask for the rows that break each claim; those whose subject is ``accepted`` on the as-of day break it no more."""
+    with labels(kpi="checks"):
+        answers = warehouse.query_each([statement.sql for statement in statements], params)
+    return [
+        _judged(statement, rows, params, accepted)
+        for statement, rows in zip(statements, answers, strict=True)
+    ]
+
+
+def _judged(
+    statement: Statement,
+    rows: Sequence[Mapping[str, Any]],
+    params: Mapping[str, object],
+    accepted: Sequence[Acceptance],
 ) -> CheckResult:
-    """Ask for the rows that break one claim; those whose subject is ``accepted`` on the as-of day break it no more."""
     assert statement.severity is not None
     entries = [a for a in accepted if a.check == statement.check_name]
     as_of = params.get("as_of")
     valid = [a for a in entries if not isinstance(as_of, dt.date) or a.holds_on(as_of)]
     failed, met = [], set()
-    for row in warehouse.query(statement.sql, params):
+    for row in rows:
         covering = {a for a in entries if a.covers(subject_of(statement, row))}
         met |= covering
         if not covering & set(valid):
@@ -130,7 +145,6 @@ def record_checks(warehouse: Warehouse, run_id: str, checks: Sequence[CheckResul
         }
         for c in checks
     ]
-    warehouse.insert(_CHECK_RESULTS, rows)
     accepted = [
         {
             "run_id": run_id,
@@ -143,7 +157,8 @@ def record_checks(warehouse: Warehouse, run_id: str, checks: Sequence[CheckResul
         for c in checks
         for a in c.accepted
     ]
-    if accepted:
+    with warehouse.transaction():
+        warehouse.insert(_CHECK_RESULTS, rows)
         warehouse.insert(ACCEPTED, accepted)
 
 

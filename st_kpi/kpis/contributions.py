@@ -1,13 +1,14 @@
 """How the rows behind the numbers are written: only those that differ, and each difference is kept.
 
-A build computes a KPI's rows beside the stored ones, finds which were removed and which added (equal rows
-by their number), and changes just those. ``st_staging.changed_contributions`` holds the differences
+A build computes the rows of all KPIs that have to run beside the stored ones, finds which were removed and which added
+(equal rows by their number), and changes just those. ``st_staging.changed_contributions`` holds the differences
 of the build under way, ``before`` and ``after`` being the number of equal rows, for
 ``st_kpi.kpis.history.attribution`` to tell their causes.
 """
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from st_kpi.kpis.definitions.cards import Aggregation
 from st_kpi.kpis.definitions.columns import (
@@ -17,14 +18,35 @@ from st_kpi.kpis.definitions.columns import (
     STORED_COLUMNS,
 )
 from st_kpi.kpis.definitions.statements import CONTRIBUTIONS, Statement
-from st_kpi.kpis.incremental.compare import apply, compare
+from st_kpi.kpis.incremental.compare import compare
 from st_kpi.kpis.incremental.keys import KeySlice
 from st_kpi.warehouse.base import Warehouse
+from st_kpi.warehouse.system_tables import differences_of
 
-#: The rows of a snapshot, counted before they are compared.
+#: The rows of the snapshots, counted before they are compared.
 COUNTED = "st_staging.counted"
 _LISTED = ", ".join(STORED_COLUMNS)
 _LOG = "st_kpi.contribution_changes"
+
+
+@dataclass(frozen=True)
+class KpiRun:
+    """A KPI's statement that has to run, and for which keys."""
+
+    statement: Statement
+    kind: Aggregation
+    key_slice: KeySlice | None
+
+    @property
+    def kpi(self) -> str:
+        assert self.statement.kpi is not None
+        return self.statement.kpi
+
+    @property
+    def select(self) -> str:
+        """The SELECT of its rows, or of the slice of them."""
+        select = contributions_select(self.statement)
+        return self.key_slice.of(select) if self.key_slice else select
 
 
 def contributions_select(statement: Statement) -> str:
@@ -38,12 +60,6 @@ def contributions_select(statement: Statement) -> str:
 def begin(warehouse: Warehouse) -> None:
     """Forget the differences of an earlier build."""
     warehouse.write_table(CHANGED_CONTRIBUTIONS, CHANGED_COLUMNS, [])
-
-
-def end(warehouse: Warehouse) -> None:
-    """Give back the room of what only the build under way needed."""
-    for table in (CHANGED_CONTRIBUTIONS, COUNTED):
-        warehouse.write_table(table, CHANGED_COLUMNS, [])
 
 
 def lack_component(warehouse: Warehouse) -> bool:
@@ -65,78 +81,104 @@ def add_component(warehouse: Warehouse) -> None:
     warehouse.execute(f"UPDATE {_LOG} SET component = {component} WHERE component IS NULL")
 
 
+def unknown_kpis(warehouse: Warehouse, kpis: Collection[str]) -> list[str]:
+    """The KPIs of stored rows whose folder is gone."""
+    if not warehouse.table_exists(CONTRIBUTIONS):
+        return []
+    stored = warehouse.query(f"SELECT DISTINCT kpi FROM {CONTRIBUTIONS}")
+    return sorted({row["kpi"] for row in stored} - set(kpis))
+
+
 def write(
     warehouse: Warehouse,
-    statement: Statement,
-    kind: Aggregation,
+    runs: Sequence[KpiRun],
+    unknown: Sequence[str],
     params: Mapping[str, object],
     measured_before: dt.date | None,
-    key_slice: KeySlice | None,
-    *,
-    first: bool,
 ) -> bool:
-    """Bring one KPI's stored rows to what its SQL returns now; returns whether any row changed.
+    """Bring the stored rows to what the KPIs' SQL returns now; returns whether any row changed.
 
-    Of a snapshot only the rows of ``@as_of`` are written. They are compared with those of the day
-    that stood for the week until now (``measured_before``), as if both had the same date. Of another
-    KPI, ``key_slice`` says which rows can have changed. Before the ``first`` build there is nothing to
-    compare with.
+    Rows of ``unknown`` KPIs go. Of a snapshot only the rows of ``@as_of`` are written. What is noted of it is how they
+    differ from those of the day that stood for the week until now (``measured_before``), as if both had the same date.
+    The first build, before which there is no table, has nothing to compare with.
     """
-    assert statement.kpi is not None
-    kpi = f"kpi = '{statement.kpi}'"
-    select = contributions_select(statement)
-    snapshot = kind is Aggregation.SNAPSHOT
-    if first:
-        where = f"{kpi} AND on_date = @as_of" if snapshot else kpi
-        warehouse.replace_rows(CONTRIBUTIONS, where, select, params)
-        return True
-    if snapshot:
-        _write_snapshot(warehouse, statement.kpi, select, params, measured_before)
-        return True
-    where = kpi
-    if key_slice:
-        select, where = key_slice.of(select), f"{kpi} AND {key_slice.condition}"
-        params = {**params, **key_slice.params}
-    stored = f"SELECT {_LISTED} FROM {CONTRIBUTIONS} WHERE {where}"
-    _compare(warehouse, stored, select, params)
-    return apply(warehouse, CONTRIBUTIONS, STORED_COLUMNS, CHANGED_CONTRIBUTIONS, kpi)
-
-
-def remove_unknown(warehouse: Warehouse, kpis: Iterable[str]) -> bool:
-    """Take out the rows of KPIs whose folder is gone; returns whether there were any."""
     if not warehouse.table_exists(CONTRIBUTIONS):
-        return False
-    stored = warehouse.query(f"SELECT DISTINCT kpi FROM {CONTRIBUTIONS}")
-    unknown = sorted({row["kpi"] for row in stored} - set(kpis))
-    for kpi in unknown:
-        where = f"kpi = '{kpi}'"
-        rows = f"SELECT {_LISTED} FROM {CONTRIBUTIONS} WHERE"
-        _compare(warehouse, f"{rows} {where}", f"{rows} FALSE", {})
-        apply(warehouse, CONTRIBUTIONS, STORED_COLUMNS, CHANGED_CONTRIBUTIONS, where)
-    return bool(unknown)
+        _write_first(warehouse, [run.select for run in runs], params)
+        return True
+    params = {**params, "measured_before": measured_before}
+    snapshots = [run for run in runs if run.kind is Aggregation.SNAPSHOT]
+    flows = _asking_for_the_same_keys([run for run in runs if run not in snapshots])
+    old, new = _stored(flows, unknown), [run.select for run in flows]
+    if snapshots:
+        warehouse.replace_table(COUNTED, _union([run.select for run in snapshots]), params)
+        new.append(f"SELECT {_LISTED} FROM {COUNTED}")
+    if snapshots and measured_before:
+        listed = _LISTED.replace("on_date", "@as_of AS on_date")
+        day = f"kpi IN ({_quoted(run.kpi for run in snapshots)}) AND on_date = @measured_before"
+        old.append(f"SELECT {listed} FROM {CONTRIBUTIONS} WHERE {day}")
+    noted = compare(_union(old), _union(new), STORED_COLUMNS)
+    warehouse.replace_table(CHANGED_CONTRIBUTIONS, noted, params)
+    differences = CHANGED_CONTRIBUTIONS
+    if snapshots:
+        differences = differences_of(CONTRIBUTIONS)
+        warehouse.replace_table(differences, _with_the_day(snapshots), params)
+    return warehouse.apply_differences(CONTRIBUTIONS, STORED_COLUMNS, differences)
 
 
-def _write_snapshot(
-    warehouse: Warehouse,
-    kpi: str,
-    select: str,
-    params: Mapping[str, object],
-    measured_before: dt.date | None,
+def _write_first(
+    warehouse: Warehouse, selects: Sequence[str], params: Mapping[str, object]
 ) -> None:
-    warehouse.replace_table(COUNTED, select, params)
-    counted = f"SELECT {_LISTED} FROM {COUNTED}"
-    listed = ", ".join(
-        "@as_of AS on_date" if name == "on_date" else name for name in STORED_COLUMNS
-    )
-    where = f"kpi = '{kpi}' AND on_date = @measured_before" if measured_before else "FALSE"
-    used = {**params, "measured_before": measured_before}
-    _compare(warehouse, f"SELECT {listed} FROM {CONTRIBUTIONS} WHERE {where}", counted, used)
-    day = f"kpi = '{kpi}' AND on_date = @as_of"
-    warehouse.replace_rows(CONTRIBUTIONS, day, counted, params)
+    """One after the other: together they need more memory than there may be."""
+    first, *others = selects
+    warehouse.replace_table(CONTRIBUTIONS, first, params)
+    for select in others:
+        warehouse.execute(f"INSERT INTO {CONTRIBUTIONS} ({_LISTED})\n{select}", params)
 
 
-def _compare(warehouse: Warehouse, old: str, new: str, params: Mapping[str, object]) -> None:
-    """Note the rows whose number differs between two SELECTs of one KPI's rows."""
+def _asking_for_the_same_keys(runs: Sequence[KpiRun]) -> list[KpiRun]:
+    """The runs, those that are cut down by one column with the keys of all of them: then the stored rows are read once."""
+    slices = [run.key_slice for run in runs if run.key_slice]
+    return [
+        KpiRun(run.statement, run.kind, run.key_slice and run.key_slice.with_keys_of(slices))
+        for run in runs
+    ]
+
+
+def _stored(runs: Sequence[KpiRun], unknown: Sequence[str]) -> list[str]:
+    """SELECTs of the stored rows that the runs' rows are compared with, one for each way to cut them down."""
+    kpis: dict[str, list[str]] = {}
+    for run in runs:
+        condition = run.key_slice.condition if run.key_slice else "TRUE"
+        kpis.setdefault(condition, []).append(run.kpi)
+    if unknown:
+        kpis.setdefault("TRUE", []).extend(unknown)
+    return [
+        f"SELECT {_LISTED} FROM {CONTRIBUTIONS} WHERE kpi IN ({_quoted(names)}) AND {condition}"
+        for condition, names in kpis.items()
+    ]
+
+
+def _with_the_day(snapshots: Sequence[KpiRun]) -> str:
+    """What has to change in the table: as noted, but of the snapshots the rows of ``@as_of`` itself."""
+    names = _quoted(run.kpi for run in snapshots)
     listed = ", ".join(name for name, _ in CHANGED_COLUMNS)
-    differences = compare(old, new, STORED_COLUMNS)
-    warehouse.execute(f"INSERT INTO {CHANGED_CONTRIBUTIONS} ({listed}) {differences}", params)
+    day = f"SELECT {_LISTED} FROM {CONTRIBUTIONS} WHERE kpi IN ({names}) AND on_date = @as_of"
+    of_the_day = compare(day, f"SELECT {_LISTED} FROM {COUNTED}", STORED_COLUMNS)
+    return (
+        f"SELECT {listed} FROM {CHANGED_CONTRIBUTIONS} WHERE kpi NOT IN ({names})"
+        f" UNION ALL SELECT {listed} FROM (\n{of_the_day}\n) AS of_the_day"
+    )
+
+
+def _union(selects: Sequence[str]) -> str:
+    """All rows of SELECTs of stored columns; without any SELECT none."""
+    if not selects:
+        return f"SELECT {_LISTED} FROM {CONTRIBUTIONS} WHERE FALSE"
+    return "\nUNION ALL\n".join(
+        f"SELECT {_LISTED} FROM (\n{select}\n) AS part_{number}"
+        for number, select in enumerate(selects)
+    )
+
+
+def _quoted(kpis: Iterable[str]) -> str:
+    return ", ".join(f"'{kpi}'" for kpi in kpis)

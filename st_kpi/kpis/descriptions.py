@@ -65,8 +65,9 @@ def described(project: Project) -> dict[str, Described]:
 
 def describe(warehouse: Warehouse, project: Project) -> None:
     """Write the descriptions into the warehouse."""
+    existing = warehouse.table_names()
     for table, meant in described(project).items():
-        if warehouse.table_exists(table):
+        if table in existing:
             warehouse.describe(table, meant.text, meant.columns)
 
 

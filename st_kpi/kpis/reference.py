@@ -1,9 +1,12 @@
 """The small tables that a build takes from files: the mappings that people edit, and the cards."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from st_kpi.columns import Columns
 from st_kpi.errors import ConfigurationError
+from st_kpi.kpis.build_log import digest
 from st_kpi.kpis.definitions.cards import Card
 from st_kpi.kpis.definitions.columns import KPI_COLUMNS, KPI_TABLE
 from st_kpi.kpis.mappings import (
@@ -56,8 +59,22 @@ def units_and_types(warehouse: Warehouse) -> tuple[list[SourceRecord], list[Sour
     )
 
 
-def write(warehouse: Warehouse, cards: Mapping[str, Card], mappings: Mappings) -> None:
-    """Fill the reference tables."""
+@dataclass(frozen=True)
+class ReferenceTable:
+    """A small table that a build writes from files."""
+
+    name: str
+    columns: Columns
+    rows: Sequence[tuple[object, ...]]
+
+    @property
+    def version(self) -> str:
+        """A text that differs when any row does."""
+        return digest([self.columns, *self.rows])
+
+
+def tables(cards: Mapping[str, Card], mappings: Mappings) -> list[ReferenceTable]:
+    """The reference tables as the files have them."""
     units = [
         (r.tenant_id, r.business_unit_id, r.rollup, r.role, r.valid_from, r.valid_to)
         for r in mappings.units
@@ -67,9 +84,11 @@ def write(warehouse: Warehouse, cards: Mapping[str, Card], mappings: Mappings) -
         (kpi, card.title, str(card.kind), card.unit, card.version, card.order)
         for kpi, card in cards.items()
     ]
-    warehouse.write_table(UNIT_TABLE, UNIT_COLUMNS, units)
-    warehouse.write_table(TYPE_TABLE, TYPE_COLUMNS, types)
-    warehouse.write_table(KPI_TABLE, KPI_COLUMNS, kpis)
+    return [
+        ReferenceTable(UNIT_TABLE, UNIT_COLUMNS, units),
+        ReferenceTable(TYPE_TABLE, TYPE_COLUMNS, types),
+        ReferenceTable(KPI_TABLE, KPI_COLUMNS, kpis),
+    ]
 
 
 def _source_records(

@@ -1,16 +1,17 @@
 """What every warehouse engine can do. SQL that reaches it is BigQuery dialect with ``@named`` parameters."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from st_kpi.columns import Columns, RawTable
 from st_kpi.windows import Window
 
 Params = Mapping[str, object]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,29 @@ class Reading:
     run_id: str
 
 
+@dataclass(frozen=True)
+class Receipt:
+    """What records a merge in an operations table: kept with its rows, or neither is.
+
+    The INSERT ``sql`` may name the counts of the merge, as ``counts_of`` names them. ``expected`` is how many different
+    keys the files have to have, None where nobody said.
+    """
+
+    sql: str
+    params: Params
+    expected: int | None
+
+
+def counts_of(merged: Merged) -> dict[str, int]:
+    """The counts of a merge as the parameters of its receipt."""
+    return {
+        "distinct_rows": merged.distinct,
+        "stored_rows": merged.stored,
+        "changed_rows": merged.changed,
+        "vanished_rows": merged.vanished,
+    }
+
+
 class Warehouse(Protocol):
     """A place that holds the raw tables, runs the KPI SQL and keeps the manifest."""
 
@@ -51,8 +75,18 @@ class Warehouse(Protocol):
     def query(self, sql: str, params: Params | None = None) -> list[dict[str, Any]]:
         """Run one SELECT and return its rows; NUMERIC as Decimal, TIMESTAMP as aware UTC datetime."""
 
-    def transaction(self) -> AbstractContextManager[None]:
-        """All statements inside become visible together, or none does."""
+    def query_each(self, selects: Sequence[str], params: Params) -> list[list[dict[str, Any]]]:
+        """The rows of several SELECTs, of which most are expected to have none."""
+
+    def transaction(self, *, of_one_moment: bool = False) -> AbstractContextManager[None]:
+        """All statements inside become visible together, or none does.
+
+        ``of_one_moment``: all read the raw rows as they were when the transaction began, however long it takes. What is
+        written to a system table may be put off to the end, so nothing is to be read from one that was written before.
+        """
+
+    def side_by_side(self, tasks: Sequence[Callable[[], T]]) -> list[T]:
+        """The results of pieces of work that write different tables, done at the same time where that is faster."""
 
     def merge(
         self,
@@ -62,22 +96,29 @@ class Warehouse(Protocol):
         tenant_id: int,
         window: Window | None,
         everything: Reading | None = None,
+        receipt: Receipt | None = None,
     ) -> Merged:
         """Bring records and their lines in: the newest version per key wins, an older one never overwrites.
 
         Of two versions with one ``modified_on`` the one that was read later wins. A table without a key is replaced
         for ``window`` (by ``created_on``), or whole when that is None. With ``everything`` the files are all rows that
         the source has in the window: those that the table has beside them, and had before the reading, are marked
-        inactive.
+        inactive. Where the counts are not as they should be, neither the rows nor the ``receipt`` need be kept: the
+        caller sees it by them, and raises within its transaction.
         """
 
     def replace_table(self, table: str, select: str, params: Params | None = None) -> None:
         """Create or replace ``table`` from a SELECT."""
 
-    def replace_rows(
-        self, table: str, where: str, select: str, params: Params | None = None
-    ) -> None:
-        """Replace the rows of ``table`` that ``where`` matches by those of a SELECT; creates the table."""
+    def apply_differences(self, table: str, columns: Collection[str], differences: str) -> bool:
+        """Change the rows of ``table`` as a table of differences says; returns whether it says anything.
+
+        That has a row for each row of which the table has too many or too few: its ``columns``, how many equal ones
+        there are ``before``, and how many there have to be ``after``.
+        """
+
+    def drop(self, tables: Iterable[str]) -> None:
+        """Give back the room of tables that nobody needs any more."""
 
     def write_table(
         self,
@@ -105,6 +146,9 @@ class Warehouse(Protocol):
     def load(self, table: str, columns: Columns, files: Sequence[Path]) -> None:
         """Replace the rows of ``table`` by those of such files; creates the table and columns that it lacks."""
 
+    def table_names(self) -> set[str]:
+        """Every table there is, as ``schema.name``; inside a transaction also those that it has made."""
+
     def table_exists(self, table: str) -> bool:
         """Whether ``schema.name`` is there."""
 
@@ -117,8 +161,17 @@ class Warehouse(Protocol):
     def sql_version(self) -> str:
         """A text that changes when this engine may read the same SQL in another way than before."""
 
-    def version(self, table: str) -> str:
-        """A short text that differs when any row of ``table`` does, whatever the order of the rows."""
+    def versions(self, tables: Collection[str]) -> dict[str, str]:
+        """Per table a short text that differs when any row does, whatever the order of the rows.
+
+        It may differ where no row does: an engine may go by when a table was written last.
+        """
+
+    def row_counts(self, tables: Collection[str]) -> dict[str, int]:
+        """How many rows each table has."""
+
+    def billed(self) -> Mapping[str, int]:
+        """Bytes that work under each label ``kpi`` was billed for since the warehouse was opened; empty where nothing is."""
 
     def spool(self) -> AbstractContextManager[Path]:
         """An empty folder for files on their way in; gone at the end, and so is what a killed run left in it."""

@@ -7,6 +7,11 @@ SCHEMAS = ("st_raw", "st_staging", "st_ref", "st_dim", "st_kpi", "st_ops")
 #: What each statement of a build read and made when it ran last: of use only where it was written.
 STATEMENT_STATES = "st_ops.statement_states"
 
+#: The watermark of each entity: every one that was written is kept.
+LATEST_MARKS = (
+    "SELECT tenant_id, entity, token, modified_on, known_until, run_id FROM st_ops.watermarks"
+    " WHERE TRUE QUALIFY ROW_NUMBER() OVER (PARTITION BY tenant_id, entity ORDER BY saved_at DESC) = 1"
+)
 #: Until when each entity is known, by the source's clock. Later loads of an entity read by windows only add windows, so
 #: what is known of all of it dates from the first of them, until a sync brings it forward; an entity read whole is known
 #: as of its latest load.
@@ -16,7 +21,7 @@ KNOWN_UNTIL = (
     " FROM (SELECT tenant_id, entity, MAX(max_modified_on) AS newest_change,"
     " IF(MIN(kind) = 'whole', MAX(server_time), MIN(server_time)) AS known_until"
     " FROM st_ops.chunks WHERE kind IN ('created', 'whole') GROUP BY tenant_id, entity) AS loaded"
-    " LEFT JOIN st_ops.watermarks AS mark"
+    f" LEFT JOIN ({LATEST_MARKS}) AS mark"
     " ON mark.tenant_id = loaded.tenant_id AND mark.entity = loaded.entity"
 )
 
@@ -240,13 +245,12 @@ HISTORY: dict[str, tuple[tuple[str, T], ...]] = {
 #: Every table that no SQL file fills and no entity becomes.
 SYSTEM_TABLES = OPERATIONS | HISTORY
 
-#: Tables that hold something only while a build is under way.
+#: Tables that hold something only while a build is under way, and those named after a table that is compared.
 SCRATCH = frozenset(
     f"st_staging.{name}"
     for name in (
         "change_steps",
         "changed_contributions",
-        "changed_rows",
         "changed_sources",
         "classified_changes",
         "counted",
@@ -254,6 +258,17 @@ SCRATCH = frozenset(
         "previous_bu_rollup",
         "previous_job_types",
         "previous_weekly",
-        "touched_keys",
+        "unseen_rows",
     )
 )
+_DIFFERENCES = "st_staging.changed_rows_"
+
+
+def differences_of(table: str) -> str:
+    """The scratch table of the rows of ``table`` that a build changes."""
+    return f"{_DIFFERENCES}{table.replace('.', '_')}"
+
+
+def is_scratch(table: str) -> bool:
+    """Whether a table is of no use after the build that made it."""
+    return table in SCRATCH or table.startswith(_DIFFERENCES)

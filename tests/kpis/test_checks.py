@@ -8,7 +8,7 @@ from sqlglot import exp
 from sqlglot.optimizer.scope import traverse_scope
 
 from st_kpi.errors import CheckFailed
-from st_kpi.kpis.checks import CheckResult, results_of, run_check
+from st_kpi.kpis.checks import CheckResult, results_of, run_checks
 from st_kpi.kpis.definitions import document_checks
 from st_kpi.kpis.definitions.columns import typed
 from st_kpi.kpis.definitions.document import CHECKS_DOCUMENT
@@ -164,7 +164,8 @@ def failed_rows(tenant: Any, name: str) -> int:
 def asked(tenant: Any, name: str) -> CheckResult:
     if MISSING_WORDS.table in CHECKS[name].reads:
         tenant.warehouse.replace_table(MISSING_WORDS.table, MISSING_WORDS.sql)
-    return run_check(tenant.warehouse, CHECKS[name], PARAMETERS)
+    (result,) = run_checks(tenant.warehouse, [CHECKS[name]], PARAMETERS)
+    return result
 
 
 @pytest.mark.parametrize("name", CHECKS)

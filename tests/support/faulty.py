@@ -4,13 +4,16 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
 #: Status and reason of an answer instead of the real one; "lost" lets the request through and loses its answer, "silent"
 #: takes the request and says nothing, ever; a function changes the real answer.
 Fault = tuple[int, str] | str | Callable[[Any], None] | None
+
+
+P = TypeVar("P", bound="Faulty")
 
 
 class Silence(Exception):
@@ -68,7 +71,9 @@ class Faulty:
         if fault == "silent":
             raise Silence
         headers = {k: v for k, v in headers.items() if k.lower() not in ("host", "accept-encoding")}
-        real = httpx.request(method, self._target + path, headers=headers, content=body, timeout=60)
+        real = httpx.request(
+            method, self._target + path, headers=headers, content=body, timeout=300
+        )
         if callable(fault):
             told = real.json()
             fault(told)
@@ -79,7 +84,13 @@ class Faulty:
 @contextmanager
 def faulty(url: str) -> Iterator[Faulty]:
     """The proxy on a port of its own, before the emulator at ``url``."""
-    proxy = Faulty(url)
+    with served(Faulty(url)) as proxy:
+        yield proxy
+
+
+@contextmanager
+def served(proxy: P) -> Iterator[P]:
+    """The proxy on a port of its own."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -100,6 +111,8 @@ def faulty(url: str) -> Iterator[Faulty]:
                 return
             self.send_response(answer.status_code)
             self.send_header("Content-Type", answer.headers.get("content-type", "text/plain"))
+            if place := answer.headers.get("location"):  # of a large upload
+                self.send_header("Location", place)
             self.send_header("Content-Length", str(len(answer.content)))
             self.end_headers()
             self.wfile.write(answer.content)

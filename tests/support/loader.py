@@ -10,7 +10,7 @@ from st_kpi.ingest.normalize import Normalizer
 from st_kpi.ingest.normalized import Normalized, Stamp
 from st_kpi.servicetitan.registry import REGISTRY
 from st_kpi.servicetitan.tables import entity_tables
-from st_kpi.warehouse.base import Merged, Reading, TypedFiles, Warehouse
+from st_kpi.warehouse.base import Merged, Reading, Receipt, TypedFiles, Warehouse
 from st_kpi.windows import Window
 
 
@@ -39,6 +39,7 @@ class Loader:
         *pages: list[dict[str, Any]],
         window: Window | None = None,
         everything: Reading | None = None,
+        receipt: Receipt | None = None,
     ) -> Merged:
         typed = [part for rows in pages if rows for part in self.page(entity, rows)]
         tables = entity_tables(REGISTRY[entity])
@@ -46,7 +47,7 @@ class Loader:
         lines = tuple(p.lines for p in typed if p.lines)
         nested = TypedFiles(tables.lines, lines) if tables.lines else None
         return self.warehouse.merge(
-            records, nested, tenant_id=77, window=window, everything=everything
+            records, nested, tenant_id=77, window=window, everything=everything, receipt=receipt
         )
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:

@@ -98,8 +98,12 @@ class Tenant:
             rows = self.rows.get(table.name)
             if rows is not None and rows != self._written.get(table.name):
                 kinds = {c.name: c.type for c in table.columns}
-                written = [_typed(row, kinds, table.name) for row in rows]
-                self.warehouse.write_table(table.qualified, list(kinds.items()), written)
+                self.warehouse.write_table(table.qualified, list(kinds.items()), ())
+                # Only what the rows name: a table has up to sixty columns, and each value of a row costs its time.
+                named = {"tenant_id", *(name for row in rows for name in row)}
+                self.warehouse.insert(
+                    table.qualified, [_typed(row, named, kinds, table.name) for row in rows]
+                )
                 self._written[table.name] = [dict(row) for row in rows]
 
     def build(
@@ -127,13 +131,15 @@ class Tenant:
         return {(r["week_start"], r["rollup"]): r for r in rows if r["kpi"] == kpi}
 
 
-def _typed(row: dict[str, Any], kinds: dict[str, ColumnType], table: str) -> list[object]:
+def _typed(
+    row: dict[str, Any], named: set[str], kinds: dict[str, ColumnType], table: str
+) -> dict[str, object]:
     unknown = set(row) - set(kinds)
     assert not unknown, f"st_raw.{table} has no column {unknown}"
-    return [
-        _value(row.get(name, TENANT if name == "tenant_id" else None), kind)
-        for name, kind in kinds.items()
-    ]
+    return {
+        name: _value(row.get(name, TENANT if name == "tenant_id" else None), kinds[name])
+        for name in named
+    }
 
 
 def _value(value: Any, kind: ColumnType) -> object:

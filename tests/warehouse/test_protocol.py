@@ -4,6 +4,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from st_kpi.columns import ColumnType
 from st_kpi.servicetitan.registry import REGISTRY
 from st_kpi.servicetitan.tables import raw_tables, record_table
-from st_kpi.warehouse.base import Merged, Reading, TypedFiles
+from st_kpi.warehouse.base import Merged, Reading, Receipt, TypedFiles
 from st_kpi.windows import Window
 from tests.support.loader import Loader, invoice
 
@@ -127,6 +128,28 @@ def test_equal_pay_lines_all_stay_and_windows_are_replaced(loader: Loader) -> No
     assert loader.rows(amounts) == [(9,)]
 
 
+def test_a_receipt_has_the_counts_of_its_merge(loader: Loader) -> None:
+    receipt = Receipt(
+        "INSERT INTO st_ops.chunks (entity, distinct_rows, stored, changed, vanished, missed)"
+        " SELECT @entity, @distinct_rows, @stored_rows, @changed_rows, @vanished_rows,"
+        " (SELECT COUNT(*) FROM st_raw.invoices WHERE tenant_id = @tenant_id)",
+        {"entity": "invoices", "tenant_id": 77},
+        None,
+    )
+    reading = Reading(loader.read_at + timedelta(hours=1), "run-9")
+    loader.load("invoices", [invoice(n, 5, "1") for n in (1, 2)], receipt=receipt)
+    loader.load("invoices", [invoice(2, 5, "1")], everything=reading, receipt=receipt)
+    loader.load("invoices", everything=reading, receipt=receipt)
+    loader.load("invoices", receipt=receipt)
+    counts = "SELECT distinct_rows, stored, changed, vanished, missed FROM st_ops.chunks"
+    assert sorted(loader.rows(counts)) == [
+        (0, 0, 0, 0, 2),
+        (0, 0, 0, 1, 2),
+        (1, 1, 0, 1, 2),
+        (2, 2, 2, 0, 2),
+    ]
+
+
 def test_tenants_do_not_meet(loader: Loader) -> None:
     loader.load("invoices", [invoice(1, 5, "100")])
     loader.warehouse.execute("UPDATE st_raw.invoices SET tenant_id = 78 WHERE id = 1")
@@ -168,19 +191,72 @@ def test_a_transaction_shows_all_or_nothing(loader: Loader) -> None:
     assert loader.rows("SELECT status FROM st_ops.runs") == [("x",)]
 
 
-def test_replace_rows_replaces_what_matches(loader: Loader) -> None:
-    for day in ("2025-01-06", "2025-01-07", "2025-01-07"):
-        loader.warehouse.replace_rows(
-            "st_kpi.snapshots",
-            "on_date = @day",
-            "SELECT CAST(@day AS DATE) AS on_date, CAST(1.5 AS NUMERIC) AS amount",
-            {"day": datetime.fromisoformat(day).date(), "unused": 1},
-        )
-    rows = loader.rows("SELECT on_date, amount FROM st_kpi.snapshots ORDER BY on_date")
-    assert [(str(day), amount) for day, amount in rows] == [
-        ("2025-01-06", Decimal("1.5")),
-        ("2025-01-07", Decimal("1.5")),
+def test_differences_are_applied_by_the_number_of_equal_rows(loader: Loader) -> None:
+    """Also where a value is null; inside a transaction what follows reads the rows as they are then."""
+    warehouse = loader.warehouse
+    columns = [("n", ColumnType.INT64), ("label", ColumnType.STRING)]
+    stored = [[1, "a"], [1, "a"], [2, None], [2, None], [3, "c"], [4, "d"]]
+    counts = [("before", ColumnType.INT64), ("after", ColumnType.INT64)]
+    warehouse.write_table("st_kpi.kept", columns, stored)
+
+    def apply(*differences: list[object]) -> bool:
+        warehouse.write_table("st_staging.changed_contributions", columns + counts, differences)
+        names = [name for name, _ in columns]
+        return warehouse.apply_differences("st_kpi.kept", names, "st_staging.changed_contributions")
+
+    def rows() -> list[Any]:
+        return loader.rows("SELECT n, label FROM st_kpi.kept ORDER BY n, label")
+
+    with warehouse.transaction():
+        assert apply([1, "a", 2, 1], [2, None, 2, 3], [3, "c", 1, 0], [5, None, 0, 2])
+        within = rows()
+    assert within == rows()
+    assert within == [(1, "a"), *[(2, None)] * 3, (4, "d"), (5, None), (5, None)]
+    with warehouse.transaction():
+        assert not apply()
+    assert rows() == within
+
+
+def test_of_many_questions_each_has_its_answer(loader: Loader) -> None:
+    selects = [
+        f"SELECT n, @label AS label FROM UNNEST(GENERATE_ARRAY(1, {count})) AS n"
+        for count in [0, 2, 0, 1, *[0] * 9, 3]
     ]
+    with loader.warehouse.transaction():
+        answers = loader.warehouse.query_each(selects, {"label": "x", "unused": 1})
+    assert [len(rows) for rows in answers] == [0, 2, 0, 1, *[0] * 9, 3]
+    assert answers[3] == [{"n": 1, "label": "x"}]
+
+
+def test_work_side_by_side_is_of_one_transaction(loader: Loader) -> None:
+    warehouse = loader.warehouse
+
+    def work(number: int) -> int:
+        warehouse.replace_table(f"st_kpi.made_{number}", f"SELECT {number} AS n")
+        if number == 3:
+            raise ZeroDivisionError
+        return number
+
+    def of(*numbers: int) -> list[int]:
+        with warehouse.transaction():
+            results = warehouse.side_by_side([partial(work, number) for number in numbers])
+            both = " UNION ALL ".join(f"SELECT n FROM st_kpi.made_{number}" for number in numbers)
+            assert loader.rows(f"SELECT SUM(n) AS n FROM ({both}) AS made") == [(sum(numbers),)]
+        return results
+
+    with pytest.raises(ZeroDivisionError):
+        of(1, 2, 3)
+    assert not warehouse.table_exists("st_kpi.made_1")
+    assert of(2, 1) == [2, 1]
+    assert warehouse.table_exists("st_kpi.made_1")
+
+
+def test_tables_that_nobody_needs_are_dropped(loader: Loader) -> None:
+    warehouse = loader.warehouse
+    with warehouse.transaction():
+        warehouse.write_table("st_staging.counted", [("n", ColumnType.INT64)], [[1]])
+        warehouse.drop(["st_staging.counted", "st_staging.late_costs"])
+    assert not warehouse.table_exists("st_staging.counted")
 
 
 def test_times_come_back_in_utc(loader: Loader) -> None:
@@ -263,7 +339,7 @@ def test_a_fingerprint_tells_rows_apart_but_not_their_order(loader: Loader) -> N
 
     def of(*rows: tuple[int | None, str | None]) -> str:
         loader.warehouse.write_table("st_ref.some", columns, rows)
-        return loader.warehouse.version("st_ref.some")
+        return loader.warehouse.versions(["st_ref.some"])["st_ref.some"]
 
     with loader.warehouse.transaction():  # nothing has to be published for it
         assert of((1, "a"), (2, None)) == of((2, None), (1, "a"))

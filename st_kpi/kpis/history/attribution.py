@@ -28,22 +28,23 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
-from st_kpi.columns import ColumnType
 from st_kpi.kpis.build_log import Build
-from st_kpi.kpis.definitions.columns import CHANGED_CONTRIBUTIONS, CHANGED_SOURCES, SOURCE_COLUMNS
+from st_kpi.kpis.definitions.columns import CHANGED_CONTRIBUTIONS, CHANGED_SOURCES
 from st_kpi.kpis.definitions.lint import Project
+from st_kpi.kpis.history import statements
 from st_kpi.kpis.history.statements import (
     CONTRIBUTION_CHANGES,
     KPI_CHANGES,
     MAPPING_CHANGES,
     run,
-    scratch_tables,
 )
 from st_kpi.servicetitan.registry import REGISTRY
 from st_kpi.servicetitan.tables import raw_tables
 from st_kpi.warehouse.base import Warehouse
 
 SEEN = "st_ops.seen_rows"
+#: Rows that a build meets as the first.
+UNSEEN = "st_staging.unseen_rows"
 
 #: The statements of ``kpi_sql/history`` in their order: before the build replaces anything, and at its end.
 BEFORE = ("previous_bu_rollup", "previous_job_types", "previous_weekly")
@@ -116,20 +117,27 @@ def explain_changes(warehouse: Warehouse, project: Project, change: BuildChange)
     """Write both logs for the build under way; call it when every number of the build is there."""
     _look_up_sources(warehouse, change.params)
     run(warehouse, project.history, AT_THE_END, change.params)
-    for table in (CHANGED_SOURCES, *scratch_tables(project.history)):
-        warehouse.write_table(table, [("tenant_id", ColumnType.INT64)], [])
 
 
 def remember_rows(warehouse: Warehouse, tables: Iterable[str]) -> None:
     """Note which source rows this build met, so that a later one knows which are new."""
-    for name in _identified(tables):
+    unseen = [
+        f"SELECT '{name}' AS entity, tenant_id, id FROM st_raw.{name} AS met"
+        f" WHERE id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM {SEEN} AS seen"
+        f" WHERE seen.entity = '{name}' AND seen.tenant_id = met.tenant_id AND seen.id = met.id)"
+        " GROUP BY tenant_id, id"
+        for name in _identified(tables)
+    ]
+    if unseen:
+        warehouse.replace_table(UNSEEN, " UNION ALL ".join(unseen))
         warehouse.execute(
-            f"INSERT INTO {SEEN} (entity, tenant_id, id)"
-            f" SELECT '{name}' AS entity, tenant_id, id FROM st_raw.{name} AS met"
-            f" WHERE id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM {SEEN} AS seen"
-            f" WHERE seen.entity = '{name}' AND seen.tenant_id = met.tenant_id AND seen.id = met.id)"
-            " GROUP BY tenant_id, id"
+            f"INSERT INTO {SEEN} (entity, tenant_id, id) SELECT entity, tenant_id, id FROM {UNSEEN}"
         )
+
+
+def scratch_tables(project: Project) -> list[str]:
+    """The tables that the history of a build is worked out in."""
+    return [UNSEEN, CHANGED_SOURCES, *statements.scratch_tables(project.history)]
 
 
 def pay_known_until(warehouse: Warehouse) -> dt.datetime | None:
@@ -159,9 +167,8 @@ def forget(warehouse: Warehouse, oldest: int) -> None:
 def _look_up_sources(warehouse: Warehouse, params: Mapping[str, object]) -> None:
     """What has become of the source rows behind the differences, and of their jobs."""
     rows = warehouse.query(f"SELECT DISTINCT source_entity AS name FROM {CHANGED_CONTRIBUTIONS}")
-    warehouse.write_table(CHANGED_SOURCES, SOURCE_COLUMNS, [])
-    for name in _identified({"jobs", *(row["name"] for row in rows)}):
-        warehouse.execute(f"INSERT INTO {CHANGED_SOURCES} {_source_select(name)}", params)
+    selects = [_source_select(name) for name in _identified({"jobs", *(r["name"] for r in rows)})]
+    warehouse.replace_table(CHANGED_SOURCES, " UNION ALL ".join(selects), params)
 
 
 def _source_select(name: str) -> str:

@@ -1,18 +1,15 @@
-"""The keys whose rows a build changed, and statements cut down to them.
+"""Statements cut down to the keys of the rows that a build changed.
 
-``st_staging.touched_keys`` has the keys of every row that a table lost or got in the build under way,
-under the table and its column. NULL and 0 are one key: the source writes either where there is no record.
+The tables of differences (``compare``) have those rows. NULL and 0 are one key: the source writes either where there is
+no record.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Self
 
-from st_kpi.columns import ColumnType
 from st_kpi.kpis.definitions.inline import cut_down
-from st_kpi.warehouse.base import Warehouse
-
-CHANGED_KEYS = "st_staging.touched_keys"
-_COLUMNS = (("source", ColumnType.STRING), ("touched_key", ColumnType.INT64))
+from st_kpi.warehouse.system_tables import differences_of
 
 
 @dataclass(frozen=True)
@@ -30,35 +27,17 @@ class KeySlice:
     @property
     def condition(self) -> str:
         """Which rows of a table with the key are of the slice."""
-        return (
-            f"COALESCE(`{self.key}`, 0) IN"
-            f" (SELECT touched_key FROM {CHANGED_KEYS} WHERE source IN UNNEST(@key_sources))"
+        keys = " UNION ALL ".join(
+            f"SELECT COALESCE(`{self.key}`, 0) AS changed_key FROM {differences_of(table)}"
+            for table in sorted(self.changed)
         )
-
-    @property
-    def params(self) -> Mapping[str, object]:
-        """What the condition needs besides the parameters of the statement."""
-        return {"key_sources": [_source(table, self.key) for table in sorted(self.changed)]}
+        return f"COALESCE(`{self.key}`, 0) IN (SELECT changed_key FROM ({keys}) AS changed_keys)"
 
     def of(self, select: str) -> str:
         """The slice of ``select``, a SELECT around the statement."""
         return cut_down(select, dict.fromkeys(sorted(self.tables), self.condition))
 
-
-def clear(warehouse: Warehouse) -> None:
-    """Forget the keys of a build."""
-    warehouse.write_table(CHANGED_KEYS, _COLUMNS, [])
-
-
-def note(warehouse: Warehouse, table: str, differences: str, keys: Iterable[str]) -> None:
-    """Add the keys of the rows that ``table`` lost and got, under each of its columns ``keys``."""
-    for key in sorted(keys):
-        warehouse.execute(
-            f"INSERT INTO {CHANGED_KEYS} (source, touched_key)"
-            f" SELECT DISTINCT '{_source(table, key)}' AS source, COALESCE(`{key}`, 0) AS touched_key"
-            f" FROM {differences}"
-        )
-
-
-def _source(table: str, key: str) -> str:
-    return f"{table}.{key}"
+    def with_keys_of(self, others: Iterable[Self]) -> Self:
+        """The same with the changed keys of other slices too, so that several ask for the same rows."""
+        changed = frozenset().union(*(s.changed for s in others if s.key == self.key))
+        return replace(self, changed=self.changed | changed)

@@ -12,11 +12,11 @@ was keeps its version, so that what reads it need not run either. A statement ru
 What is known is remembered in ``st_ops.statement_states``, written in the build's transaction: a build
 that fails forgets what it had computed.
 
-For each statement in turn: ``run = plan.work(statement)``, then what ``run`` says, then
-``plan.done(statement, run, changed)``.
+For each statement in turn, or the statements of a level (``levels``) together: ``run = plan.work(statement)``, then what
+``run`` says, then ``plan.done(statement, run, outcome)``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from st_kpi.columns import ColumnType
@@ -43,6 +43,14 @@ class StatementRun:
 
 
 @dataclass(frozen=True)
+class Outcome:
+    """Whether a run changed any row of a table that is compared or that several share; of one that was replaced its version."""
+
+    changed: bool = True
+    version: str = ""
+
+
+@dataclass(frozen=True)
 class _State:
     """What a statement was when it ran last: its SQL and parameters, the tables it read, and what came out."""
 
@@ -60,6 +68,7 @@ class Plan:
         params: Mapping[str, object],
         build: int,
         by_key: Mapping[str, frozenset[str]],
+        raw_tables: Collection[str],
         *,
         full: bool,
     ) -> None:
@@ -67,9 +76,11 @@ class Plan:
         self._params = params
         self._build = f"build {build}"
         self._by_key = by_key
-        self._before = {} if full else _states(warehouse)
-        self._after = dict(_states(warehouse))
-        self._versions: dict[str, str] = {}
+        known = _states(warehouse)
+        self._before = {} if full else known
+        self._after = dict(known)
+        self._versions = warehouse.versions(raw_tables)
+        self._tables = warehouse.table_names()
         #: Tables compared in this build, of which rows changed, with the version they had before.
         self._compared: dict[str, str] = {}
         self._replaced: set[str] = set()
@@ -80,18 +91,17 @@ class Plan:
         """How the statement has to run; None when its rows are as they have to be."""
         assert statement.table is not None
         before = self._before.get(statement.name)
-        if (
-            before is None
-            or before.definition != self._definition(statement)
-            or not self._warehouse.table_exists(statement.table)
-        ):
-            return StatementRun()
+        is_there = self.has(statement.table)
+        # Rows of other days stay, so such a table is never replaced.
+        whole = StatementRun(compared=is_there and statement.replaces is not None)
+        if before is None or before.definition != self._definition(statement) or not is_there:
+            return whole
         if before.inputs == self._inputs(statement):
             if statement.table != CONTRIBUTIONS:
                 self._versions[statement.table] = before.output
             return None
-        if statement.replaces or statement.reads & self._replaced:
-            return StatementRun()
+        if statement.reads & self._replaced:
+            return whole
         # As the last run met them, were it not for the keys changed since: then those alone matter.
         tables = self._by_key.get(statement.name, frozenset())
         changed = tables & self._compared.keys()
@@ -100,18 +110,16 @@ class Plan:
             return StatementRun(compared=True, key_slice=KeySlice(key, tables, changed))
         return StatementRun(compared=True)
 
-    def done(self, statement: Statement, run: StatementRun, changed: bool) -> None:
-        """The statement ran as ``work`` said.
-
-        ``changed`` says whether that changed any row of a table that is compared or that several
-        statements share.
-        """
+    def done(self, statement: Statement, run: StatementRun, outcome: Outcome) -> None:
+        """The statement ran as ``work`` said."""
+        assert statement.table is not None
+        self._tables.add(statement.table)
         if statement.table == CONTRIBUTIONS:
             output = ""
-            if changed:
+            if outcome.changed:
                 self.contributions_changed()
         else:
-            output = self._output(statement, run, changed)
+            output = self._output(statement, run, outcome)
         self._after[statement.name] = _State(
             self._definition(statement), self._inputs(statement), output
         )
@@ -121,12 +129,23 @@ class Plan:
         state = self._after.get(statement.name)
         if statement.table and statement.table != CONTRIBUTIONS:
             self._versions[statement.table] = (
-                state.output if state else self._warehouse.version(statement.table)
+                state.output if state else self._version(statement.table)
             )
 
     def contributions_changed(self) -> None:
         """Rows of the contributions changed."""
         self._after[CONTRIBUTIONS] = _State("", "", self._build)
+
+    def has(self, table: str) -> bool:
+        """Whether the table is there, from the builds before or by a statement that ran."""
+        return table in self._tables
+
+    def provided(self, table: str, version: str) -> bool:
+        """Note the version of a table that the build itself writes; returns whether the table has had it already."""
+        before = self._before.get(table)
+        self._versions[table] = version
+        self._after[table] = _State("", "", version)
+        return before is not None and before.output == version
 
     def unchanged(self, table: str) -> bool:
         """Whether a table that no statement fills has the rows that the last good build met."""
@@ -140,16 +159,16 @@ class Plan:
         rows = [(name, s.definition, s.inputs, s.output) for name, s in self._after.items()]
         self._warehouse.write_table(STATEMENT_STATES, _COLUMNS, rows)
 
-    def _output(self, statement: Statement, run: StatementRun, changed: bool) -> str:
+    def _output(self, statement: Statement, run: StatementRun, outcome: Outcome) -> str:
         """The version of the table that was filled."""
         assert statement.table is not None
         table, state = statement.table, self._before.get(statement.name)
         before = state.output if state else ""
         if not run.compared:
-            self._versions[table] = self._warehouse.version(table)
+            self._versions[table] = outcome.version
             if self._versions[table] != before:
                 self._replaced.add(table)
-        elif changed:
+        elif outcome.changed:
             # Follows from the one before, so that it never comes back.
             self._versions[table] = digest([before, self._build])
             self._compared[table] = before
@@ -174,7 +193,7 @@ class Plan:
             state = self._after.get(CONTRIBUTIONS)
             return state.output if state else ""
         if table not in self._versions:
-            self._versions[table] = self._warehouse.version(table)
+            self._versions |= self._warehouse.versions([table])
         return self._versions[table]
 
 

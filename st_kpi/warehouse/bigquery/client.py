@@ -8,10 +8,12 @@ error leaves without a sentence for a person.
 import random
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from ipaddress import ip_address
 from itertools import count
+from threading import Lock
 from typing import IO, Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -53,6 +55,9 @@ class Jobs:
         self.client = _client(project, location, options)
         self._closed = False
         self._running: set[str] = set()
+        #: Bytes, by the label ``kpi`` of the jobs; of a SELECT what it read, which is billed as ten megabytes at least.
+        self.billed: Counter[str] = Counter()
+        self._noting = Lock()
 
     def rows(self, sql: str, parameters: Sequence[Parameter] = ()) -> list[dict[str, Any]]:
         """Run one SELECT; see ``row_values`` for the values."""
@@ -71,6 +76,7 @@ class Jobs:
                 rows = ask()
             except Conflict:  # its answer was lost, and a SELECT can be asked again
                 rows = ask()
+            self._note_billed(rows.total_bytes_processed)
             return row_values(rows)
 
     def run(
@@ -93,6 +99,7 @@ class Jobs:
 
         with self.translate_errors():
             job = self._finished(start, job_id or f"st_kpi_{uuid4().hex}")
+            self._note_billed(job.total_bytes_billed)
             if job.statement_type not in ("SELECT", "SCRIPT", None):
                 return []
             return row_values(job.result(_ROWS_WITH_THE_ANSWER, retry=self.retry, job_retry=None))
@@ -133,27 +140,6 @@ class Jobs:
         with self.translate_errors():
             self._finished(start, job_id)
 
-    def copy(self, source: str, target: str, expires: str) -> None:
-        """Make a table that has the rows of another without storing them twice; it is gone after ``expires``."""
-        config = bigquery.CopyJobConfig(
-            operation_type=bigquery.job.OperationType.CLONE,
-            destination_expiration_time=expires,
-            labels=_labels(),
-            job_timeout_ms=self._job_timeout_ms,
-        )
-
-        def start(name: str) -> bigquery.CopyJob:
-            return self.client.copy_table(
-                self.reference(source),
-                self.reference(target),
-                job_id=name,
-                job_config=config,
-                retry=self.retry,
-            )
-
-        with self.translate_errors():
-            self._finished(start, f"st_kpi_copy_{uuid4().hex}")
-
     def estimate(self, sql: str, parameters: Sequence[Parameter] = ()) -> int:
         """How many bytes a SELECT will read, without running it."""
         config = self._config(parameters)
@@ -176,11 +162,15 @@ class Jobs:
         with suppress(StKpiError), self.translate_errors():
             self.client.delete_table(self.reference(name), retry=self.retry, not_found_ok=True)
 
+    def cancel_running(self) -> None:
+        """Cancel every job that a thread waits for."""
+        for name in list(self._running):
+            self._cancel(name)
+
     def close(self) -> None:
         """Cancel the jobs that other threads still wait for, and let none begin: nobody is there for their rows."""
         self._closed = True
-        for name in list(self._running):
-            self._cancel(name)
+        self.cancel_running()
         self.client.close()  # type: ignore[no-untyped-call]
 
     def reference(self, name: str) -> bigquery.TableReference:
@@ -202,6 +192,10 @@ class Jobs:
             labels=_labels(),
             job_timeout_ms=self._job_timeout_ms,
         )
+
+    def _note_billed(self, count: int | None) -> None:
+        with self._noting:
+            self.billed[current_labels().get("kpi", "others")] += count or 0
 
     @property
     def _job_timeout_ms(self) -> int:

@@ -5,33 +5,40 @@ published whole by shadows (``transaction``).
 """
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from st_kpi.columns import Columns, RawTable
 from st_kpi.errors import NothingLoaded
-from st_kpi.warehouse.base import Merged, Params, Reading, TypedFiles
+from st_kpi.warehouse.base import Merged, Params, Reading, Receipt, T, TypedFiles, counts_of
 from st_kpi.warehouse.bigquery import export, load, schema
 from st_kpi.warehouse.bigquery.client import Jobs
+from st_kpi.warehouse.bigquery.merge import with_counts
 from st_kpi.warehouse.bigquery.options import BigQueryOptions
-from st_kpi.warehouse.bigquery.transaction import Transaction, expiration
+from st_kpi.warehouse.bigquery.transaction import Transaction
 from st_kpi.warehouse.bigquery.values import (
     joinable,
     query_parameters,
     quoted,
     rows_parameter,
     rows_select,
-    selected_columns,
     written_table,
 )
-from st_kpi.warehouse.system_tables import OPERATIONS, SYSTEM_TABLES
+from st_kpi.warehouse.system_tables import SYSTEM_TABLES
 from st_kpi.windows import Window
 
 #: Rows of one statement, so that a request stays below its ten megabytes.
 _ROWS_AT_ONCE = 5_000
+#: SELECTs of one statement that asks which of them have rows: more might be too complex together.
+_ASKED_TOGETHER = 8
+#: Requests at the same time.
+_AT_ONCE = 8
 
 
 class BigQueryWarehouse:
@@ -61,16 +68,41 @@ class BigQueryWarehouse:
         schema.ensure(self._jobs, tables)
 
     def query(self, sql: str, params: Params | None = None) -> list[dict[str, Any]]:
-        return self._jobs.rows(self._rewritten(sql), query_parameters(sql, params))
+        asked = self._transaction or self._jobs
+        return asked.rows(sql, query_parameters(sql, params))
+
+    def query_each(self, selects: Sequence[str], params: Params) -> list[list[dict[str, Any]]]:
+        """See ``Warehouse.query_each``. First several are asked together whether they have rows."""
+        with self.transaction():
+            return self._query_each(selects, params)
+
+    def _query_each(self, selects: Sequence[str], params: Params) -> list[list[dict[str, Any]]]:
+        groups = [selects[n : n + _ASKED_TOGETHER] for n in range(0, len(selects), _ASKED_TOGETHER)]
+        answers = self.side_by_side([partial(self._has_rows, group, params) for group in groups])
+        have_rows = [has_rows for answer in answers for has_rows in answer]
+        full = [select for select, has_rows in zip(selects, have_rows, strict=True) if has_rows]
+        rows = iter(self.side_by_side([partial(self.query, select, params) for select in full]))
+        return [next(rows) if has_rows else [] for has_rows in have_rows]
+
+    def side_by_side(self, tasks: Sequence[Callable[[], T]]) -> list[T]:
+        transaction = self._open
+
+        def joined(task: Callable[[], T]) -> T:
+            self._local.transaction = transaction
+            return task()
+
+        return transaction.side_by_side([partial(joined, task) for task in tasks])
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self, *, of_one_moment: bool = False) -> Iterator[None]:
         if self._transaction is not None:
             yield
             return
         transaction = Transaction(self._jobs)
         self._local.transaction = transaction
         try:
+            if of_one_moment:
+                transaction.begin_at_one_moment()
             yield
             with (
                 self._publishing
@@ -88,14 +120,27 @@ class BigQueryWarehouse:
         tenant_id: int,
         window: Window | None,
         everything: Reading | None = None,
+        receipt: Receipt | None = None,
     ) -> Merged:
-        """See ``Warehouse.merge``. It does not wait for the end of a transaction around it.
+        """See ``Warehouse.merge``: one script, which does not wait for the end of a transaction around it.
 
-        So the rows are there before the manifest says so; after a failure in between they are fetched and merged again,
-        which changes nothing.
+        What was written to the operations tables before, in that transaction, goes with it. What comes later, or fails
+        later, leaves the rows there; fetched and merged again, they change nothing.
         """
+        if not records.files and everything is None and records.table.key is not None:
+            nothing = Merged(0, 0, 0)
+            if receipt:
+                with self.transaction():
+                    self.execute(receipt.sql, {**receipt.params, **counts_of(nothing)})
+            return nothing
         name = records.table.name
-        with self._loading.setdefault(name, threading.Lock()):
+        with self.transaction(), self._loading.setdefault(name, threading.Lock()):
+            if receipt:
+                told = with_counts(receipt.sql)
+                self._open.write(
+                    written_table(receipt.sql), told, query_parameters(told, receipt.params)
+                )
+            then, parameters = self._open.take_deferred()
             return load.merge(
                 self._jobs,
                 records,
@@ -103,26 +148,24 @@ class BigQueryWarehouse:
                 tenant_id=tenant_id,
                 window=window,
                 everything=everything,
+                expected=receipt.expected if receipt else None,
+                then=then,
+                parameters=parameters,
             )
 
     def replace_table(self, table: str, select: str, params: Params | None = None) -> None:
         with self.transaction():
-            body, parameters = self._rewritten(select), query_parameters(select, params)
-            shadow = self._open.new_shadow(table)
-            self._jobs.run(
-                f"CREATE OR REPLACE TABLE {shadow} {expiration()} AS\n{body}", parameters
-            )
+            self._open.replace(table, select, query_parameters(select, params))
 
-    def replace_rows(
-        self, table: str, where: str, select: str, params: Params | None = None
-    ) -> None:
+    def apply_differences(self, table: str, columns: Collection[str], differences: str) -> bool:
         with self.transaction():
-            if not self.table_exists(table):
-                self.replace_table(table, select, params)
-                return
-            names = quoted(selected_columns(select))
-            self.execute(f"DELETE FROM {table} WHERE {where}", params)
-            self.execute(f"INSERT INTO {table} ({names})\n{select}", params)
+            return self._open.apply(table, list(columns), differences)
+
+    def drop(self, tables: Iterable[str]) -> None:
+        """See ``Warehouse.drop``. Inside a transaction nothing: what is of no use after it never leaves it."""
+        if self._transaction is None:
+            for table in tables:
+                self._jobs.drop(table)
 
     def write_table(
         self,
@@ -131,9 +174,7 @@ class BigQueryWarehouse:
         rows: Sequence[Sequence[object]],
     ) -> None:
         with self.transaction():
-            shadow = self._open.new_shadow(table)
-            definitions = ", ".join(f"`{name}` {kind}" for name, kind in columns)
-            self._jobs.run(f"CREATE OR REPLACE TABLE {shadow} ({definitions}) {expiration()}")
+            self._open.make(table, ", ".join(f"`{name}` {kind}" for name, kind in columns))
             self._append(table, columns, rows)
 
     def insert(self, table: str, rows: Sequence[Mapping[str, object]]) -> None:
@@ -159,6 +200,10 @@ class BigQueryWarehouse:
         schema.ensure_table(self._jobs, table, columns)
         load.replace(self._jobs, table, columns, files)
 
+    def table_names(self) -> set[str]:
+        names = schema.table_names(self._jobs)
+        return names | self._transaction.written() if self._transaction else names
+
     def table_exists(self, table: str) -> bool:
         transaction = self._transaction
         if transaction is not None and transaction.has(table):
@@ -167,22 +212,38 @@ class BigQueryWarehouse:
 
     def column_names(self, table: str) -> tuple[str, ...]:
         transaction = self._transaction
+        if transaction is not None:
+            transaction.run()
         there = self._jobs.table(transaction.name_of(table) if transaction else table)
         return tuple(field.name for field in there.schema) if there else ()
 
     def estimate(self, select: str, params: Params | None = None) -> int | None:
-        return self._jobs.estimate(self._rewritten(select), query_parameters(select, params))
+        return self._jobs.estimate(select, query_parameters(select, params))
 
     def sql_version(self) -> str:
         return "bigquery"  # runs the SQL as it is written
 
-    def version(self, table: str) -> str:
-        # A sum: equal rows count as often as they are there, and their order does not matter.
-        (row,) = self.query(
-            "SELECT COUNT(*) AS n, SUM(CAST(FARM_FINGERPRINT(TO_JSON_STRING(t)) AS NUMERIC)) AS total"
-            f" FROM {table} AS t"
-        )
-        return f"{row['n']} {row['total']}"
+    def versions(self, tables: Collection[str]) -> dict[str, str]:
+        transaction = self._transaction
+        return {
+            table: (transaction and transaction.raw_version(table)) or self._fingerprint(table)
+            for table in tables
+        }
+
+    def row_counts(self, tables: Collection[str]) -> dict[str, int]:
+        transaction = self._transaction
+        if transaction is not None:
+            transaction.run()
+
+        def count(table: str) -> int:
+            found = self._jobs.table(transaction.name_of(table) if transaction else table)
+            return int(found.num_rows or 0) if found else 0
+
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            return dict(zip(tables, pool.map(count, tables), strict=True))
+
+    def billed(self) -> Mapping[str, int]:
+        return self._jobs.billed
 
     @contextmanager
     def spool(self) -> Iterator[Path]:
@@ -202,8 +263,22 @@ class BigQueryWarehouse:
         assert self._transaction is not None
         return self._transaction
 
-    def _rewritten(self, sql: str) -> str:
-        return sql if self._transaction is None else self._transaction.rewritten(sql)
+    def _has_rows(self, selects: Sequence[str], params: Params) -> list[bool]:
+        """Of each SELECT whether it has rows, in one statement."""
+        each = [
+            f"SELECT {number} AS number, EXISTS (SELECT 1 FROM (\n{select}\n) AS asked) AS has_rows"
+            for number, select in enumerate(selects)
+        ]
+        rows = self.query("\nUNION ALL\n".join(each), params)
+        return [row["has_rows"] for row in sorted(rows, key=itemgetter("number"))]
+
+    def _fingerprint(self, table: str) -> str:
+        # A sum: equal rows count as often as they are there, and their order does not matter.
+        (row,) = self.query(
+            "SELECT COUNT(*) AS n, SUM(CAST(FARM_FINGERPRINT(TO_JSON_STRING(t)) AS NUMERIC)) AS total"
+            f" FROM {table} AS t"
+        )
+        return f"{row['n']} {row['total']}"
 
     def _append(
         self,
@@ -217,14 +292,12 @@ class BigQueryWarehouse:
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             batch = rows_parameter(columns, rows[start : start + _ROWS_AT_ONCE])
             self._change(table, insert, [batch])
+            if self._transaction is not None and start + _ROWS_AT_ONCE < len(rows):
+                self._transaction.run()
 
     def _change(self, table: str, sql: str, parameters: list[Any]) -> None:
         """Run a statement that writes a table: at once, on the table's shadow, or at the end of the transaction."""
-        transaction = self._transaction
-        if transaction is None:
+        if self._transaction is None:
             self._jobs.run(sql, parameters)
-        elif table in OPERATIONS:
-            transaction.defer(sql, parameters)
         else:
-            transaction.copy_to_shadow(table)
-            self._jobs.run(transaction.rewritten(sql), parameters)
+            self._transaction.write(table, sql, parameters)

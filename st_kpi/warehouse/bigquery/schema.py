@@ -31,9 +31,10 @@ _LOADED = {
     "_extra": "Whatever the source sent that has no column of its own.",
     "line": "The number of the line within its record, from 1.",
 }
-#: By which column a table is kept in months: the first of these that it has.
-_MONTHS = ("created_on", "week_start", "day", "on_date")
-_CLUSTERED = ("tenant_id", "kpi", "rollup", "job_id")
+#: What rows lie together by, as far as a table has it: one of numbers, and any other. BigQuery takes four columns.
+_CLUSTERED_BY_KPI = ("kpi", "tenant_id", "rollup", "on_date", "week_start")
+_CLUSTERED = ("tenant_id", "job_id")
+_MOST_CLUSTERED = 4
 #: Requests at the same time, where each is for another table.
 _AT_ONCE = 8
 #: Whatever a killed run leaves behind is gone after this.
@@ -99,6 +100,17 @@ def columns_of_all(jobs: Jobs) -> dict[str, Columns]:
     }
 
 
+def table_names(jobs: Jobs) -> set[str]:
+    """Every table of our datasets, as ``dataset.name``; no job."""
+
+    def listed(dataset: str) -> list[str]:
+        tables = jobs.client.list_tables(dataset, retry=jobs.retry)
+        return [f"{dataset}.{table.table_id}" for table in tables]
+
+    with jobs.translate_errors(), ThreadPoolExecutor(_AT_ONCE) as pool:
+        return {name for names in pool.map(listed, SCHEMAS) for name in names}
+
+
 def ensure_table(jobs: Jobs, name: str, columns: Columns) -> None:
     """Create the table, or add the columns that it lacks."""
     required = _plain_table(jobs, name, columns)
@@ -110,14 +122,14 @@ def ensure_table(jobs: Jobs, name: str, columns: Columns) -> None:
 
 
 def laid_out(jobs: Jobs, name: str, fields: Sequence[bigquery.SchemaField]) -> bigquery.Table:
-    """A table for readers: kept by month where it has a date for that, its rows near each other by tenant and KPI."""
+    """A table for readers: rows that are read and changed together lie together, of a KPI or else of a job.
+
+    Not in partitions: those of a month would be a block each, so that a change of a few rows would rewrite all of them.
+    """
     table = bigquery.Table(jobs.reference(name), schema=fields)
-    types = {field.name: field.field_type for field in fields}
-    dates = [column for column in _MONTHS if types.get(column) in ("DATE", "TIMESTAMP")]
-    if dates and name.split(".")[0] in ("st_raw", "st_kpi"):
-        table.time_partitioning = bigquery.TimePartitioning(type_="MONTH", field=dates[0])
-    clustered = [column for column in _CLUSTERED if column in types]
-    if clustered:
+    names = {field.name for field in fields}
+    wanted = _CLUSTERED_BY_KPI if "kpi" in names else _CLUSTERED
+    if clustered := [column for column in wanted if column in names][:_MOST_CLUSTERED]:
         table.clustering_fields = clustered
     table.labels = dict(expirations.LABELS)
     return table
@@ -125,14 +137,9 @@ def laid_out(jobs: Jobs, name: str, fields: Sequence[bigquery.SchemaField]) -> b
 
 def clauses(table: bigquery.Table) -> str:
     """The layout of the table as SQL has it, between the name and AS."""
-    parts = []
-    if table.time_partitioning:
-        field = table.time_partitioning.field
-        kind = next(f.field_type for f in table.schema if f.name == field)
-        parts.append(f"PARTITION BY {kind}_TRUNC({field}, MONTH)")
-    if table.clustering_fields:
-        parts.append(f"CLUSTER BY {', '.join(f'`{name}`' for name in table.clustering_fields)}")
-    return " ".join(parts)
+    if not table.clustering_fields:
+        return ""
+    return f"CLUSTER BY {', '.join(f'`{name}`' for name in table.clustering_fields)}"
 
 
 def create(jobs: Jobs, table: bigquery.Table) -> None:
@@ -149,7 +156,7 @@ def expiry() -> dt.datetime:
 def add_columns(jobs: Jobs, name: str, fields: Iterable[bigquery.SchemaField]) -> None:
     """Add columns to a table, in one statement; those that are there by now stay."""
     added = ", ".join(
-        f"ADD COLUMN IF NOT EXISTS `{field.name}` {_sql_type(field)}"
+        f"ADD COLUMN IF NOT EXISTS `{field.name}` {sql_type(field)}"
         + (f" OPTIONS(description={field.description!r})" if field.description else "")
         for field in fields
     )
@@ -163,7 +170,7 @@ def _field(column: Column) -> bigquery.SchemaField:
 def _raw_table(jobs: Jobs, table: RawTable) -> bigquery.Table:
     fields = [_field(column) for column in table.columns]
     result = laid_out(jobs, table.qualified, fields)
-    result.clustering_fields = ["tenant_id", *([table.key] if table.key else [])]
+    result.clustering_fields = ["tenant_id", table.key or "created_on"]
     result.description = table.description
     return result
 
@@ -222,9 +229,9 @@ def _columns(jobs: Jobs, datasets: Iterable[str]) -> dict[str, dict[str, str]]:
 def _refuse_retyped(name: str, table: bigquery.Table, existing: Mapping[str, str]) -> None:
     for column in table.schema:
         actual = existing.get(column.name)
-        if actual is not None and actual.split("(")[0] != _sql_type(column):
+        if actual is not None and actual.split("(")[0] != sql_type(column):
             raise WarehouseError(
-                f"Column {column.name} of {name} is {actual} and has to be {_sql_type(column)}: somebody"
+                f"Column {column.name} of {name} is {actual} and has to be {sql_type(column)}: somebody"
                 " changed the table. Rename that column, or drop the table and run `st-kpi backfill`."
                 " Nothing was written."
             )
@@ -244,7 +251,7 @@ def _type(table: str, column: str, text: str) -> ColumnType:
         raise WarehouseError(f"{table}.{column} is {text}, which no column of ours is.") from None
 
 
-def _sql_type(column: bigquery.SchemaField) -> str:
+def sql_type(column: bigquery.SchemaField) -> str:
     """The type as SQL names it; the API has older names for three."""
     kind = str(column.field_type)
     return {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL"}.get(kind, kind)

@@ -2,14 +2,19 @@
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Context, Decimal
 from functools import lru_cache
-from itertools import pairwise
 from typing import Any
 
 import sqlglot
-from google.cloud.bigquery import ArrayQueryParameter, ScalarQueryParameter, StructQueryParameter
+from google.cloud.bigquery import (
+    ArrayQueryParameter,
+    ScalarQueryParameter,
+    ScalarQueryParameterType,
+    StructQueryParameter,
+    StructQueryParameterType,
+)
 from google.cloud.bigquery.table import RowIterator
 from sqlglot import exp
 from sqlglot.tokenizer_core import Token, TokenType
@@ -33,8 +38,10 @@ def query_parameters(sql: str, params: Params | None) -> list[Parameter]:
     return [_parameter(name, (params or {})[name]) for name in _parameters_in(sql)]
 
 
-def rows_parameter(columns: Columns, rows: Iterable[Sequence[Any]]) -> ArrayQueryParameter:
-    """The rows as one parameter ``@rows``, an array of structs; JSON travels as text."""
+def rows_parameter(
+    columns: Columns, rows: Iterable[Sequence[Any]], name: str = "rows"
+) -> ArrayQueryParameter:
+    """The rows as one parameter, by default ``@rows``, an array of structs; JSON travels as text."""
     structs = [
         StructQueryParameter(
             None,
@@ -45,7 +52,13 @@ def rows_parameter(columns: Columns, rows: Iterable[Sequence[Any]]) -> ArrayQuer
         )
         for row in rows
     ]
-    return ArrayQueryParameter("rows", "STRUCT", structs)
+    types = [
+        ScalarQueryParameterType(sent_type(kind), name=column)  # type: ignore[no-untyped-call]
+        for column, kind in columns
+    ]
+    # Said of no rows too, from which nobody could tell it.
+    row = StructQueryParameterType(*types)  # type: ignore[no-untyped-call]
+    return ArrayQueryParameter(name, row, structs)
 
 
 def rows_select(columns: Columns) -> str:
@@ -104,6 +117,26 @@ def renamed(sql: str, names: Mapping[str, str]) -> str:
     return "".join([*pieces, sql[position:]])
 
 
+def as_of(sql: str, moment: str, is_meant: Callable[[str], bool]) -> str:
+    """The SELECT with some of its tables read as they were at a moment, which is a TIMESTAMP's text."""
+    tokens = sqlglot.tokenize(sql, read="bigquery")
+    pieces, position = [], 0
+    for at in range(1, len(tokens) - 2):
+        schema, dot, name = tokens[at : at + 3]
+        if schema.text not in SCHEMAS or dot.token_type is not TokenType.DOT:
+            continue
+        if tokens[at - 1].token_type not in _READS or not is_meant(f"{schema.text}.{name.text}"):
+            continue
+        # It stands behind the name that the rows are given.
+        last = name
+        after = tokens[at + 3] if at + 3 < len(tokens) else None
+        if after is not None and _is_alias(after):
+            last = tokens[at + 4] if after.token_type is TokenType.ALIAS else after
+        pieces += [sql[position : last.end + 1], f" FOR SYSTEM_TIME AS OF TIMESTAMP '{moment}'"]
+        position = last.end + 1
+    return "".join([*pieces, sql[position:]])
+
+
 def tables_in(sql: str) -> set[str]:
     """Every table of our schemas that the text names, as ``schema.name``."""
     return {table for _, _, table, _ in _tables(sql)}
@@ -119,7 +152,7 @@ def numbered(sql: str, number: int) -> str:
 
 
 def joinable(sql: str) -> str:
-    """The statement with comparisons that know NULL as BigQuery can join by them.
+    """The statement or condition with comparisons that know NULL as BigQuery can join by them.
 
     It joins by equalities alone, and ``IS NOT DISTINCT FROM`` is none to it; as JSON, NULL is a text like others.
     """
@@ -178,9 +211,14 @@ def _parameters_in(sql: str) -> tuple[str, ...]:
 
 
 def _marked(sql: str) -> list[Token]:
-    """The names after an @."""
+    """The names after an @; after two it is one of BigQuery's own."""
     tokens = sqlglot.tokenize(sql, read="bigquery")
-    return [name for mark, name in pairwise(tokens) if mark.token_type is TokenType.PARAMETER]
+    is_mark = [token.token_type is TokenType.PARAMETER for token in tokens]
+    return [
+        name
+        for n, name in enumerate(tokens)
+        if n and is_mark[n - 1] and not is_mark[n] and not (n > 1 and is_mark[n - 2])
+    ]
 
 
 _READS = (TokenType.FROM, TokenType.JOIN, TokenType.COMMA)

@@ -7,8 +7,9 @@ import hashlib
 import importlib.metadata
 import shutil
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,7 +24,7 @@ from st_kpi.errors import (
     WarehouseLocked,
     room_needed,
 )
-from st_kpi.warehouse.base import Merged, Params, Reading, TypedFiles
+from st_kpi.warehouse.base import Merged, Params, Reading, Receipt, T, TypedFiles, counts_of
 from st_kpi.warehouse.duckdb import dialect
 from st_kpi.warehouse.duckdb.dialect import TYPES, literal, parameters, quoted, to_duckdb
 from st_kpi.warehouse.duckdb.merge import merge, parquet
@@ -32,6 +33,8 @@ from st_kpi.warehouse.system_tables import SCHEMAS, SYSTEM_TABLES
 from st_kpi.windows import Window
 
 _KINDS = {text: kind for kind, text in TYPES.items()}
+#: As what a column of values is handed over: decimals as texts, for a list of them would be of one scale.
+_LISTS = TYPES | {ColumnType.NUMERIC: f"VARCHAR[]::{TYPES[ColumnType.NUMERIC]}"}
 #: About as much as one load job takes elsewhere.
 _EXPORT_FILE = "32MB"
 #: Peak memory of a backfill is this plus the pages in flight.
@@ -62,8 +65,14 @@ class DuckDBWarehouse:
             names = [column[0] for column in result.description or ()]
             return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
+    def query_each(self, selects: Sequence[str], params: Params) -> list[list[dict[str, Any]]]:
+        return [self.query(select, params) for select in selects]
+
+    def side_by_side(self, tasks: Sequence[Callable[[], T]]) -> list[T]:
+        return [task() for task in tasks]  # each statement uses all cores
+
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self, *, of_one_moment: bool = False) -> Iterator[None]:
         with self._lock:
             if self._in_transaction:
                 yield
@@ -88,9 +97,10 @@ class DuckDBWarehouse:
         tenant_id: int,
         window: Window | None,
         everything: Reading | None = None,
+        receipt: Receipt | None = None,
     ) -> Merged:
         with self.transaction(), self._translate_errors():
-            return merge(
+            merged = merge(
                 self._connection,
                 records,
                 nested,
@@ -98,6 +108,9 @@ class DuckDBWarehouse:
                 window=window,
                 everything=everything,
             )
+            if receipt:
+                self.execute(receipt.sql, {**receipt.params, **counts_of(merged)})
+            return merged
 
     def replace_table(self, table: str, select: str, params: Params | None = None) -> None:
         with self._lock:
@@ -105,17 +118,26 @@ class DuckDBWarehouse:
                 f"CREATE OR REPLACE TABLE {table} AS {to_duckdb(select)}", _used(select, params)
             )
 
-    def replace_rows(
-        self, table: str, where: str, select: str, params: Params | None = None
-    ) -> None:
-        body = to_duckdb(select)
+    def apply_differences(self, table: str, columns: Collection[str], differences: str) -> bool:
+        if not self.query(f"SELECT 1 AS one FROM {differences} LIMIT 1"):
+            return False
+        same = " AND ".join(f"changed.`{c}` IS NOT DISTINCT FROM stored.`{c}`" for c in columns)
+        listed = ", ".join(f"`{name}`" for name in columns)
         with self.transaction():
-            if not self.table_exists(table):
-                self._execute(f"CREATE TABLE {table} AS {body}", _used(select, params))
-                return
-            delete = f"DELETE FROM {table} WHERE {where}"
-            self._execute(to_duckdb(delete), _used(delete, params))
-            self._execute(f"INSERT INTO {table} BY NAME {body}", _used(select, params))
+            self.execute(
+                f"DELETE FROM {table} AS stored WHERE EXISTS"
+                f" (SELECT 1 FROM {differences} AS changed WHERE changed.before > 0 AND {same})"
+            )
+            self.execute(
+                f"INSERT INTO {table} ({listed}) SELECT {listed} FROM {differences}"
+                " CROSS JOIN UNNEST(GENERATE_ARRAY(1, after)) AS nth WHERE after > 0"
+            )
+        return True
+
+    def drop(self, tables: Iterable[str]) -> None:
+        with self.transaction():
+            for table in tables:
+                self._execute(f"DROP TABLE IF EXISTS {table}")
 
     def write_table(
         self,
@@ -126,19 +148,16 @@ class DuckDBWarehouse:
         with self.transaction():
             self._execute(f"CREATE OR REPLACE TABLE {table} ({_definitions(columns)})")
             if rows:
-                marks = ", ".join("?" for _ in columns)
-                self._execute_many(f"INSERT INTO {table} VALUES ({marks})", rows)
+                self._append(table, columns, rows)
 
     def insert(self, table: str, rows: Sequence[Mapping[str, object]]) -> None:
         if not rows:
             return
-        names = list(rows[0])
-        marks = ", ".join("?" for _ in names)
         with self.transaction():
-            self._execute_many(
-                f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})",
-                [[row[name] for name in names] for row in rows],
-            )
+            shape = self._execute(f"SELECT * FROM {table} LIMIT 0").description or ()
+            kinds = {name: _KINDS[str(kind)] for name, kind, *_ in shape}
+            columns = [(name, kinds[name]) for name in rows[0]]
+            self._append(table, columns, [[row[name] for name, _ in columns] for row in rows])
 
     def execute(self, sql: str, params: Params | None = None) -> None:
         with self._lock:
@@ -184,6 +203,14 @@ class DuckDBWarehouse:
             if files:
                 self._execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM {parquet(files)}")
 
+    def table_names(self) -> set[str]:
+        with self._lock:
+            result = self._execute(
+                "SELECT schema_name || '.' || table_name FROM duckdb_tables()"
+                " WHERE database_name = current_database()"
+            )
+            return {name for (name,) in result.fetchall()}
+
     def table_exists(self, table: str) -> bool:
         schema, name = table.split(".")
         with self._lock:
@@ -212,10 +239,18 @@ class DuckDBWarehouse:
         rules = hashlib.sha256(Path(dialect.__file__).read_bytes()).hexdigest()
         return " ".join([*versions, rules])
 
-    def version(self, table: str) -> str:
+    def versions(self, tables: Collection[str]) -> dict[str, str]:
         # Whole rows and not _content_hash: a row that somebody mended by hand counts as changed too.
-        result = self._execute(f"SELECT COUNT(*), SUM(HASH(t)) FROM {table} AS t")
-        return str(result.fetchone())
+        return {
+            table: str(self._execute(f"SELECT COUNT(*), SUM(HASH(t)) FROM {table} AS t").fetchone())
+            for table in tables
+        }
+
+    def row_counts(self, tables: Collection[str]) -> dict[str, int]:
+        return {t: self.query(f"SELECT COUNT(*) AS n FROM {t}")[0]["n"] for t in tables}
+
+    def billed(self) -> Mapping[str, int]:
+        return {}
 
     @contextmanager
     def spool(self) -> Iterator[Path]:
@@ -240,13 +275,22 @@ class DuckDBWarehouse:
                 self._connection.close()
                 del self._connection
 
-    def _execute(self, sql: str, params: Params | None = None) -> duckdb.DuckDBPyConnection:
+    def _execute(
+        self, sql: str, params: Params | Sequence[object] | None = None
+    ) -> duckdb.DuckDBPyConnection:
         with self._translate_errors():
             return self._connection.execute(sql, params or None)
 
-    def _execute_many(self, sql: str, rows: Sequence[Sequence[object]]) -> None:
-        with self._translate_errors():
-            self._connection.executemany(sql, rows)
+    def _append(self, table: str, columns: Columns, rows: Sequence[Sequence[object]]) -> None:
+        """One statement whose parameters are whole columns: a statement per row takes milliseconds for each."""
+        values = ", ".join(f"UNNEST(?::{_LISTS[kind]}[])" for _, kind in columns)
+        self._execute(
+            f"INSERT INTO {table} ({quoted(name for name, _ in columns)}) SELECT {values}",
+            [
+                _column(kind, column)
+                for (_, kind), column in zip(columns, zip(*rows, strict=True), strict=True)
+            ],
+        )
 
     @contextmanager
     def _translate_errors(self) -> Iterator[None]:
@@ -313,6 +357,14 @@ def _used(sql: str, params: Params | None) -> dict[str, object] | None:
     """Only the parameters that the statement names: DuckDB refuses any other."""
     names = parameters(sql)
     return {name: (params or {})[name] for name in names} if names else None
+
+
+def _column(kind: ColumnType, values: Sequence[Any]) -> list[Any]:
+    """The values of a column as one parameter."""
+    if kind is not ColumnType.NUMERIC:
+        return list(values)
+    texts = (f"{value:f}" if isinstance(value, Decimal) else value for value in values)
+    return [None if text is None else str(text) for text in texts]
 
 
 def _definitions(columns: Columns) -> str:

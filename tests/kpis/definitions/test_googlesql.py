@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from st_kpi.kpis.contributions import contributions_select
-from st_kpi.kpis.definitions.columns import KPI_COLUMNS, KPI_TABLE
+from st_kpi.kpis.definitions.columns import KPI_COLUMNS, KPI_TABLE, STORED_COLUMNS
 from st_kpi.kpis.definitions.inline import filling, inlined, upstream
 from st_kpi.kpis.definitions.lint import inspect
 from st_kpi.kpis.definitions.statements import CONTRIBUTIONS, Adds, Statement
@@ -107,8 +107,14 @@ class Built:
 
     def _fill(self, statement: Statement) -> None:
         if statement.kpi:
-            where, select = f"kpi = '{statement.kpi}'", contributions_select(statement)
-            self.warehouse.replace_rows(CONTRIBUTIONS, where, select, self.params)
+            select = contributions_select(statement)
+            if not self.warehouse.table_exists(CONTRIBUTIONS):
+                self.warehouse.replace_table(CONTRIBUTIONS, select, self.params)
+            else:
+                listed = ", ".join(STORED_COLUMNS)
+                self.warehouse.execute(
+                    f"INSERT INTO {CONTRIBUTIONS} ({listed}) {select}", self.params
+                )
         elif statement.table:
             self.warehouse.replace_table(statement.table, statement.sql, self.params)
 

@@ -5,6 +5,7 @@ import io
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from datetime import UTC, datetime
 
 import pytest
@@ -13,7 +14,7 @@ from google.cloud import bigquery
 from st_kpi.errors import WarehouseError
 from st_kpi.warehouse import open_warehouse
 from st_kpi.warehouse.bigquery.client import Jobs
-from tests.support.bigquery_emulator import PROJECT, options
+from tests.support.bigquery_emulator import PROJECT, emptied, options
 from tests.support.faulty import Fault, Faulty, job_says
 
 #: Minutes of work on the fastest machine, where nobody cancels it.
@@ -46,7 +47,6 @@ CALLS: dict[str, Callable[[Jobs], object]] = {
     "a script": lambda jobs: jobs.run(f"SELECT 1 AS n; SELECT n FROM {SEQUENCE}"),
     "a change": lambda jobs: jobs.run(f"UPDATE {SEQUENCE} SET n = 2 WHERE TRUE"),
     "an estimate": lambda jobs: jobs.estimate(f"SELECT n FROM {SEQUENCE}"),
-    "a copy": lambda jobs: jobs.copy(SEQUENCE, f"st_staging.copy_{time.time_ns()}", "2099-01-01T00:00:00Z"),
     "a table": lambda jobs: jobs.table(SEQUENCE),
     "a load": load,
     "a deletion": lambda jobs: jobs.drop("st_staging.nothing"),
@@ -86,9 +86,7 @@ def test_every_job_has_a_time(jobs: Jobs) -> None:
     jobs.run("SELECT 1 AS n", job_id=names[0])
     with pytest.raises(WarehouseError):
         jobs.load(io.BytesIO(b"none"), 4, SEQUENCE, [], names[1])
-    jobs.copy(SEQUENCE, "st_staging.timed", "2099-01-01T00:00:00Z")
-    (copied,) = [j for j in jobs.client.list_jobs(max_results=3) if isinstance(j, bigquery.CopyJob)]
-    for job in (*map(jobs.client.get_job, names), copied):
+    for job in map(jobs.client.get_job, names):
         assert job._properties["configuration"]["jobTimeoutMs"] == "1800000", job.job_id
 
 
@@ -122,6 +120,33 @@ def test_who_is_interrupted_cancels_the_job(jobs: Jobs, monkeypatch: pytest.Monk
     with pytest.raises(KeyboardInterrupt):
         jobs.run(ENDLESS, job_id=name)
     assert stopped(jobs, name)
+
+
+def test_who_is_interrupted_waits_for_no_work_side_by_side(
+    url: str, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warehouse = emptied(url)
+    since = datetime.now(UTC)
+    wait = Future.result
+
+    def interrupted(future: Future[object], timeout: float | None = None) -> object:
+        until = time.monotonic() + 20
+        while not warehouse._jobs._running and time.monotonic() < until:
+            time.sleep(0.05)
+        monkeypatch.setattr(Future, "result", wait)
+        raise KeyboardInterrupt
+
+    def work() -> None:
+        with warehouse.transaction():
+            monkeypatch.setattr(Future, "result", interrupted)
+            warehouse.side_by_side([lambda: warehouse.replace_table("st_kpi.endless", ENDLESS)])
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    begun = jobs.client.list_jobs(min_creation_time=since)
+    (endless,) = [j.job_id for j in begun if "GENERATE_ARRAY" in getattr(j, "query", "")]
+    assert stopped(jobs, endless)
+    warehouse.close()
 
 
 def test_who_closes_the_warehouse_cancels_what_other_threads_wait_for(url: str, jobs: Jobs) -> None:
@@ -218,16 +243,6 @@ def test_a_conflict_that_stays_is_told_in_time(proxy: Faulty) -> None:
     with pytest.raises(WarehouseError, match="Another run wrote to the same tables"):
         through.run(f"UPDATE {SEQUENCE} SET n = 3 WHERE TRUE")
     assert time.monotonic() - began < 5
-    through.close()
-
-
-def test_a_copy_whose_answer_is_lost_is_there_once(proxy: Faulty, jobs: Jobs) -> None:
-    through = hurried(proxy, request_seconds=10)
-    target = f"st_staging.copy_{time.time_ns()}"
-    proxy.fault = failing(1, "lost")
-    through.copy(SEQUENCE, target, "2099-01-01T00:00:00Z")
-    assert jobs.rows(f"SELECT n FROM {target}") == [{"n": 1}]
-    assert len(proxy.failed) == 1
     through.close()
 
 

@@ -3,6 +3,7 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -16,13 +17,16 @@ from st_kpi.errors import ConfigurationError, NothingLoaded, StKpiError, Warehou
 from st_kpi.servicetitan.registry import REGISTRY
 from st_kpi.servicetitan.tables import raw_tables, record_table
 from st_kpi.warehouse import open_warehouse
-from st_kpi.warehouse.base import Merged, TypedFiles
+from st_kpi.warehouse.base import Merged, Reading, Receipt, TypedFiles
+from st_kpi.warehouse.bigquery import load
 from st_kpi.warehouse.bigquery.client import Jobs, parquet_schema
 from st_kpi.warehouse.bigquery.engine import BigQueryWarehouse
 from st_kpi.warehouse.bigquery.load import combine
 from st_kpi.warehouse.bigquery.options import BigQueryOptions
 from st_kpi.warehouse.labels import labels
+from st_kpi.windows import Window
 from tests.support.bigquery_emulator import PROJECT, opened, options
+from tests.support.counted import counted
 from tests.support.faulty import Fault, Faulty
 from tests.support.loader import Loader, invoice
 
@@ -36,7 +40,7 @@ def staged(jobs: Jobs) -> list[str]:
 def test_raw_tables_are_laid_out_and_described(loader: Loader, jobs: Jobs) -> None:
     table = jobs.table("st_raw.invoices")
     assert table is not None
-    assert (table.time_partitioning.type_, table.time_partitioning.field) == ("MONTH", "created_on")
+    assert table.time_partitioning is None
     assert table.clustering_fields == ["tenant_id", "id"]
     assert table.labels == {"app": "st-kpi"}
     assert "invoices" in table.description
@@ -46,20 +50,36 @@ def test_raw_tables_are_laid_out_and_described(loader: Loader, jobs: Jobs) -> No
     items = jobs.table("st_raw.invoice_items")
     assert items is not None
     assert items.clustering_fields == ["tenant_id", "invoice_id"]
+    pay = jobs.table("st_raw.gross_pay_items")
+    assert pay is not None
+    assert pay.clustering_fields == ["tenant_id", "created_on"]
     dataset = jobs.client.get_dataset("st_raw")
     assert dataset.location == "US"
     assert dataset.labels == {"app": "st-kpi"}
     assert dataset.description
 
 
-def test_published_tables_are_laid_out_for_readers(loader: Loader, jobs: Jobs) -> None:
-    loader.warehouse.replace_table(
-        "st_kpi.made", "SELECT 1 AS tenant_id, 'leads' AS kpi, DATE '2025-01-06' AS week_start"
-    )
+@pytest.mark.parametrize(
+    ("columns", "clustered"),
+    [
+        ("1 AS tenant_id, DATE '2025-01-06' AS week_start, 'leads' AS kpi, 2 AS job_id",
+         ["kpi", "tenant_id", "week_start"]),
+        ("1 AS tenant_id, 'leads' AS kpi, DATE '2025-01-06' AS on_date, 2 AS job_id",
+         ["kpi", "tenant_id", "on_date"]),
+        ("DATE '2025-01-06' AS on_date, DATE '2025-01-06' AS week_start, 'East' AS rollup, 'leads' AS kpi, 1 AS tenant_id",
+         ["kpi", "tenant_id", "rollup", "on_date"]),
+        ("2 AS job_id, DATE '2025-01-06' AS day, 1 AS tenant_id", ["tenant_id", "job_id"]),
+        ("1 AS n", None),
+    ],
+)  # fmt: skip
+def test_published_tables_are_laid_out_for_readers(
+    loader: Loader, jobs: Jobs, columns: str, clustered: list[str] | None
+) -> None:
+    loader.warehouse.replace_table("st_kpi.made", f"SELECT {columns}")
     table = jobs.table("st_kpi.made")
     assert table is not None
-    assert (table.time_partitioning.type_, table.time_partitioning.field) == ("MONTH", "week_start")
-    assert table.clustering_fields == ["tenant_id", "kpi"]
+    assert table.time_partitioning is None
+    assert table.clustering_fields == clustered
     assert table.expires is None
 
 
@@ -101,7 +121,11 @@ def test_reading_before_the_first_load_says_what_to_do(url: str) -> None:
         pass
 
 
-def test_asked_twice_a_merge_is_done_once(loader: Loader, jobs: Jobs) -> None:
+@pytest.mark.parametrize("most", [20_000, 0], ids=["along with the script", "by a load job"])
+def test_asked_twice_a_merge_is_done_once(
+    loader: Loader, jobs: Jobs, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load, "_MOST_VALUES", most)
     page = loader.page("invoices", [invoice(1, 5, "100")])
     files = TypedFiles(record_table(REGISTRY["invoices"]), tuple(part.records for part in page))
 
@@ -119,7 +143,9 @@ def test_asked_twice_a_merge_is_done_once(loader: Loader, jobs: Jobs) -> None:
         j.job_id for j in jobs.client.list_jobs(min_creation_time=since) if "invoices" in j.job_id
     ]
     assert again == done
-    assert {name.split("_invoices_")[0] for name in done} == {"st_kpi_load", "st_kpi_merge"}
+    kinds = {"st_kpi_merge"} if most else {"st_kpi_load", "st_kpi_merge"}
+    assert {name.split("_invoices_")[0] for name in done} == kinds
+    assert staged(jobs) == []
     assert loader.rows("SELECT sub_total FROM st_raw.invoices") == [(7,)]
 
 
@@ -160,6 +186,87 @@ def test_files_are_combined_up_to_a_size(tmp_path: Path) -> None:
     assert [file.read_bytes() for file in first] == [file.read_bytes() for file in second]
 
 
+#: A receipt that says how many rows changed, and one that cannot be written.
+TOLD = "INSERT INTO st_ops.runs (run_id, detail) SELECT @run_id, CAST(@changed_rows AS STRING)"
+REFUSED = "INSERT INTO st_ops.runs (run_id) SELECT CAST(CAST(@run_id AS INT64) AS STRING)"
+
+
+def test_rows_and_their_receipt_are_kept_together(loader: Loader, jobs: Jobs) -> None:
+    """With whatever else was written in the transaction before, by one job."""
+    warehouse = loader.warehouse
+
+    def store(sql: str, expected: int | None, *rows: dict[str, Any]) -> Merged:
+        with warehouse.transaction():
+            warehouse.insert("st_ops.rejects", [{"tenant_id": 77, "entity": "invoices"}])
+            receipt = Receipt(sql, {"run_id": "r"}, expected)
+            return loader.load("invoices", list(rows), receipt=receipt)
+
+    def kept() -> list[tuple[Any, ...]]:
+        return loader.rows(
+            "SELECT (SELECT COUNT(*) FROM st_raw.invoices) AS a, (SELECT COUNT(*) FROM st_raw.invoice_items) AS b,"
+            " (SELECT COUNT(*) FROM st_ops.rejects) AS c, (SELECT STRING_AGG(detail) FROM st_ops.runs) AS d"
+        )
+
+    with pytest.raises(WarehouseError, match="refused a statement"):
+        store(REFUSED, None, invoice(1, 5, "100", "7"))
+    assert kept() == [(0, 0, 0, None)]
+    wrong = store(TOLD, 2, invoice(1, 5, "100", "7"))
+    assert (wrong.distinct, wrong.stored) != (2, 2), "whoever expects two sees that they are not"
+    assert kept() == [(0, 0, 0, None)]
+    since = datetime.now(UTC)
+    assert store(TOLD, 1, invoice(1, 5, "100", "7")) == Merged(1, 1, 1)
+    assert kept() == [(1, 1, 1, "1")]
+    made = [job.job_id for job in jobs.client.list_jobs(min_creation_time=since)]
+    assert len([name for name in made if "_merge_" in name or "_publish_" in name]) == 1
+
+
+def test_where_a_row_is_there_twice_nothing_is_changed(loader: Loader) -> None:
+    loader.load("invoices", [invoice(1, 5, "100")])
+    loader.warehouse.execute(
+        "INSERT INTO st_raw.invoices (tenant_id, id, modified_on)"
+        " SELECT tenant_id, id, modified_on FROM st_raw.invoices"
+    )
+    merged = loader.load("invoices", [invoice(1, 6, "200"), invoice(2, 6, "5")])
+    assert merged.stored != merged.distinct
+    assert loader.rows("SELECT id, sub_total FROM st_raw.invoices ORDER BY sub_total") == [
+        (1, None),
+        (1, 100),
+    ]
+
+
+def test_what_changes_nothing_writes_nothing(loader: Loader, url: str) -> None:
+    invoices = [invoice(1, 5, "100", "7")]
+    pay = [{"id": None, "createdOn": "2025-01-05T00:00:00Z", "jobId": 1, "amount": 3}]
+    january = Window(datetime(2025, 1, 1, tzinfo=UTC), datetime(2025, 2, 1, tzinfo=UTC))
+    reading = Reading(loader.read_at + timedelta(hours=1), "run-9")
+    with counted(url) as counter:
+        warehouse = opened(counter.url)
+        through = Loader(loader.folder / "through", warehouse)
+        through.folder.mkdir()
+
+        def ran(*args: Any, **more: Any) -> list[str]:
+            counter.clear()
+            through.load(*args, **more)
+            assert len(counter.jobs()) <= 1, "few rows go along with the script"
+            return [s.kind for job in counter.jobs() for s in job.statements]
+
+        writes = {"MERGE", "INSERT", "UPDATE", "DELETE"}
+        for entity, rows, more in (
+            ("invoices", invoices, {}),
+            ("gross_pay_items", pay, {"window": january}),
+        ):
+            assert writes & set(ran(entity, rows, **more))
+            again = ran(entity, rows, everything=reading, **more)
+            assert not writes & set(again)
+            assert len(again) == 5
+        assert ran("invoices", [invoice(2, 5, "1", "7")]) == [
+            "BEGIN", "CREATE AS", "SET", "MERGE", "SET", "DELETE", "INSERT", "COMMIT", "SELECT",
+        ]  # fmt: skip
+        assert ran("invoices") == []
+        assert counter.requests == 0
+        warehouse.close()
+
+
 def test_a_merge_stays_where_the_transaction_around_it_fails(loader: Loader, jobs: Jobs) -> None:
     """The rows are there and the manifest does not know: they are fetched again, and nothing changes."""
     rows = [invoice(1, 5, "100", "7")]
@@ -188,6 +295,7 @@ def test_a_reader_sees_all_of_a_build_or_nothing(loader: Loader, url: str, jobs:
         assert warehouse.query(both) == [{"n": 2, "m": 1}]
         assert reader.query(both) == [{"n": 1, "m": 1}]
         warehouse.execute("UPDATE st_kpi.two SET n = 2 WHERE TRUE")
+        assert warehouse.query(both) == [{"n": 2, "m": 2}]
         assert reader.query(both) == [{"n": 1, "m": 1}]
         shadows = [jobs.table(f"st_staging.{name}") for name in staged(jobs)]
         assert len(shadows) == 2
@@ -249,6 +357,58 @@ def test_who_has_published_is_not_refused_by_its_own_publication(
     assert loader.rows("SELECT run_id FROM st_ops.runs") == [("once",)]
 
 
+def test_a_table_whose_columns_change_is_reshaped_before_anything_is_published(
+    loader: Loader, jobs: Jobs
+) -> None:
+    """Also a column that it is clustered by; BigQuery replaces a table only by one that is clustered alike."""
+    warehouse = loader.warehouse
+    warehouse.replace_table("st_kpi.made", "SELECT 1 AS tenant_id, 'leads' AS kpi, '7' AS n")
+    other = "SELECT 2 AS tenant_id, CAST(3.5 AS NUMERIC) AS n, 'x' AS label"
+    since = datetime.now(UTC)
+    warehouse.replace_table("st_kpi.made", other)
+    *_, publishing = sorted(
+        (j for j in jobs.client.list_jobs(min_creation_time=since) if not j.parent_job_id),
+        key=lambda job: job.created,
+    )
+    assert publishing.job_id.startswith("st_kpi_publish_")
+    assert warehouse.query("SELECT * FROM st_kpi.made") == [
+        {"tenant_id": 2, "n": Decimal("3.5"), "label": "x"}
+    ]
+    table = jobs.table("st_kpi.made")
+    assert table is not None
+    assert table.clustering_fields == ["tenant_id"]
+
+
+def test_a_build_reads_raw_rows_of_one_moment(loader: Loader, url: str) -> None:
+    warehouse, other = loader.warehouse, opened(url)
+    loader.load("invoices", [invoice(1, 5, "100")])
+    versions = []
+    for _ in range(3):
+        with warehouse.transaction(of_one_moment=True):
+            versions.append(warehouse.versions(["st_raw.invoices"]))
+            before = loader.rows("SELECT sub_total FROM st_raw.invoices AS i WHERE i.id = 1")
+            other.execute("UPDATE st_raw.invoices SET sub_total = sub_total + 1 WHERE id = 1")
+            other.insert("st_ops.runs", [{"run_id": "other"}])
+            assert loader.rows("SELECT sub_total FROM st_raw.invoices") == before
+            assert loader.rows("SELECT run_id FROM st_ops.runs") == [("other",)] * (
+                len(versions) - 1
+            )
+    assert loader.rows("SELECT sub_total FROM st_raw.invoices") == [(103,)]
+    assert len({str(version) for version in versions}) == 3
+
+
+def test_what_is_written_at_the_end_is_not_read_before(loader: Loader) -> None:
+    warehouse = loader.warehouse
+    with warehouse.transaction():
+        warehouse.insert("st_ops.runs", [{"run_id": "one"}])
+        with pytest.raises(ValueError, match=r"st_ops\.runs is written when the transaction ends"):
+            warehouse.query("SELECT run_id FROM st_ops.runs")
+        # What only the end needs may read it.
+        warehouse.replace_table("st_staging.late_costs", "SELECT run_id AS id FROM st_ops.runs")
+        warehouse.execute("INSERT INTO st_ops.runs (run_id) SELECT id FROM st_staging.late_costs")
+    assert loader.rows("SELECT run_id FROM st_ops.runs") == [("one",), ("one",)]
+
+
 def test_jobs_have_labels_and_a_ceiling(loader: Loader, jobs: Jobs) -> None:
     since = datetime.now(UTC)
     with labels(flow="build", run="Run/1"), labels(kpi="leads"):
@@ -268,6 +428,7 @@ def test_passing_faults_are_waited_out(
     loader: Loader, proxy: Faulty, faults: list[Fault], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each kind of request fails: of tables, jobs, uploads and results."""
+    monkeypatch.setattr(load, "_MOST_VALUES", 0)
     sleep = time.sleep
     monkeypatch.setattr(time, "sleep", lambda seconds: sleep(seconds / 20))  # Google's own waits
     warehouse = opened(proxy.url)
@@ -348,8 +509,7 @@ def test_credentials_are_not_sent_in_the_clear(address: str) -> None:
         BigQueryWarehouse("some-project", options=BigQueryOptions(url=address))
 
 
-def test_months_beside_those_of_the_rows_are_merged_too(loader: Loader) -> None:
-    """A record whose createdOn is another than before is still the same record."""
+def test_a_record_whose_created_on_is_another_is_the_same_record(loader: Loader) -> None:
     loader.load("invoices", [invoice(1, 5, "100")])
     moved = invoice(1, 6, "200") | {"createdOn": "2024-06-01T00:00:00Z"}
     undated = invoice(2, 6, "5") | {"createdOn": None}

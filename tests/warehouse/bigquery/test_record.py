@@ -6,12 +6,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from st_kpi.errors import WarehouseError
+from st_kpi.warehouse.bigquery import load
 from st_kpi.warehouse.bigquery.client import Jobs
 from st_kpi.warehouse.bigquery.record import jobs_since, tables_of_ours
 from tests.support.loader import Loader, invoice
 
 
-def test_jobs_are_told_without_what_they_read(loader: Loader, jobs: Jobs) -> None:
+def test_jobs_are_told_without_what_they_read(
+    loader: Loader, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load, "_MOST_VALUES", 0)
     since = datetime.now(UTC) - timedelta(seconds=1)
     loader.load("invoices", [invoice(1, 5, "100", "7")])
     with pytest.raises(WarehouseError):

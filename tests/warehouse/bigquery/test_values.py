@@ -38,6 +38,7 @@ def test_parameters_get_a_number() -> None:
     assert numbered("SET a = @a, b = @b_1 -- @c\nWHERE d = '@e'", 3) == (
         "SET a = @a_3, b = @b_1_3 -- @c\nWHERE d = '@e'"
     )
+    assert numbered("SET a = @@row_count + @b", 3) == "SET a = @@row_count + @b_3"
 
 
 def test_what_a_statement_names() -> None:
