@@ -40,7 +40,7 @@ class Rejects:
 
     warehouse: Warehouse
     tenant_id: int | None
-    _memory: "_Memory" = field(default_factory=lambda: _Memory(), repr=False, compare=False)
+    _memory: _Memory = field(default_factory=_Memory, repr=False, compare=False)
 
     def record(self, entity: Entity, run_id: str, rejects: Iterable[Reject]) -> None:
         """Keep every field that kept a record out."""

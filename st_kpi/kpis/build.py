@@ -211,18 +211,20 @@ class _Run:
     def take(self, level: Sequence[Statement]) -> None:
         """Fill the tables of statements that do not read each other's."""
         runs = {s.name: run for s in level if (run := self._work(s)) is not None}
-        alone = [s for s in level if s.name in runs and not s.kpi]
-        of_kpis = [s for s in level if s.kpi]
-        tasks = [partial(self._fill, statement, runs[statement.name]) for statement in alone]
-        together = [s for s in of_kpis if s.name in runs]
-        if together or (of_kpis and self.unknown):
-            tasks.append(partial(self._fill_contributions, together, runs))
-        outcomes = self.warehouse.side_by_side(tasks)
-        for statement, outcome in zip(alone, outcomes, strict=False):
-            self.plan.done(statement, runs[statement.name], outcome)
-        for statement in together:
-            self.plan.done(statement, runs[statement.name], outcomes[-1])
-        if of_kpis and self.unknown:
+        tasks = [
+            ([s], partial(self._fill, s, runs[s.name]))
+            for s in level
+            if s.name in runs and not s.kpi
+        ]
+        have_unknown = bool(self.unknown) and any(s.kpi for s in level)
+        together = [s for s in level if s.name in runs and s.kpi]
+        if together or have_unknown:
+            tasks.append((together, partial(self._fill_contributions, together, runs)))
+        outcomes = self.warehouse.side_by_side([task for _, task in tasks])
+        for (statements, _), outcome in zip(tasks, outcomes, strict=True):
+            for statement in statements:
+                self.plan.done(statement, runs[statement.name], outcome)
+        if have_unknown:
             self.plan.contributions_changed()
         self.runs |= runs
 
@@ -271,7 +273,7 @@ class _Run:
         if not self._measures(statement) or self.under_way.build.measured:
             return self.plan.work(statement)
         assert statement.table is not None
-        if not statement.kpi and not self.warehouse.table_exists(statement.table):
+        if not statement.kpi and not self.plan.has(statement.table):
             none = f"SELECT * FROM ({statement.sql}\n) AS unmeasured WHERE FALSE"
             self.warehouse.replace_table(statement.table, none, self.params)
         self.plan.skip(statement)

@@ -8,7 +8,7 @@ of the build under way, ``before`` and ``after`` being the number of equal rows,
 
 import datetime as dt
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from st_kpi.kpis.definitions.cards import Aggregation
 from st_kpi.kpis.definitions.columns import (
@@ -139,8 +139,7 @@ def _asking_for_the_same_keys(runs: Sequence[KpiRun]) -> list[KpiRun]:
     """The runs, those that are cut down by one column with the keys of all of them: then the stored rows are read once."""
     slices = [run.key_slice for run in runs if run.key_slice]
     return [
-        KpiRun(run.statement, run.kind, run.key_slice and run.key_slice.with_keys_of(slices))
-        for run in runs
+        replace(run, key_slice=run.key_slice and run.key_slice.with_keys_of(slices)) for run in runs
     ]
 
 

@@ -206,7 +206,7 @@ class BigQueryWarehouse:
 
     def table_exists(self, table: str) -> bool:
         transaction = self._transaction
-        if transaction is not None and transaction.has(table):
+        if transaction is not None and table in transaction.written():
             return True
         return self._jobs.table(table) is not None
 

@@ -24,8 +24,9 @@ from st_kpi.warehouse.bigquery.merge import newest_script, window_script
 from st_kpi.warehouse.bigquery.schema import create, expiry
 from st_kpi.warehouse.bigquery.values import (
     Parameter,
+    named_parameters,
+    parameters_in,
     parsed,
-    query_parameters,
     quoted,
     rows_parameter,
     sent_type,
@@ -72,14 +73,10 @@ def merge(
         key = content if records.files else uuid4().hex
         digest = hashlib.sha256(key.encode()).hexdigest()[:24]
         sources = {upload.name: upload.source(digest) for upload in uploads}
-    bare = _script(records.table, nested, sources, window, everything, expected, ())
     script = _script(records.table, nested, sources, window, everything, expected, then)
-    params = _params(tenant_id, window, everything, expected)
-    sent = {upload.name: upload.parameter for upload in uploads if upload.parameter}
-    own = [
-        p for p in query_parameters(bare, {**params, **dict.fromkeys(sent)}) if p.name not in sent
-    ]
-    given = [*own, *sent.values(), *parameters]
+    own = named_parameters(_params(tenant_id, window, everything, expected), parameters_in(script))
+    sent = [upload.parameter for upload in uploads if upload.parameter]
+    given = [*own, *sent, *parameters]
     job_id = f"st_kpi_merge_{records.table.name}_{digest}"
     (counts,) = jobs.run(script, given, job_id=job_id)
     for upload in uploads:

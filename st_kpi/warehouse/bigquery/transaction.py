@@ -30,6 +30,7 @@ from st_kpi.warehouse.bigquery.schema import (
 )
 from st_kpi.warehouse.bigquery.script import Script
 from st_kpi.warehouse.bigquery.values import Parameter, as_of, joinable, quoted, renamed, tables_in
+from st_kpi.warehouse.differences import rows_to_add, same_row
 from st_kpi.warehouse.labels import labels
 from st_kpi.warehouse.system_tables import OPERATIONS, SYSTEM_TABLES, is_scratch
 
@@ -96,10 +97,6 @@ class Transaction:
         if len(self._waiting):
             with labels(**self._waiting.labels):
                 self._run(self._waiting)
-
-    def has(self, table: str) -> bool:
-        """Whether the table was written in this transaction."""
-        return table in self._shadows
 
     def written(self) -> set[str]:
         """The tables that were written in this transaction."""
@@ -246,7 +243,9 @@ class Transaction:
         if any(_published(table) for table in tables):
             self._begin()
         sql = renamed(sql, self._shadows)
-        return as_of(sql, self._moment, _of_one_moment) if self._moment else sql
+        if self._moment is None:
+            return sql
+        return as_of(sql, self._moment, lambda table: not _published(table))
 
     def _read_late(self, sql: str) -> str:
         """The statement as it has to run at the end, when the tables are as their shadows."""
@@ -347,7 +346,7 @@ def with_differences(table: str, columns: Sequence[str], differences: str) -> st
     return (
         f"SELECT {quoted(columns)} FROM {table} AS stored WHERE NOT EXISTS"
         f" (SELECT 1 FROM {differences} AS changed WHERE changed.before > 0 AND {_same(columns)})\n"
-        f"UNION ALL {_added(columns, differences)}"
+        f"UNION ALL {rows_to_add(columns, differences)}"
     )
 
 
@@ -357,7 +356,7 @@ def merge_of_differences(table: str, columns: Sequence[str], differences: str) -
     return (
         f"MERGE {table} AS stored USING (\n"
         f"SELECT {names}, TRUE AS is_gone FROM {differences} WHERE before > 0\n"
-        f"UNION ALL SELECT {names}, FALSE AS is_gone FROM ({_added(columns, differences)}) AS added\n"
+        f"UNION ALL SELECT {names}, FALSE AS is_gone FROM ({rows_to_add(columns, differences)}) AS added\n"
         f") AS changed ON changed.is_gone AND {_same(columns)}\n"
         "WHEN MATCHED THEN DELETE\n"
         f"WHEN NOT MATCHED AND NOT changed.is_gone THEN INSERT ({names}) VALUES ({quoted(columns, 'changed')})"
@@ -366,17 +365,7 @@ def merge_of_differences(table: str, columns: Sequence[str], differences: str) -
 
 def _same(columns: Collection[str]) -> str:
     """That a stored row is one of the differences, as BigQuery can join by it."""
-    return joinable(
-        " AND ".join(f"changed.`{name}` IS NOT DISTINCT FROM stored.`{name}`" for name in columns)
-    )
-
-
-def _added(columns: Collection[str], differences: str) -> str:
-    """The rows that there have to be, of those that differ."""
-    return (
-        f"SELECT {quoted(columns)} FROM {differences}"
-        " CROSS JOIN UNNEST(GENERATE_ARRAY(1, after)) AS nth WHERE after > 0"
-    )
+    return joinable(same_row(columns))
 
 
 def _expiration() -> str:
@@ -385,10 +374,5 @@ def _expiration() -> str:
 
 
 def _published(table: str) -> bool:
-    """Whether a transaction that reads the table builds upon what another may publish meanwhile."""
+    """Whether builds alone write the table, by publishing: who reads it builds upon what another may publish meanwhile."""
     return table not in OPERATIONS and not table.startswith("st_raw.")
-
-
-def _of_one_moment(table: str) -> bool:
-    """Whether others may write the table while a transaction reads it."""
-    return table in OPERATIONS or table.startswith("st_raw.")

@@ -2,10 +2,10 @@
 
 import datetime as dt
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Context, Decimal
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlglot
 from google.cloud.bigquery import (
@@ -35,7 +35,12 @@ def query_parameters(sql: str, params: Params | None) -> list[Parameter]:
 
     A None or an empty list has the type that the KPI SQL declares for a parameter of this name, else STRING.
     """
-    return [_parameter(name, (params or {})[name]) for name in _parameters_in(sql)]
+    return [_parameter(name, (params or {})[name]) for name in parameters_in(sql)]
+
+
+def named_parameters(params: Params, names: Collection[str]) -> list[Parameter]:
+    """Those of ``params`` that are among the names, each of the type of its value."""
+    return [_parameter(name, value) for name, value in params.items() if name in names]
 
 
 def rows_parameter(
@@ -109,37 +114,29 @@ def each_row(rows: RowIterator) -> Iterator[dict[str, Any]]:
 def renamed(sql: str, names: Mapping[str, str]) -> str:
     """The statement with tables exchanged, by their ``schema.name``; their rows are still called as before."""
     pieces, position = [], 0
-    for start, end, table, unnamed in _tables(sql):
-        if table in names:
-            as_before = f" AS {table.split('.')[1]}" if unnamed else ""
-            pieces += [sql[position:start], names[table], as_before]
-            position = end
+    for found in _tables(sql):
+        if found.table in names:
+            is_unnamed = found.is_read and found.named_until == found.end
+            as_before = f" AS {found.table.split('.')[1]}" if is_unnamed else ""
+            pieces += [sql[position : found.start], names[found.table], as_before]
+            position = found.end
     return "".join([*pieces, sql[position:]])
 
 
 def as_of(sql: str, moment: str, is_meant: Callable[[str], bool]) -> str:
     """The SELECT with some of its tables read as they were at a moment, which is a TIMESTAMP's text."""
-    tokens = sqlglot.tokenize(sql, read="bigquery")
     pieces, position = [], 0
-    for at in range(1, len(tokens) - 2):
-        schema, dot, name = tokens[at : at + 3]
-        if schema.text not in SCHEMAS or dot.token_type is not TokenType.DOT:
-            continue
-        if tokens[at - 1].token_type not in _READS or not is_meant(f"{schema.text}.{name.text}"):
-            continue
-        # It stands behind the name that the rows are given.
-        last = name
-        after = tokens[at + 3] if at + 3 < len(tokens) else None
-        if after is not None and _is_alias(after):
-            last = tokens[at + 4] if after.token_type is TokenType.ALIAS else after
-        pieces += [sql[position : last.end + 1], f" FOR SYSTEM_TIME AS OF TIMESTAMP '{moment}'"]
-        position = last.end + 1
+    for found in _tables(sql):
+        if found.is_read and is_meant(found.table):
+            then = f" FOR SYSTEM_TIME AS OF TIMESTAMP '{moment}'"
+            pieces += [sql[position : found.named_until], then]
+            position = found.named_until
     return "".join([*pieces, sql[position:]])
 
 
 def tables_in(sql: str) -> set[str]:
     """Every table of our schemas that the text names, as ``schema.name``."""
-    return {table for _, _, table, _ in _tables(sql)}
+    return {found.table for found in _tables(sql)}
 
 
 def numbered(sql: str, number: int) -> str:
@@ -181,32 +178,34 @@ def written_table(sql: str) -> str:
     return f"{table.db}.{table.name}"
 
 
-@lru_cache(maxsize=256)
-def selected_columns(select: str) -> tuple[str, ...]:
-    """The names that a SELECT gives its columns, which it has to list."""
-    tree = sqlglot.parse_one(select, read="bigquery")
-    assert isinstance(tree, exp.Query)
-    names = tuple(tree.named_selects)
-    if "*" in names:
-        raise ValueError("the SELECT has to name its columns")
-    return names
+class _Found(NamedTuple):
+    """Where a text names a table of ours, and until where its rows get a name; ``is_read``: in a FROM."""
+
+    start: int
+    end: int
+    table: str
+    is_read: bool
+    named_until: int
 
 
-def _tables(sql: str) -> Iterator[tuple[int, int, str, bool]]:
-    """Where the text names a table of ours: start, end, name, and whether its rows have no other name yet."""
+def _tables(sql: str) -> Iterator[_Found]:
+    """Every place where the text names a table of ours."""
     tokens = sqlglot.tokenize(sql, read="bigquery")
     for at in range(len(tokens) - 2):
         schema, dot, name = tokens[at : at + 3]
         if schema.text not in SCHEMAS or dot.token_type is not TokenType.DOT:
             continue
-        before = tokens[at - 1].token_type if at else None
-        after = tokens[at + 3] if at + 3 < len(tokens) else None
-        unnamed = before in _READS and not _is_alias(after)
-        yield schema.start, name.end + 1, f"{schema.text}.{name.text}", unnamed
+        last, after = name, tokens[at + 3 : at + 5]
+        if after and _is_alias(after[0]):
+            last = after[1] if after[0].token_type is TokenType.ALIAS else after[0]
+        is_read = at > 0 and tokens[at - 1].token_type in _READS
+        table = f"{schema.text}.{name.text}"
+        yield _Found(schema.start, name.end + 1, table, is_read, last.end + 1)
 
 
 @lru_cache(maxsize=1024)
-def _parameters_in(sql: str) -> tuple[str, ...]:
+def parameters_in(sql: str) -> tuple[str, ...]:
+    """The parameters that a statement or script names."""
     return tuple(sorted({token.text for token in _marked(sql)}))
 
 
@@ -224,8 +223,8 @@ def _marked(sql: str) -> list[Token]:
 _READS = (TokenType.FROM, TokenType.JOIN, TokenType.COMMA)
 
 
-def _is_alias(token: Token | None) -> bool:
-    return token is not None and token.token_type in (
+def _is_alias(token: Token) -> bool:
+    return token.token_type in (
         TokenType.ALIAS,
         TokenType.VAR,
         TokenType.IDENTIFIER,

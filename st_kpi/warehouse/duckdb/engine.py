@@ -25,6 +25,7 @@ from st_kpi.errors import (
     room_needed,
 )
 from st_kpi.warehouse.base import Merged, Params, Reading, Receipt, T, TypedFiles, counts_of
+from st_kpi.warehouse.differences import rows_to_add, same_row
 from st_kpi.warehouse.duckdb import dialect
 from st_kpi.warehouse.duckdb.dialect import TYPES, literal, parameters, quoted, to_duckdb
 from st_kpi.warehouse.duckdb.merge import merge, parquet
@@ -121,17 +122,13 @@ class DuckDBWarehouse:
     def apply_differences(self, table: str, columns: Collection[str], differences: str) -> bool:
         if not self.query(f"SELECT 1 AS one FROM {differences} LIMIT 1"):
             return False
-        same = " AND ".join(f"changed.`{c}` IS NOT DISTINCT FROM stored.`{c}`" for c in columns)
         listed = ", ".join(f"`{name}`" for name in columns)
         with self.transaction():
             self.execute(
                 f"DELETE FROM {table} AS stored WHERE EXISTS"
-                f" (SELECT 1 FROM {differences} AS changed WHERE changed.before > 0 AND {same})"
+                f" (SELECT 1 FROM {differences} AS changed WHERE changed.before > 0 AND {same_row(columns)})"
             )
-            self.execute(
-                f"INSERT INTO {table} ({listed}) SELECT {listed} FROM {differences}"
-                " CROSS JOIN UNNEST(GENERATE_ARRAY(1, after)) AS nth WHERE after > 0"
-            )
+            self.execute(f"INSERT INTO {table} ({listed}) {rows_to_add(columns, differences)}")
         return True
 
     def drop(self, tables: Iterable[str]) -> None:

@@ -6,7 +6,6 @@ from st_kpi.warehouse.bigquery.values import (
     joinable,
     numbered,
     renamed,
-    selected_columns,
     tables_in,
     written_table,
 )
@@ -51,9 +50,6 @@ def test_what_a_statement_names() -> None:
         assert written_table(sql) == "st_kpi.a"
     with pytest.raises(ValueError, match="not an INSERT"):
         written_table("SELECT 1")
-    assert selected_columns("SELECT 1 AS a, b FROM st_kpi.c") == ("a", "b")
-    with pytest.raises(ValueError, match="name its columns"):
-        selected_columns("SELECT * FROM st_kpi.c")
 
 
 def test_null_is_joined_by_equality() -> None:
