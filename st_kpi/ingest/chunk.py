@@ -103,6 +103,9 @@ def store(session: Session, fetched: Fetched, run_id: str, mark: Watermark | Non
                 if mark is not None and fetched.mode in (ReadMode.FEED, ReadMode.MODIFIED):
                     session.watermarks.record(fetched.entity, advanced(mark, fetched, run_id))
                 merged = _merge(session, fetched, run_id, mark)
+    except BaseException:
+        session.rejects.forget()
+        raise
     finally:
         fetched.discard()
     return merged

@@ -45,9 +45,10 @@ class Rejects:
     def record(self, entity: Entity, run_id: str, rejects: Iterable[Reject]) -> None:
         """Keep every field that kept a record out."""
         now, rejects = datetime.now(UTC), list(rejects)
-        if self._memory.outstanding is not None:
-            refused = self._memory.outstanding.setdefault(entity.name, set())
-            refused.update(reject.source_id for reject in rejects if reject.source_id is not None)
+        with self._memory.lock:
+            if self._memory.outstanding is not None:
+                refused = self._memory.outstanding.setdefault(entity.name, set())
+                refused.update(r.source_id for r in rejects if r.source_id is not None)
         self.warehouse.insert(
             "st_ops.rejects",
             [
@@ -77,7 +78,7 @@ class Rejects:
                     {"tenant_id": self.tenant_id},
                 )
                 self._memory.outstanding = _grouped((r["entity"], r["source_id"]) for r in rows)
-        return sorted(self._memory.outstanding.get(entity.name, ()))
+            return sorted(self._memory.outstanding.get(entity.name, ()))
 
     def outstanding_counts(self) -> dict[str, int]:
         """How many such records there are, by entity; nothing for one that has none."""
@@ -147,6 +148,11 @@ class Rejects:
                 {"tenant_id": self.tenant_id, "now": datetime.now(UTC), "fields": again},
             )
             self._memory.again.difference_update(again)
+
+    def forget(self) -> None:
+        """Ask anew for what is kept: what was written of it has been rolled back."""
+        with self._memory.lock:
+            self._memory.outstanding = self._memory.drift = None
 
     def messages(self, rows: Iterable[Completeness], tolerated: int) -> list[str]:
         """A sentence for each entity with more refused records than that: of a run, or still to come right."""

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from st_kpi.errors import IncompleteChunk
+from st_kpi.errors import IncompleteChunk, WarehouseError
 from st_kpi.ingest.chunk import fetch, fetch_modified, store
 from st_kpi.ingest.manifest import ReadMode
 from st_kpi.ingest.plan import missing_chunks, source_time, wanted_entities, wanted_window
@@ -179,6 +179,21 @@ async def test_rejects_and_drift_are_kept_and_the_window_stays_open(
         stored = session.warehouse.query("SELECT COUNT(*) AS n FROM st_raw.jobs")[0]["n"]
         assert stored == sum(job.active for job in company.jobs) - len(bad)
         assert complete(session, "jobs") == []
+
+
+async def test_drift_of_a_chunk_that_was_not_stored_is_kept_with_the_next(
+    company: Company, tmp_path: Path
+) -> None:
+    async with tenant_session(Tampering(company, misprint), tmp_path) as session:
+        fetched = await fetch(session, REGISTRY["job_types"], None, "run-1")
+        for part in fetched.slices:
+            part.records.unlink()
+        with pytest.raises(WarehouseError):
+            store(session, fetched, "run-1")
+        assert session.warehouse.query("SELECT field FROM st_ops.schema_drift") == []
+        await load(session, "job_types")
+        drift = session.warehouse.query("SELECT entity, field FROM st_ops.schema_drift")
+        assert drift == [{"entity": "job_types", "field": "surprise"}]
 
 
 def catalogue(request: httpx.Request, body: dict[str, Any]) -> None:
