@@ -50,7 +50,8 @@ looks = """    # Within a transaction the clock stands still.
 """
 replace(merge, asks, looks)
 
-# Every statement asks for tables several times, and each answer took the sizes of all tables of all projects.
+# Every statement asks for its tables several times, and each answer took the sizes of all tables of all projects, or
+# planned a query of the table: what DuckLake keeps about it is one look into two small tables.
 database = package / "engine" / "database.py"
 slow = """    return fetch(
         "SELECT table_name, 'TABLE', estimated_size FROM duckdb_tables() "
@@ -58,17 +59,8 @@ slow = """    return fetch(
         "AND table_name = coalesce($3, table_name) "
         "UNION ALL SELECT view_name, 'VIEW', 0 FROM duckdb_views() "
 """
-quick = """    if None not in (project_id, dataset_id, table_id):
-        with cursor() as cur:
-            try:
-                table = cur.sql(f"SELECT count(*) FROM {quote(project_id, dataset_id, table_id)}")
-            except (duckdb.CatalogException, duckdb.BinderException):
-                return []
-            catalog = quote("__ducklake_metadata_" + project_id)
-            views = f"SELECT 1 FROM {catalog}.ducklake_view WHERE view_name = ? AND end_snapshot IS NULL"
-            view = project_id != "emulator" and cur.execute(views, [table_id]).fetchone()
-            if not view:
-                return [(table_id, "TABLE", table.fetchone()[0])]
+quick = """    if None not in (project_id, dataset_id, table_id) and project_id != "emulator":
+        return [(table_id, *kind[:1], 0) for kind in (shape(project_id, dataset_id, table_id),) if kind]
     return fetch(
         "SELECT DISTINCT table_name, 'TABLE', 0 FROM duckdb_columns() "
         "WHERE database_name = $1 AND schema_name = $2 "
@@ -77,6 +69,36 @@ quick = """    if None not in (project_id, dataset_id, table_id):
         "UNION ALL SELECT view_name, 'VIEW', 0 FROM duckdb_views() "
 """
 replace(database, slow, quick)
+before = """def objects(
+"""
+asked = """_shapes: dict[str, tuple[int, dict]] = {}
+
+
+def shape(project_id: str, dataset_id: str, table_id: str) -> tuple | None:
+    catalog = quote("__ducklake_metadata_" + project_id)
+    try:
+        ((version,),) = fetch(f"SELECT arg_max(schema_version, snapshot_id) FROM {catalog}.ducklake_snapshot")
+    except (duckdb.CatalogException, duckdb.BinderException):
+        return None
+    known, shapes = _shapes.get(project_id, (None, {}))
+    if known != version:
+        of_now = (
+            f"JOIN {catalog}.ducklake_schema AS held USING (schema_id) "
+            "WHERE made.end_snapshot IS NULL AND held.end_snapshot IS NULL"
+        )
+        rows = fetch(
+            "SELECT lower(schema_name), lower(table_name), 'TABLE', table_id, (SELECT max(greatest(c.begin_snapshot, c.end_snapshot)) "
+            f"FROM {catalog}.ducklake_column AS c WHERE c.table_id = made.table_id) FROM {catalog}.ducklake_table AS made {of_now} "
+            f"UNION ALL SELECT lower(schema_name), lower(view_name), 'VIEW', view_id, 0 FROM {catalog}.ducklake_view AS made {of_now}"
+        )
+        shapes = {(schema, name): tuple(shape) for schema, name, *shape in rows}
+        _shapes[project_id] = version, shapes
+    return shapes.get((dataset_id.lower(), table_id.lower()))
+
+
+def objects(
+"""
+replace(database, before, asked)
 
 query = package / "jobs" / "query.py"
 slow = """cur.sql("SELECT table_name FROM duckdb_tables() WHERE temporary")"""
@@ -89,12 +111,52 @@ slow = """    required = database.fetch(
         list(physical(project_id, dataset_id, table_id)),
     )
 """
-quick = """    try:
+quick = """    known = dataset_id != RESULTS and database.shape(project_id, dataset_id, table_id)
+    if known and (project_id, *known) in _columns:
+        return _columns[project_id, *known]
+    try:
         required = database.fetch(f'SELECT column_name FROM (DESCRIBE {table}) WHERE "null" = $$NO$$')
     except duckdb.CatalogException:
         required = []
 """
 replace(tables, slow, quick)
+replace(tables, """def columns(""", """_columns = {}
+
+
+def columns(""")
+each = """        return [
+            types.field(column, t, column in required)
+            for column, t in zip(relation.columns, relation.types)
+            if column != INGESTION_TIME or dataset_id == RESULTS
+        ]
+"""
+kept = """        read = [
+            types.field(column, t, column in required)
+            for column, t in zip(relation.columns, relation.types)
+            if column != INGESTION_TIME or dataset_id == RESULTS
+        ]
+    if known and known[0] == "TABLE":
+        _columns[project_id, *known] = read
+    return read
+"""
+replace(tables, each, kept)
+asked = """    kind, num_rows = found
+    stored = metadata.load("""
+counted = """    kind, num_rows = found
+    if kind == "TABLE":
+        ((num_rows,),) = database.fetch(f"SELECT count(*) FROM {name(project_id, dataset_id, table_id)}")
+    stored = metadata.load("""
+replace(tables, asked, counted)
+
+# What a test's emulator knows ends with it: nothing of it is flushed to a disk.
+replace(database, """ATTACH '{settings.data_dir / 'emulator.duckdb'}' AS emulator""", """ATTACH ':memory:' AS emulator""")
+
+# DuckDB looks for pandas before each statement, in vain: it is told once that there is none.
+absent = """sys.modules["pandas"] = None  # type: ignore[assignment]
+"""
+main = package / "__init__.py"
+if absent not in main.read_text(encoding="utf-8"):
+    main.write_text(f"import sys\n\n{absent}{main.read_text(encoding='utf-8')}", encoding="utf-8")
 
 # No table here is kept by the time of its loading, which every statement asks of each of its tables.
 partitions = package / "sql" / "rules" / "partitions.py"
@@ -103,41 +165,31 @@ asked = """    if not (table.catalog and table.db) or not isinstance(table.this,
     return bool("""
 replace(partitions, asked, asked.replace("return bool(", "return False and bool("))
 
-# The service tells in ``__TABLES__`` when rows were written last; here that was when the table was made.
+# The service tells in ``__TABLES__`` when rows were written last; here that was when the table was made, and the answer
+# took six questions a table.
 information = package / "sql" / "rules" / "information_schema.py"
-made = """            int(t.lastModifiedTime or 0),
-            int(t.numRows),
-            int(t.numBytes),
+text = information.read_text(encoding="utf-8")
+asked = """    catalog = database.quote("__ducklake_metadata_" + project_id)
+    rows = database.fetch(
+        "WITH changes AS (SELECT snapshot_id, unnest(regexp_extract_all(changes_made, ':([0-9]+)', 1))::BIGINT AS table_id "
+        f"FROM {catalog}.ducklake_snapshot_changes), "
+        f"written AS (SELECT table_id, epoch_ms(max(snapshot_time)) AS moment FROM changes JOIN {catalog}.ducklake_snapshot "
+        "USING (snapshot_id) GROUP BY ALL), "
+        f"added AS (SELECT table_id, sum(record_count) AS n FROM {catalog}.ducklake_data_file WHERE end_snapshot IS NULL GROUP BY ALL), "
+        f"deleted AS (SELECT table_id, sum(delete_count) AS n FROM {catalog}.ducklake_delete_file WHERE end_snapshot IS NULL GROUP BY ALL) "
+        "SELECT $1, schema_name, table_name, epoch_ms(snapshot_time), coalesce(moment, epoch_ms(snapshot_time)), "
+        "coalesce(added.n, 0)::BIGINT - coalesce(deleted.n, 0)::BIGINT AS rows, rows * 8, 1 "
+        f"FROM {catalog}.ducklake_table AS made JOIN {catalog}.ducklake_schema AS held USING (schema_id) "
+        f"JOIN {catalog}.ducklake_snapshot ON snapshot_id = made.begin_snapshot LEFT JOIN written USING (table_id) "
+        "LEFT JOIN added USING (table_id) LEFT JOIN deleted USING (table_id) "
+        "WHERE made.end_snapshot IS NULL AND held.end_snapshot IS NULL AND schema_name = $2 ORDER BY table_name",
+        [project_id, dataset_id],
+    )
+    return columns, rows
 """
-written = """            written.get((t.tableReference.datasetId, t.tableReference.tableId)) or int(t.lastModifiedTime or 0),
-            int(t.numRows),
-            int(t.numBytes),
-"""
-replace(information, made, written)
-before = """        "type INT64",
-    ]
-    rows = [
-        _identity(t)
-"""
-asked = """        "type INT64",
-    ]
-    catalog = database.quote("__ducklake_metadata_" + project_id)
-    written = {
-        (dataset, table): moment
-        for dataset, table, moment in database.fetch(
-            "WITH changes AS (SELECT snapshot_id, unnest(regexp_extract_all(changes_made, ':([0-9]+)', 1))::BIGINT AS id "
-            f"FROM {catalog}.ducklake_snapshot_changes) "
-            "SELECT schema_name, table_name, epoch_ms(max(snapshot_time)) FROM changes "
-            f"JOIN {catalog}.ducklake_snapshot USING (snapshot_id) "
-            f"JOIN {catalog}.ducklake_table AS made ON made.table_id = changes.id AND made.end_snapshot IS NULL "
-            f"JOIN {catalog}.ducklake_schema AS held ON held.schema_id = made.schema_id AND held.end_snapshot IS NULL "
-            "GROUP BY ALL"
-        )
-    }
-    rows = [
-        _identity(t)
-"""
-replace(information, before, asked)
+start = text.index("    rows = [\n", text.index("def legacy_tables("))
+end = text.index("    return columns, rows\n", start) + len("    return columns, rows\n")
+information.write_text(text[:start] + asked + text[end:], encoding="utf-8")
 
 # Whoever cancels a job before its statement runs is not heard: it is told until the job has ended.
 runner = package / "jobs" / "runner.py"

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
+from functools import cache
 from json import loads
 from time import monotonic
 from typing import Any
@@ -292,6 +293,7 @@ _TOLD_AS = {
 _Blocks = list["str | list[_Blocks]"]
 
 
+@cache
 def _tokens(sql: str) -> list[Token]:
     return sqlglot.tokenize(sql, read="bigquery")
 
