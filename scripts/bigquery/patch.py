@@ -120,10 +120,14 @@ quick = """    known = dataset_id != RESULTS and database.shape(project_id, data
         required = []
 """
 replace(tables, slow, quick)
-replace(tables, """def columns(""", """_columns = {}
+replace(
+    tables,
+    """def columns(""",
+    """_columns = {}
 
 
-def columns(""")
+def columns(""",
+)
 each = """        return [
             types.field(column, t, column in required)
             for column, t in zip(relation.columns, relation.types)
@@ -149,7 +153,11 @@ counted = """    kind, num_rows = found
 replace(tables, asked, counted)
 
 # What a test's emulator knows ends with it: nothing of it is flushed to a disk.
-replace(database, """ATTACH '{settings.data_dir / 'emulator.duckdb'}' AS emulator""", """ATTACH ':memory:' AS emulator""")
+replace(
+    database,
+    """ATTACH '{settings.data_dir / 'emulator.duckdb'}' AS emulator""",
+    """ATTACH ':memory:' AS emulator""",
+)
 
 # DuckDB looks for pandas before each statement, in vain: it is told once that there is none.
 absent = """sys.modules["pandas"] = None  # type: ignore[assignment]
@@ -176,7 +184,9 @@ asked = """    catalog = database.quote("__ducklake_metadata_" + project_id)
         f"written AS (SELECT table_id, epoch_ms(max(snapshot_time)) AS moment FROM changes JOIN {catalog}.ducklake_snapshot "
         "USING (snapshot_id) GROUP BY ALL), "
         f"added AS (SELECT table_id, sum(record_count) AS n FROM {catalog}.ducklake_data_file WHERE end_snapshot IS NULL GROUP BY ALL), "
-        f"deleted AS (SELECT table_id, sum(delete_count) AS n FROM {catalog}.ducklake_delete_file WHERE end_snapshot IS NULL GROUP BY ALL) "
+        f"deleted AS (SELECT gone.table_id, sum(delete_count) AS n FROM {catalog}.ducklake_delete_file AS gone "
+        f"JOIN {catalog}.ducklake_data_file AS of_file USING (data_file_id) "
+        "WHERE gone.end_snapshot IS NULL AND of_file.end_snapshot IS NULL GROUP BY ALL) "
         "SELECT $1, schema_name, table_name, epoch_ms(snapshot_time), coalesce(moment, epoch_ms(snapshot_time)), "
         "coalesce(added.n, 0)::BIGINT - coalesce(deleted.n, 0)::BIGINT AS rows, rows * 8, 1 "
         f"FROM {catalog}.ducklake_table AS made JOIN {catalog}.ducklake_schema AS held USING (schema_id) "

@@ -2,9 +2,8 @@
 
 The emulator reads nothing as BigQuery does, so what it is asked is counted; bytes and waits are approximations.
 
-- Bytes are those of the columns that a statement names, or of all where it says ``*``, times the rows of the table at the
-  end or when it is dropped; of a table that an UPDATE, DELETE or MERGE changes those of all columns. Each table costs
-  10 MiB at least, a temporary one always just that. Clusters spare nothing.
+- Bytes are those of the columns that a statement reads (``scanned.py``), times the rows of the table at the end or when
+  it is dropped. Each table costs 10 MiB at least, a temporary one always just that. Clusters spare nothing.
 - Of a script the statements count that ran: the emulator tells of which kinds they were. SET, BEGIN and COMMIT count
   too, DECLARE and IF do not. Of a script that failed all of them count.
 - A job waits for another where it began after that one had ended. The longest such chain is what more threads cannot
@@ -12,7 +11,7 @@ The emulator reads nothing as BigQuery does, so what it is asked is counted; byt
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
@@ -26,15 +25,23 @@ import httpx
 import sqlglot
 from sqlglot.tokenizer_core import Token, TokenType
 
+from st_kpi.servicetitan.registry import REGISTRY, Changes
 from st_kpi.warehouse.system_tables import SCHEMAS
 from tests.support.bigquery_emulator import PROJECT
 from tests.support.faulty import Faulty, served
+from tests.support.scanned import scanned, tables
 
 MINIMUM = 10 * 1024 * 1024
 #: Tables of fewer rows in the emulator are no larger in a large company.
 _LARGE = 100
-#: And these never: they have a row per week or day, or one per business unit.
-_BOUNDED = ("st_kpi_kpi_", "st_ref_", "st_ops_reported_weeks", "st_ops_chunks")
+#: And these never: they have a row per week or day, or one per business unit or technician.
+_BOUNDED = (
+    "st_kpi_kpi_",
+    "st_ref_",
+    "st_ops_reported_weeks",
+    "st_ops_chunks",
+    *(f"st_raw_{e.name}" for e in REGISTRY.values() if e.changes is Changes.WHOLE),
+)
 _WIDTHS = {"BOOLEAN": 1, "BOOL": 1, "NUMERIC": 16}
 _TEXTS = ("STRING", "JSON")
 
@@ -104,7 +111,7 @@ class Counted(Faulty):
                 if job.kind == "SCRIPT" and job.done and not job.failed:
                     texts = list(_ran(_blocks(job.sql), self._children(job)))
                 job.statements = [
-                    Statement(_kind(text), text, self._tables.read(text, job.sql)) for text in texts
+                    Statement(_kind(text), text, self._tables.read(text)) for text in texts
                 ]
         return list(self._jobs)
 
@@ -224,25 +231,21 @@ class _Tables:
         self._times = times
         self._columns: dict[str, dict[str, float]] = {}
 
-    def read(self, text: str, script: str) -> int:
-        """What a statement reads; ``script`` is all that it is part of, which may have made temporary tables."""
-        kind, tokens = _kind(text), _tokens(text)
-        words = {token.text for token in tokens}
-        named = list(_named(tokens))
-        changed = kind in ("UPDATE", "DELETE") or (kind == "MERGE" and {"UPDATE", "DELETE"} & words)
-        target = named[0][0] if kind in _WRITE and named else None
-        if target and not changed:
-            named = named[kind != "MERGE" :]
-        total = MINIMUM * len(words & _temporary(script) - _temporary(text))
-        for table in {table for table, _ in named}:
-            aliases = [alias for name, alias in named if name == table]
-            everything = (changed and table == target) or _whole(tokens, aliases)
-            columns = self._columns.get(table) or self.measure(table)
-            total += max(
-                MINIMUM,
-                round(sum(n for name, n in columns.items() if everything or name in words)),
-            )
-        return total
+    def read(self, text: str) -> int:
+        """What a statement reads; nothing where it asks for no column, but how many rows there are."""
+        if _kind(text) not in _READING:
+            return 0
+        for table in tables(text):
+            if "." in table and table not in self._columns:
+                self.measure(table)
+        read = scanned(text, self._columns)
+        if not any(read.values()):
+            return 0
+        return sum(max(MINIMUM, self._size(table, columns)) for table, columns in read.items())
+
+    def _size(self, table: str, columns: Iterable[str]) -> int:
+        widths = self._columns.get(table, {})
+        return round(sum(widths.get(column, 0) for column in columns))
 
     def measure(self, table: str) -> dict[str, float]:
         """The bytes of each column as they are now; nothing where there is no such table."""
@@ -276,8 +279,8 @@ class _Tables:
         return self._columns[table]
 
 
-#: Statements that begin with the table that they write.
-_WRITE = ("INSERT", "UPDATE", "DELETE", "MERGE", "TRUNCATE", "CREATE", "CREATE AS", "DROP", "ALTER")
+#: Statements that may read a table.
+_READING = ("SELECT", "CREATE AS", "INSERT", "UPDATE", "DELETE", "MERGE", "SET")
 #: Statements that the emulator tells nothing of.
 _UNTOLD = ("SET", "RAISE", "ASSERT")
 _TOLD_AS = {
@@ -307,36 +310,11 @@ def _kind(text: str) -> str:
     )  # BEGIN TRANSACTION is one
 
 
-def _temporary(sql: str) -> set[str]:
-    """The temporary tables that a script makes."""
-    words = [token.text for token in _tokens(sql)]
-    return {
-        words[n + 3]
-        for n in range(len(words) - 3)
-        if [word.upper() for word in words[n : n + 3]] == ["CREATE", "TEMP", "TABLE"]
-    }
-
-
-def _named(tokens: Sequence[Token]) -> Iterator[tuple[str, str]]:
-    """Every table of ours in a statement, as ``schema.name`` with what its rows are called."""
-    for n in range(len(tokens) - 2):
-        schema, dot, name = tokens[n : n + 3]
+def _named(tokens: Sequence[Token]) -> Iterator[str]:
+    """Every table of ours in a statement, as ``schema.name``."""
+    for schema, dot, name in zip(tokens, tokens[1:], tokens[2:], strict=False):
         if schema.text in SCHEMAS and dot.token_type is TokenType.DOT:
-            after = [*tokens[n + 3 : n + 5], name, name]
-            alias = after[1] if after[0].token_type is TokenType.ALIAS else name
-            yield f"{schema.text}.{name.text}", alias.text
-
-
-def _whole(tokens: Sequence[Token], aliases: Sequence[str]) -> bool:
-    """Whether a statement reads all columns of a table of this name: ``*``, ``t.*`` or ``f(t)``."""
-    for before, here, after in zip(tokens, tokens[1:], tokens[2:], strict=False):
-        if here.token_type is TokenType.STAR and before.text.upper() in ("SELECT", "DISTINCT"):
-            return True
-        if before.text in aliases and here.token_type is TokenType.DOT and after.text == "*":
-            return True
-        if before.text == "(" and here.text in aliases and after.text == ")":
-            return True
-    return False
+            yield f"{schema.text}.{name.text}"
 
 
 def _blocks(sql: str) -> _Blocks:
@@ -401,5 +379,5 @@ def _fits(text: str, told: dict[str, Any]) -> bool:
     kind, named = _kind(text), list(_named(_tokens(text)))
     if _TOLD_AS.get(kind, kind) != told["statementType"]:
         return False
-    tables = {f"{t['datasetId']}.{t['tableId']}" for t in told.get("referencedTables", ())}
-    return not tables or all(table in tables for table, _ in named)
+    referenced = {f"{t['datasetId']}.{t['tableId']}" for t in told.get("referencedTables", ())}
+    return not referenced or all(table in referenced for table in named)

@@ -28,6 +28,7 @@ from st_kpi.warehouse.bigquery.values import (
     quoted,
     rows_parameter,
     rows_select,
+    tables_in,
     written_table,
 )
 from st_kpi.warehouse.system_tables import SYSTEM_TABLES
@@ -77,12 +78,21 @@ class BigQueryWarehouse:
             return self._query_each(selects, params)
 
     def _query_each(self, selects: Sequence[str], params: Params) -> list[list[dict[str, Any]]]:
-        groups = [selects[n : n + _ASKED_TOGETHER] for n in range(0, len(selects), _ASKED_TOGETHER)]
-        answers = self.side_by_side([partial(self._has_rows, group, params) for group in groups])
-        have_rows = [has_rows for answer in answers for has_rows in answer]
-        full = [select for select, has_rows in zip(selects, have_rows, strict=True) if has_rows]
-        rows = iter(self.side_by_side([partial(self.query, select, params) for select in full]))
-        return [next(rows) if has_rows else [] for has_rows in have_rows]
+        # Those that read the same tables stand together: a statement is billed once for each of its tables.
+        order = sorted(range(len(selects)), key=lambda n: sorted(tables_in(selects[n])))
+        groups = [order[n : n + _ASKED_TOGETHER] for n in range(0, len(order), _ASKED_TOGETHER)]
+        answers = self.side_by_side(
+            [partial(self._has_rows, [selects[n] for n in group], params) for group in groups]
+        )
+        full = [
+            number
+            for group, answer in zip(groups, answers, strict=True)
+            for number, has_rows in zip(group, answer, strict=True)
+            if has_rows
+        ]
+        rows = self.side_by_side([partial(self.query, selects[n], params) for n in full])
+        answered = dict(zip(full, rows, strict=True))
+        return [answered.get(n, []) for n in range(len(selects))]
 
     def side_by_side(self, tasks: Sequence[Callable[[], T]]) -> list[T]:
         transaction = self._open
