@@ -23,8 +23,8 @@ _LIST_BYTES = 20_000_000
 _FIRST = 500
 #: A page without rows that promises more is odd but not the end; so many in a row are a loop.
 _EMPTY_PAGES = 20
-#: So many pages of a feed that are alike, though each is at another place, are a loop too.
-_PAGES_ALIKE = 50
+#: So many pages that have come before, though each is at another place, are a loop too.
+_PAGES_REPEATED = 49
 #: A list may grow while it is read. One that has given twice what it promised, and so many rows more, is a loop.
 _GROWTH = 1_000
 
@@ -115,6 +115,7 @@ class ListReader:
         self._heaviest = 1
         self._rows = 0
         self._empty = 0
+        self._standstill = Standstill(entity)
 
     async def pages(self) -> AsyncGenerator[Page, None]:
         """Every page, the first one first, the others as they arrive; leaving early stops the requests at once."""
@@ -177,6 +178,7 @@ class ListReader:
                 self._note(span, page)
                 if page.has_more:
                     self._require_end(page)
+                    self._standstill.note(page)
                 top_up()
                 yield page
         finally:
@@ -216,23 +218,23 @@ class ListReader:
 
 
 class Standstill:
-    """Watches a feed, which promises no number of rows, for giving nothing new at ever new places."""
+    """Watches a list or a feed for giving, at ever new places, pages that it has given before."""
 
     def __init__(self, entity: Entity) -> None:
         self._entity = entity
-        self._last: tuple[int, list[bytes]] | None = None
-        self._times = 0
+        self._seen: set[int] = set()
+        self._repeated = 0
 
     def note(self, page: Page) -> None:
-        """Raise ``MalformedResponse`` for the last of too many pages that were alike and promised more."""
-        ends = [bytes(record) for record in (*page.records[:1], *page.records[-1:])]
-        outline = (page.rows, ends)
-        self._times = self._times + 1 if outline == self._last else 1
-        self._last = outline
-        if page.has_more and self._times >= _PAGES_ALIKE:
-            alike = "held the same rows" if page.rows else "were empty"
+        """Raise ``MalformedResponse`` for the last of too many pages that came before and promise more."""
+        ends = (bytes(record) for record in (*page.records[:1], *page.records[-1:]))
+        outline = hash((page.rows, *ends))
+        self._repeated += outline in self._seen
+        self._seen.add(outline)
+        if page.has_more and self._repeated >= _PAGES_REPEATED:
+            alike = "held the same rows as earlier ones" if page.rows else "were empty"
             raise MalformedResponse(
-                f"{self._times} pages in a row {alike} and promised more",
+                f"{self._repeated + 1} pages {alike} and promised more",
                 entity=self._entity.name,
                 url=page.url,
             )

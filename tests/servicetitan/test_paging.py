@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from collections import Counter
+from collections.abc import Iterable
 
 import httpx
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from st_kpi.errors import MalformedResponse, SourceError
 from st_kpi.servicetitan import paging
 from st_kpi.servicetitan.paging import Span
+from st_kpi.servicetitan.registry import Entity
 from tests.servicetitan.test_client import (
     JOBS,
     TECHNICIANS,
@@ -112,19 +114,25 @@ async def test_the_first_page_of_an_entity_is_small_and_the_others_grow() -> Non
 
 @pytest.mark.parametrize("entity", [JOBS, TECHNICIANS], ids=["side by side", "one by one"])
 @pytest.mark.parametrize(
-    ("rows", "more", "total", "words"),
+    ("given", "total", "words"),
     [
-        pytest.param(0, True, 10**12, "pages in a row were empty", id="nothing of a trillion"),
-        pytest.param(1, True, 1, "promised 1 rows, gave", id="one row for ever"),
-        pytest.param(1, True, None, "said no number, gave", id="one row and no number"),
+        pytest.param([], 10**12, "pages in a row were empty", id="nothing of a trillion"),
+        pytest.param(itertools.count(), 1, "promised 1 rows, gave", id="rows for ever"),
+        pytest.param(itertools.count(), None, "said no number, gave", id="rows and no number"),
+        pytest.param([3], 10**12, "50 pages held the same rows", id="one of a trillion"),
+        pytest.param([3, 4], 10**12, "50 pages held the same rows", id="two of a trillion"),
     ],
 )
 async def test_a_list_without_end_is_an_error(
-    entity: object, rows: int, more: bool, total: int | None, words: str
+    entity: Entity, given: Iterable[int], total: int | None, words: str
 ) -> None:
+    """Whose pages have one row each, with the ``given`` ids in turn, or none."""
+    numbers = itertools.cycle(given) if isinstance(given, list) else given
+
     def app(request: httpx.Request) -> httpx.Response:
-        first = request.url.params["page"] == "1"
-        return ok(body(1 if first else rows, more=more, total=total if first else None))
+        number = next(iter(numbers), None)
+        told = total if request.url.params["page"] == "1" else None
+        return ok(body(number is not None, first=number or 0, more=True, total=told))
 
     server = Server(app)
     async with client(server) as source:
@@ -201,7 +209,7 @@ async def test_a_feed_of_empty_pages_at_ever_new_places_is_without_end() -> None
 
     server = Server(app)
     async with client(server) as source:
-        with pytest.raises(MalformedResponse, match="pages in a row were empty"):
+        with pytest.raises(MalformedResponse, match="50 pages were empty"):
             await asyncio.wait_for(ids(source.export(JOBS, "a")), 10)
     assert len(server.requests) <= 1000
 
