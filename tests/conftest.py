@@ -1,5 +1,6 @@
 """Fixtures shared by the tests that need a whole tenant."""
 
+import gc
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -174,6 +175,12 @@ class _ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist's own way to 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByFile:
     return _ByFile(config, log)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: without this each full collection would look through all of it, a twentieth of the time."""
+    gc.collect()
+    gc.freeze()
 
 
 def _is_live(item: pytest.Item) -> bool:

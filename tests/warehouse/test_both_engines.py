@@ -253,7 +253,7 @@ async def test_both_engines_publish_the_same_numbers_day_after_day(
         async with both(company, tmp_path, proxy.url) as sessions:
             proxy.clear()
             duckdb, bigquery = (built(session, company, "one") for session in sessions)
-            assert_within(proxy.counts(), jobs=75, waits=45, gigabytes=12)
+            assert_within(proxy.counts(), jobs=66, waits=45, gigabytes=5.5)
             assert duckdb.rows == bigquery.rows
             assert duckdb.checks == bigquery.checks
             assert not duckdb.bytes
@@ -271,9 +271,10 @@ async def test_both_engines_publish_the_same_numbers_day_after_day(
             proxy.clear()
             changed = [await follow(session) for session in sessions]
             assert changed[0] == changed[1] > 30
+            assert_within(proxy.counts(), jobs=32, waits=32, gigabytes=2)
             proxy.clear()
             duckdb, bigquery = (built(session, company, "two") for session in sessions)
-            assert_within(proxy.counts(), jobs=75, waits=45, gigabytes=12)
+            assert_within(proxy.counts(), jobs=66, waits=45, gigabytes=6.5)
             assert duckdb.in_part == bigquery.in_part
             assert duckdb.in_part
             assert duckdb.rows == bigquery.rows
