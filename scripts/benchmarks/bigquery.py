@@ -44,7 +44,7 @@ async def _night(proxy: Counted, scale: float, changes: int, folder: Path) -> No
     print("|---|---|---|---|---|---|---|")
     async with session_on(emptied(proxy.url), company, folder) as session:
         await load(session)
-        proxy.clear()
+        _tell(proxy, "first load")
         built(session, company, "first")
         _tell(proxy, "first build")
         live(company, Random(1), changes, renames=False)

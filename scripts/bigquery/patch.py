@@ -60,7 +60,8 @@ slow = """    return fetch(
         "UNION ALL SELECT view_name, 'VIEW', 0 FROM duckdb_views() "
 """
 quick = """    if None not in (project_id, dataset_id, table_id) and project_id != "emulator":
-        return [(table_id, *kind[:1], 0) for kind in (shape(project_id, dataset_id, table_id),) if kind]
+        known = shape(project_id, dataset_id, table_id)
+        return [(table_id, known[0], 0)] if known else []
     return fetch(
         "SELECT DISTINCT table_name, 'TABLE', 0 FROM duckdb_columns() "
         "WHERE database_name = $1 AND schema_name = $2 "

@@ -8,8 +8,8 @@ promises nothing, and goes on from where its last stored row was.
 import asyncio
 import logging
 import shutil
-from collections.abc import AsyncGenerator
-from contextlib import ExitStack, aclosing
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import ExitStack, aclosing, contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -97,15 +97,12 @@ def store(session: Session, fetched: Fetched, run_id: str, mark: Watermark | Non
     try:
         with labels(flow="load", run=run_id, entity=fetched.entity.name):
             _refuse_emptied(session, fetched)
-            with session.warehouse.transaction():
+            with _all_or_nothing(session):
                 # Before the merge, which a warehouse may do as one with all that was written until then.
                 _record(session, fetched, run_id)
                 if mark is not None and fetched.mode in (ReadMode.FEED, ReadMode.MODIFIED):
                     session.watermarks.record(fetched.entity, advanced(mark, fetched, run_id))
                 merged = _merge(session, fetched, run_id, mark)
-    except BaseException:
-        session.rejects.forget()
-        raise
     finally:
         fetched.discard()
     return merged
@@ -115,7 +112,7 @@ def note(session: Session, fetched: Fetched, run_id: str) -> None:
     """Record a stretch of a feed of which only the days are wanted, with what was refused; its files stay."""
     rows = fetched.rows - fetched.rejected
     receipt = session.manifest.receipt(_chunk(session, fetched, run_id, None))
-    with session.warehouse.transaction():
+    with _all_or_nothing(session):
         _record(session, fetched, run_id)
         told = {**receipt.params, **counts_of(Merged(rows, rows, 0))}
         session.warehouse.execute(receipt.sql, told)
@@ -128,6 +125,17 @@ def label(session: Session, mode: ReadMode, window: Window | None) -> str:
     if mode in (ReadMode.MODIFIED, ReadMode.SWEEP):
         return f"modified since {window.start.astimezone(session.settings.zone):%Y-%m-%d %H:%M}"
     return window.label(session.settings.zone)
+
+
+@contextmanager
+def _all_or_nothing(session: Session) -> Iterator[None]:
+    """A transaction; where it is rolled back, the run forgets what it has noted of it too."""
+    try:
+        with session.warehouse.transaction():
+            yield
+    except BaseException:
+        session.rejects.forget()
+        raise
 
 
 async def _fetch_list(

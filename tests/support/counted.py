@@ -26,10 +26,10 @@ import sqlglot
 from sqlglot.tokenizer_core import Token, TokenType
 
 from st_kpi.servicetitan.registry import REGISTRY, Changes
-from st_kpi.warehouse.system_tables import SCHEMAS
+from st_kpi.warehouse.bigquery.values import tables_in
 from tests.support.bigquery_emulator import PROJECT
 from tests.support.faulty import Faulty, served
-from tests.support.scanned import scanned, tables
+from tests.support.scanned import scanned
 
 MINIMUM = 10 * 1024 * 1024
 #: Tables of fewer rows in the emulator are no larger in a large company.
@@ -236,9 +236,8 @@ class _Tables:
         """What a statement reads; nothing where it asks for no column, but how many rows there are."""
         if _kind(text) not in _READING:
             return 0
-        for table in tables(text):
-            if "." in table and table not in self._columns:
-                self.measure(table)
+        for table in tables_in(text) - self._columns.keys():
+            self.measure(table)
         read = scanned(text, self._columns)
         if not any(read.values()):
             return 0
@@ -320,13 +319,6 @@ def _kind(text: str) -> str:
     )  # BEGIN TRANSACTION is one
 
 
-def _named(tokens: Sequence[Token]) -> Iterator[str]:
-    """Every table of ours in a statement, as ``schema.name``."""
-    for schema, dot, name in zip(tokens, tokens[1:], tokens[2:], strict=False):
-        if schema.text in SCHEMAS and dot.token_type is TokenType.DOT:
-            yield f"{schema.text}.{name.text}"
-
-
 def _blocks(sql: str) -> _Blocks:
     """The statements of a script, without DECLARE."""
     tokens = _tokens(sql)
@@ -386,8 +378,8 @@ def _ran(blocks: _Blocks, told: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def _fits(text: str, told: dict[str, Any]) -> bool:
-    kind, named = _kind(text), list(_named(_tokens(text)))
+    kind = _kind(text)
     if _TOLD_AS.get(kind, kind) != told["statementType"]:
         return False
     referenced = {f"{t['datasetId']}.{t['tableId']}" for t in told.get("referencedTables", ())}
-    return not referenced or all(table in referenced for table in named)
+    return not referenced or tables_in(text) <= referenced

@@ -17,12 +17,6 @@ from sqlglot.optimizer.scope import traverse_scope
 Columns = Mapping[str, Iterable[str]]
 
 
-def tables(sql: str) -> set[str]:
-    """The tables that a statement names, with that which it writes; ``name`` alone where it has no schema."""
-    named = sqlglot.parse_one(_query(sql), read="bigquery").find_all(exp.Table)
-    return {_name(table) for table in named}
-
-
 def scanned(sql: str, columns: Columns) -> dict[str, set[str]]:
     """The columns that a statement reads of each table; of one that it changes all."""
     tree = sqlglot.parse_one(_query(sql), read="bigquery")
