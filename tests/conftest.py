@@ -5,6 +5,8 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from shutil import disk_usage
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -114,17 +116,21 @@ def prefect_server(pytestconfig: pytest.Config) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def bigquery_url(
-    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
+def bigquery_url(pytestconfig: pytest.Config) -> Iterator[str]:
     """The address of an emulated BigQuery of this worker, which its tests empty in turn."""
     _not_if_fast(pytestconfig)
     from tests.support.bigquery_emulator import HOME, emulator
 
     if not (HOME / "installed").is_file():
         pytest.skip("there is no BigQuery emulator here: run scripts/emulator")
-    with emulator(tmp_path_factory.mktemp("bigquery")) as url:
+    with TemporaryDirectory(dir=_memory()) as folder, emulator(Path(folder)) as url:
         yield url
+
+
+def _memory() -> Path | None:
+    """A folder in memory with some room: what the emulator commits is flushed, and nobody needs it on a disk."""
+    memory = Path("/dev/shm")
+    return memory if memory.is_dir() and disk_usage(memory).free > 2**30 else None
 
 
 #: What starts servers and emulators; ``scripts/test --fast`` leaves out the tests that ask for one.

@@ -59,7 +59,13 @@ slow = """    return fetch(
         "AND table_name = coalesce($3, table_name) "
         "UNION ALL SELECT view_name, 'VIEW', 0 FROM duckdb_views() "
 """
-quick = """    if None not in (project_id, dataset_id, table_id) and project_id != "emulator":
+quick = """    if project_id == "emulator" and table_id is not None:
+        try:
+            fetch(f"SELECT 1 FROM {quote(project_id, dataset_id, table_id)} LIMIT 0")
+        except duckdb.CatalogException:
+            return []
+        return [(table_id, "TABLE", 0)]
+    if None not in (project_id, dataset_id, table_id):
         known = shape(project_id, dataset_id, table_id)
         return [(table_id, known[0], 0)] if known else []
     return fetch(
@@ -95,6 +101,21 @@ def shape(project_id: str, dataset_id: str, table_id: str) -> tuple | None:
         shapes = {(schema, name): tuple(shape) for schema, name, *shape in rows}
         _shapes[project_id] = version, shapes
     return shapes.get((dataset_id.lower(), table_id.lower()))
+
+
+def count(project_id: str, dataset_id: str, table_id: str) -> int:
+    known = dataset_id != "_results" and shape(project_id, dataset_id, table_id)
+    if not known:
+        return 0
+    catalog = quote("__ducklake_metadata_" + project_id)
+    ((rows,),) = fetch(
+        f"SELECT coalesce((SELECT sum(record_count) FROM {catalog}.ducklake_data_file "
+        "WHERE table_id = $1 AND end_snapshot IS NULL), 0)::BIGINT "
+        f"- coalesce((SELECT sum(delete_count) FROM {catalog}.ducklake_delete_file "
+        "WHERE table_id = $1 AND end_snapshot IS NULL), 0)::BIGINT",
+        [known[1]],
+    )
+    return rows
 
 
 def objects(
@@ -149,7 +170,7 @@ asked = """    kind, num_rows = found
     stored = metadata.load("""
 counted = """    kind, num_rows = found
     if kind == "TABLE":
-        ((num_rows,),) = database.fetch(f"SELECT count(*) FROM {name(project_id, dataset_id, table_id)}")
+        num_rows = database.count(project_id, dataset_id, table_id)
     stored = metadata.load("""
 replace(tables, asked, counted)
 
@@ -158,6 +179,57 @@ replace(
     database,
     """ATTACH '{settings.data_dir / 'emulator.duckdb'}' AS emulator""",
     """ATTACH ':memory:' AS emulator""",
+)
+
+# Each change of a job was read from JSON and written to it, with all of its parameters, and so was each of a script's
+# statements with the script around it: a third of the work. What is not changed stays; a statement tells of itself.
+resource = package / "resource.py"
+whole = """        return self.model_validate(self.dump() | changes)
+
+    def merged"""
+changed = """        read = self.model_validate(changes)
+        return self.model_copy(update={name: getattr(read, name) for name in read.model_fields_set})
+
+    def merged"""
+replace(resource, whole, changed)
+runner = package / "jobs" / "runner.py"
+replace(
+    runner,
+    """f"script_job_{job_id}_{index}", job.configuration)""",
+    """f"script_job_{job_id}_{index}", JobConfiguration(query={"query": ""}))""",
+)
+(package / "jobs" / "store.py").write_text(
+    """_jobs = {}
+
+
+def save(job):
+    _jobs[job.jobReference.projectId, job.jobReference.jobId] = job
+    return job
+
+
+def load(project_id, job_id):
+    job = _jobs.get((project_id, job_id))
+    return job and job.model_copy()
+
+
+def list_(project_id, states=None, parent_job_id=None, min_creation_time=None, max_creation_time=None):
+    found = [
+        job
+        for (project, _), job in list(_jobs.items())
+        if project == project_id
+        and job.statistics.parentJobId == parent_job_id
+        and (states is None or job.status.state in states)
+        and (min_creation_time or 0) <= int(job.statistics.creationTime)
+        and (max_creation_time is None or int(job.statistics.creationTime) <= max_creation_time)
+    ]
+    return sorted(found, key=lambda job: (-int(job.statistics.creationTime), job.jobReference.jobId))
+
+
+def delete(project_id, job_id):
+    for key in [key for key, job in list(_jobs.items()) if job_id in (key[1], job.statistics.parentJobId)]:
+        _jobs.pop(key)
+""",
+    encoding="utf-8",
 )
 
 # DuckDB looks for pandas before each statement, in vain: it is told once that there is none.
@@ -203,7 +275,6 @@ end = text.index("    return columns, rows\n", start) + len("    return columns,
 information.write_text(text[:start] + asked + text[end:], encoding="utf-8")
 
 # Whoever cancels a job before its statement runs is not heard: it is told until the job has ended.
-runner = package / "jobs" / "runner.py"
 once = """        running.cancelled = True
         if running.cursor:
             running.cursor.interrupt()

@@ -73,13 +73,13 @@ def builds(warehouse: Warehouse) -> list[Build]:
     ]
 
 
-def loaded_until(warehouse: Warehouse, build: Build) -> dt.datetime:
-    """When the newest raw row was read that a build met; when it was built where that was not kept yet."""
+def loaded_until(warehouse: Warehouse, build: Build) -> dt.datetime | None:
+    """When the newest raw row was read that a build met; None where that was not kept yet."""
     (row,) = warehouse.query(
         f"SELECT loaded_until FROM {BUILDS} WHERE build = @build", {"build": build.number}
     )
     kept: dt.datetime | None = row["loaded_until"]
-    return kept or build.built_at
+    return kept
 
 
 def find(candidates: Sequence[Build], name: str) -> Build:
@@ -139,7 +139,8 @@ def record(
         "loaded_until": loaded_until,
     }
     warehouse.insert(BUILDS, [row])
-    warehouse.execute(f"DELETE FROM {BUILDS} WHERE build <= {build.number - keep}")
+    if build.number > keep:
+        warehouse.execute(f"DELETE FROM {BUILDS} WHERE build <= {build.number - keep}")
 
 
 def definitions(

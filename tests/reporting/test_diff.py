@@ -252,6 +252,20 @@ def test_a_changed_setting_is_a_changed_definition(built: Any) -> None:
     assert not causes_by_cell(changes, "leads")
 
 
+def test_the_newest_row_that_was_met_stays_known_while_its_table_does_not_change(
+    built: Any,
+) -> None:
+    built.edit({"invoices": [{"id": 1001, "_loaded_at": "2025-01-14 10:00"}]})
+    built.build(WEDNESDAY, run_id="two")
+    built.edit({"jobs": [{"id": 1, "_loaded_at": "2025-01-14 09:00"}]})
+    built.build(WEDNESDAY, run_id="three")
+    built.build(WEDNESDAY, run_id="four")
+    rows = built.warehouse.query("SELECT loaded_until FROM st_ops.builds WHERE build > 1")
+    assert [row["loaded_until"] for row in rows] == [
+        dt.datetime(2025, 1, 14, 10, tzinfo=dt.UTC)
+    ] * 3
+
+
 def test_what_was_edited_too_is_told_by_the_tenants_clock(built: Any) -> None:
     """Rows are read by the tenant's clock, months behind ours here; a build is made by ours."""
     built.edit({"invoices": [{"id": 1001, "_loaded_at": "2025-01-14 10:00"}]})

@@ -148,18 +148,27 @@ def pay_known_until(warehouse: Warehouse) -> dt.datetime | None:
     return newest
 
 
-def loaded_until(warehouse: Warehouse) -> dt.datetime | None:
-    """When the newest raw row was read, by the source's clock."""
+def loaded_until(
+    warehouse: Warehouse, tables: Iterable[str], before: dt.datetime | None
+) -> dt.datetime | None:
+    """When the newest raw row was read, by the source's clock.
+
+    ``before`` says so of the build before, since when only ``tables`` have changed; without it all are asked.
+    """
+    names = _identified(tables) if before else _raw_ids()
+    if not names:
+        return before
     newest = " UNION ALL ".join(
-        f"SELECT MAX(_loaded_at) AS newest FROM st_raw.{name}" for name in _raw_ids()
+        f"SELECT MAX(_loaded_at) AS newest FROM st_raw.{name}" for name in names
     )
     (row,) = warehouse.query(f"SELECT MAX(newest) AS newest FROM ({newest}) AS tables")
-    found: dt.datetime | None = row["newest"]
-    return found
+    return max((at for at in (row["newest"], before) if at), default=None)
 
 
 def forget(warehouse: Warehouse, oldest: int) -> None:
     """Let go of the changes that lead up to build ``oldest``; those after it stay."""
+    if oldest < 1:  # there is none: the first build is 1
+        return
     for table in (KPI_CHANGES, CONTRIBUTION_CHANGES, MAPPING_CHANGES):
         warehouse.execute(f"DELETE FROM {table} WHERE build <= {oldest}")
 

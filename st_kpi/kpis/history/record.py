@@ -1,7 +1,7 @@
 """The history of a build from its begin to its end: its number, what it is compared with, what it leaves behind."""
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -18,14 +18,10 @@ from st_kpi.warehouse.base import Warehouse
 
 @dataclass(frozen=True)
 class BuildUnderWay:
-    """The build being made, the one before it, and the snapshot day that stood for the week until now.
-
-    ``loaded_until`` is the newest ``_loaded_at`` of the raw rows that it meets.
-    """
+    """The build being made, the one before it, and the snapshot day that stood for the week until now."""
 
     build: Build
     previous: Build | None
-    loaded_until: dt.datetime | None
     measured_before: dt.date | None
 
 
@@ -65,7 +61,6 @@ def begin(
     return BuildUnderWay(
         build=build,
         previous=previous,
-        loaded_until=attribution.loaded_until(warehouse),
         measured_before=last.day if last is not None and monday <= last.day <= as_of else None,
     )
 
@@ -75,16 +70,16 @@ def end(
     project: Project,
     under_way: BuildUnderWay,
     settings: BuildSettings,
-    loaded: Iterable[str],
+    loaded: Sequence[str],
 ) -> None:
     """Keep why numbers changed, what was reported, and the build itself.
 
     ``loaded`` are the raw tables whose rows are not those that the build before met.
     """
-    build = under_way.build
+    build, met = under_way.build, None
     if under_way.previous:
         met = build_log.loaded_until(warehouse, under_way.previous)
-        change = _change(project, under_way, under_way.previous, met)
+        change = _change(project, under_way, under_way.previous, met or under_way.previous.built_at)
         attribution.explain_changes(warehouse, project, change)
     restatements.freeze(
         warehouse,
@@ -102,7 +97,10 @@ def end(
     attribution.remember_rows(warehouse, loaded)
     attribution.forget(warehouse, build.number - settings.keep_builds + 1)
     build_log.record(
-        warehouse, build, loaded_until=under_way.loaded_until, keep=settings.keep_builds
+        warehouse,
+        build,
+        loaded_until=attribution.loaded_until(warehouse, loaded, met),
+        keep=settings.keep_builds,
     )
 
 

@@ -37,7 +37,7 @@ from st_kpi.windows import Window
 #: Rows of one statement, so that a request stays below its ten megabytes.
 _ROWS_AT_ONCE = 5_000
 #: SELECTs of one statement that asks which of them have rows: more might be too complex together.
-_ASKED_TOGETHER = 8
+_ASKED_TOGETHER = 16
 #: Requests at the same time.
 _AT_ONCE = 8
 
