@@ -103,21 +103,6 @@ def shape(project_id: str, dataset_id: str, table_id: str) -> tuple | None:
     return shapes.get((dataset_id.lower(), table_id.lower()))
 
 
-def count(project_id: str, dataset_id: str, table_id: str) -> int:
-    known = dataset_id != "_results" and shape(project_id, dataset_id, table_id)
-    if not known:
-        return 0
-    catalog = quote("__ducklake_metadata_" + project_id)
-    ((rows,),) = fetch(
-        f"SELECT coalesce((SELECT sum(record_count) FROM {catalog}.ducklake_data_file "
-        "WHERE table_id = $1 AND end_snapshot IS NULL), 0)::BIGINT "
-        f"- coalesce((SELECT sum(delete_count) FROM {catalog}.ducklake_delete_file "
-        "WHERE table_id = $1 AND end_snapshot IS NULL), 0)::BIGINT",
-        [known[1]],
-    )
-    return rows
-
-
 def objects(
 """
 replace(database, before, asked)
@@ -170,7 +155,7 @@ asked = """    kind, num_rows = found
     stored = metadata.load("""
 counted = """    kind, num_rows = found
     if kind == "TABLE":
-        num_rows = database.count(project_id, dataset_id, table_id)
+        ((num_rows,),) = database.fetch(f"SELECT count(*) FROM {name(project_id, dataset_id, table_id)}")
     stored = metadata.load("""
 replace(tables, asked, counted)
 
