@@ -178,6 +178,7 @@ class Counted(Faulty):
             f"{self._target}/bigquery/v2/projects/{PROJECT}/jobs",
             params={"parentJobId": job.id or ""},
             timeout=60,
+            verify=False,
         ).json()
         children: list[dict[str, Any]] = told.get("jobs", [])
         children.sort(key=lambda child: int(child["jobReference"]["jobId"].rsplit("_", 1)[1]))
