@@ -131,6 +131,10 @@ class WarehouseError(StKpiError):
     """The warehouse cannot be opened or refused a statement."""
 
 
+class TooComplex(WarehouseError):
+    """A statement is more than the warehouse can plan: it may take it in parts."""
+
+
 class WarehouseLocked(WarehouseError):
     """Another process holds the DuckDB file."""
 

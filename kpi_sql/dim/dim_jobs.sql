@@ -1,6 +1,5 @@
 -- Jobs that count, one row each: names, family, first and current appointment, and the day the work is dated by.
 -- table: st_dim.dim_jobs
--- incremental_by: job_id
 WITH dated AS (
   SELECT
     job.tenant_id,

@@ -21,12 +21,12 @@ WITH documents AS (
 SELECT document.tenant_id, document.job_id, document.component
 FROM documents AS document
 WHERE document.job_id IS NOT NULL
-  AND NOT EXISTS (
+  AND EXISTS (
     SELECT 1
-    FROM st_ops.seen_rows AS seen
-    WHERE seen.entity = document.entity
-      AND seen.tenant_id = document.tenant_id
-      AND seen.id = document.id
+    FROM st_staging.unseen_rows AS unseen
+    WHERE unseen.entity = document.entity
+      AND unseen.tenant_id = document.tenant_id
+      AND unseen.id = document.id
   )
 UNION DISTINCT
 -- Pay lines have no id to know them by, only the time they were made.

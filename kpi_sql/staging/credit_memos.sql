@@ -1,5 +1,5 @@
 -- Credit memos that count, one row each. Where one names no location, it is that of the first invoice it paid.
--- table: st_staging.credit_memos
+-- inline: st_staging.credit_memos
 WITH first_paid AS (
   SELECT credit.tenant_id, credit.id AS credit_memo_id, invoice.location_id
   FROM st_raw.credit_memos AS credit

@@ -1,6 +1,5 @@
 -- The first appointment of each job that has one.
--- table: st_staging.first_appointments
--- incremental_by: job_id
+-- inline: st_staging.first_appointments
 WITH named AS (
   -- The appointment the job itself names is the first one whatever its status.
   SELECT job.tenant_id, job.job_id, appointment.appointment_id, appointment.start_on_local

@@ -1,5 +1,5 @@
 -- Invoices that $ Produced leaves out, one row each, with the rule that does.
--- table: st_staging.left_out_invoices
+-- inline: st_staging.left_out_invoices
 WITH everything AS (
   SELECT
     invoice.tenant_id,

@@ -1,6 +1,5 @@
 -- Sold estimates that count, one row each: of a job, with the job's business unit, or of a project, with their own.
 -- table: st_staging.sold_estimates
--- incremental_by: job_id
 SELECT
   estimate.tenant_id,
   estimate.id AS estimate_id,

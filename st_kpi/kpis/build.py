@@ -158,15 +158,23 @@ def _build(
             under_way = record.begin(warehouse, project, params, run_id, mappings)
             run = _Run(warehouse, project, params, under_way, full=full)
             run.provide(reference.tables(project.cards, mappings))
-            for level in levels(project.statements):
+            for level in levels(project.compiled):
                 run.take(level)
-            asked = [s for s in project.statements if not s.table]
+            asked = [s for s in project.compiled if not s.table]
             checks += run_checks(warehouse, asked, params, accepted)
             refuse_failed(checks)
-            record.end(warehouse, project, under_way, settings, run.loaded())
+            record.end(
+                warehouse,
+                project,
+                under_way,
+                settings,
+                run.loaded(),
+                is_remapped=run.has_filled(attribution.MAPPING),
+            )
             run.plan.remember()
-            rows = warehouse.row_counts(sorted({s.table for s in project.statements if s.table}))
+            rows = warehouse.row_counts(sorted({s.table for s in project.compiled if s.table}))
             warehouse.drop(run.scratch_tables())
+        warehouse.drop(run.tables_of_older_versions())
         describe(warehouse, project)
     finally:
         record_checks(warehouse, run_id, checks)
@@ -245,13 +253,17 @@ class _Run:
             seconds=seconds,
             checks=tuple(checks),
             number=build.number,
-            statements=sum(s.table is not None for s in self.project.statements),
-            recomputed=tuple(s.name for s in self.project.statements if s.name in self.runs),
+            statements=sum(s.table is not None for s in self.project.compiled),
+            recomputed=tuple(s.name for s in self.project.compiled if s.name in self.runs),
             in_part=frozenset(name for name, run in self.runs.items() if run.key_slice),
             measured=build.measured,
             zone=ZoneInfo(str(self.params["timezone"])),
             bytes=billed,
         )
+
+    def has_filled(self, table: str) -> bool:
+        """Whether a statement wrote the table in this build."""
+        return any(s.table == table and s.name in self.runs for s in self.project.compiled)
 
     def loaded(self) -> list[str]:
         """The raw tables whose rows are not those that the build before met."""
@@ -260,13 +272,18 @@ class _Run:
 
     def scratch_tables(self) -> list[str]:
         """The tables that only the build needed."""
-        compared = {s.table for s in self.project.statements if s.table}
+        compared = {s.table for s in self.project.compiled if s.table}
         return [
             *(differences_of(table) for table in sorted(compared)),
             CHANGED_CONTRIBUTIONS,
             contributions.COUNTED,
             *attribution.scratch_tables(self.project),
         ]
+
+    def tables_of_older_versions(self) -> list[str]:
+        """The tables there are that no statement fills any more, but stands in front of others."""
+        inline = (s.table for s in self.project.statements if s.is_inline)
+        return [table for table in inline if table and self.plan.has(table)]
 
     def _work(self, statement: Statement) -> StatementRun | None:
         """How the statement has to run, None where its rows stay as they are."""

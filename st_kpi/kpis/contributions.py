@@ -121,7 +121,8 @@ def write(
     differences = CHANGED_CONTRIBUTIONS
     if snapshots:
         differences = differences_of(CONTRIBUTIONS)
-        warehouse.replace_table(differences, _with_the_day(snapshots), params)
+        is_stored = measured_before == params["as_of"]
+        warehouse.replace_table(differences, _with_the_day(snapshots, is_stored=is_stored), params)
     return warehouse.apply_differences(CONTRIBUTIONS, STORED_COLUMNS, differences)
 
 
@@ -157,11 +158,16 @@ def _stored(runs: Sequence[KpiRun], unknown: Sequence[str]) -> list[str]:
     ]
 
 
-def _with_the_day(snapshots: Sequence[KpiRun]) -> str:
-    """What has to change in the table: as noted, but of the snapshots the rows of ``@as_of`` itself."""
+def _with_the_day(snapshots: Sequence[KpiRun], *, is_stored: bool) -> str:
+    """What has to change in the table: as noted, but of the snapshots the rows of ``@as_of`` itself.
+
+    Of a day that was not measured before nothing ``is_stored``, and the table is not read for it.
+    """
     names = _quoted(run.kpi for run in snapshots)
     listed = ", ".join(name for name, _ in CHANGED_COLUMNS)
-    day = f"SELECT {_LISTED} FROM {CONTRIBUTIONS} WHERE kpi IN ({names}) AND on_date = @as_of"
+    day = f"SELECT {_LISTED} FROM {COUNTED} WHERE FALSE"
+    if is_stored:
+        day = f"SELECT {_LISTED} FROM {CONTRIBUTIONS} WHERE kpi IN ({names}) AND on_date = @as_of"
     of_the_day = compare(day, f"SELECT {_LISTED} FROM {COUNTED}", STORED_COLUMNS)
     return (
         f"SELECT {listed} FROM {CHANGED_CONTRIBUTIONS} WHERE kpi NOT IN ({names})"

@@ -12,7 +12,7 @@ from typing import Any
 
 from st_kpi.kpis.contributions import contributions_select
 from st_kpi.kpis.definitions.cards import Alternative
-from st_kpi.kpis.definitions.inline import depending, filling, inlined, upstream
+from st_kpi.kpis.definitions.inline import depending, filling, inlined
 from st_kpi.kpis.definitions.lint import Project, refuse
 from st_kpi.kpis.definitions.statements import Adds, Statement
 from st_kpi.parameters import BuildSettings, parameters
@@ -104,7 +104,7 @@ def _source(
         name = f"kpis/{kpi}/alternatives/{alternative.name}"
         return next(s for s in project.alternatives if s.name == name), {}
     statement = next(s for s in project.statements if s.kpi == kpi)
-    changed = depending(upstream(statement, project.statements), alternative.settings.keys())
+    changed = depending(statement, project.statements, alternative.settings.keys())
     return statement, filling(changed)
 
 

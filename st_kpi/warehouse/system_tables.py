@@ -255,6 +255,7 @@ SCRATCH = frozenset(
         "classified_changes",
         "counted",
         "late_costs",
+        "moved_rows",
         "previous_bu_rollup",
         "previous_job_types",
         "previous_weekly",

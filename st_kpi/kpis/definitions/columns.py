@@ -63,6 +63,14 @@ SOURCE_COLUMNS: tuple[tuple[str, ColumnType], ...] = (
     ("is_new", ColumnType.BOOL),
     ("is_edited", ColumnType.BOOL),
 )
+#: Rows of the raw tables that no build has met, and one without an id for each table with when its newest was read.
+UNSEEN = "st_staging.unseen_rows"
+UNSEEN_COLUMNS: tuple[tuple[str, ColumnType], ...] = (
+    ("entity", ColumnType.STRING),
+    ("tenant_id", ColumnType.INT64),
+    ("id", ColumnType.INT64),
+    ("newest", ColumnType.TIMESTAMP),
+)
 
 KPI_COLUMNS: tuple[tuple[str, ColumnType], ...] = (
     ("kpi", ColumnType.STRING),
@@ -93,7 +101,11 @@ def provided_tables() -> Mapping[str, ColumnTypes]:
 @lru_cache(maxsize=1)
 def history_tables() -> Mapping[str, ColumnTypes]:
     """What a build's history reads besides: its logs, and what the build notes of the contributions that change."""
-    noted = {CHANGED_CONTRIBUTIONS: CHANGED_COLUMNS, CHANGED_SOURCES: SOURCE_COLUMNS}
+    noted = {
+        CHANGED_CONTRIBUTIONS: CHANGED_COLUMNS,
+        CHANGED_SOURCES: SOURCE_COLUMNS,
+        UNSEEN: UNSEEN_COLUMNS,
+    }
     return _types(HISTORY | noted)
 
 

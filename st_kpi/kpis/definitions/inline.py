@@ -1,11 +1,31 @@
-"""A statement together with what it reads, as one query: nothing has to be built for it first."""
+"""A statement together with what it reads, as one query: nothing has to be built for it first.
+
+What a file with the header `-- inline: schema.name` returns is never stored: a table costs a build the comparison with
+the one there is, and its publication, which pays only for what many read or what tells the keys that changed.
+"""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import replace
 
-from st_kpi.kpis.definitions.statements import CONTRIBUTIONS, Statement
+from st_kpi.kpis.definitions.statements import CONTRIBUTIONS, Statement, parse
 
 _TABLE = re.compile(r"\b(st_[a-z]+)\.([a-z_][a-z0-9_]*)\b")
+
+
+def compiled(statements: Iterable[Statement], inline: Sequence[Statement]) -> tuple[Statement, ...]:
+    """What runs of ``statements``: those that fill or ask, with what they read of ``inline``, in its order, in front."""
+    return tuple(_compiled(s, inline) for s in statements if not s.is_inline)
+
+
+def _compiled(statement: Statement, inline: Sequence[Statement]) -> Statement:
+    above = upstream(statement, inline)
+    if not above:
+        return statement
+    listed = ", ".join(f"`{name}`" for name in statement.tree.named_selects)
+    select = f"SELECT {listed} FROM (\n{statement.sql}\n) AS compiled"
+    sql = inlined(select, filling(above))
+    return replace(statement, sql=sql, tree=parse(sql, statement.path))
 
 
 def upstream(statement: Statement, statements: Sequence[Statement]) -> list[Statement]:
@@ -21,15 +41,16 @@ def upstream(statement: Statement, statements: Sequence[Statement]) -> list[Stat
     return [s for s in statements if s.table in needed]
 
 
-def depending(statements: Iterable[Statement], parameters: Set[str]) -> list[Statement]:
-    """Of ``statements``, in their order, those that one of ``parameters`` can change."""
-    tables: set[str] = set()
-    dependent = []
-    for statement in statements:
-        if statement.parameters & parameters or statement.reads & tables:
-            tables.add(statement.table or "")
-            dependent.append(statement)
-    return dependent
+def depending(
+    statement: Statement, statements: Sequence[Statement], parameters: Set[str]
+) -> list[Statement]:
+    """What has to be computed for ``statement`` under other ``parameters``: the files that these change, and inline ones."""
+    above = upstream(statement, statements)
+    changed: set[str] = set()
+    for file in above:
+        if file.parameters & parameters or file.reads & changed:
+            changed.add(file.table or "")
+    return upstream(statement, [s for s in above if s.table in changed or s.is_inline])
 
 
 def inlined(select: str, read: Mapping[str, str]) -> str:

@@ -18,6 +18,7 @@ from st_kpi.kpis.definitions.columns import (
 )
 from st_kpi.kpis.definitions.findings import Finding
 from st_kpi.kpis.definitions.grain import by_key
+from st_kpi.kpis.definitions.inline import compiled
 from st_kpi.kpis.definitions.reports import read_kinds
 from st_kpi.kpis.definitions.rules import check_statement
 from st_kpi.kpis.definitions.statements import (
@@ -40,6 +41,7 @@ _WIDE = "st_kpi.kpi_weekly_wide"
 class Project:
     """All of ``kpi_sql``: statements in the order they run, cards, and what is wrong with them.
 
+    ``compiled`` are those that a build runs (``st_kpi.kpis.definitions.inline``).
     With findings, statements and cards are only those that could be read and ordered. ``alternatives``
     are the contributions of other readings of a KPI, which a build leaves alone. ``tables`` are all
     tables that those can read, with the types of their columns; ``by_key`` has, per statement with a key,
@@ -52,6 +54,7 @@ class Project:
     statements: tuple[Statement, ...]
     cards: Mapping[str, Card]
     findings: tuple[Finding, ...]
+    compiled: tuple[Statement, ...] = ()
     alternatives: tuple[Statement, ...] = ()
     tables: Mapping[str, ColumnTypes] = field(default_factory=dict)
     by_key: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -89,7 +92,10 @@ def _inspect(root: Path, _state: tuple[tuple[Path, int, int], ...]) -> Project:
     findings += [*_alternatives(root, cards), *_reports(root)]
     trees: dict[str, exp.Query] = {}
     statements, tables, wrong = _typed(statements, provided_tables(), trees, complete=complete)
-    proved, unproved = by_key(statements, tables, trees)
+    inline = [s for s in statements if s.is_inline]
+    run = compiled((s for s in statements if s.adds is None), inline)
+    as_written = {s.name: trees[s.name] for s in run if s in statements and s.name in trees}
+    proved, unproved = by_key(run, tables, as_written)
     findings += [*wrong, *unproved]
     scratch, read, wrong = _typed(scratch, {**tables, **history_tables()}, {}, complete=complete)
     findings += [*wrong, *check_columns(logs, read, {}, complete=complete)]
@@ -98,10 +104,11 @@ def _inspect(root: Path, _state: tuple[tuple[Path, int, int], ...]) -> Project:
         statements=tuple(s for s in statements if s.adds is None),
         cards=cards,
         findings=tuple(sorted(findings)),
-        alternatives=tuple(s for s in statements if s.adds is not None),
+        compiled=run,
+        alternatives=compiled((s for s in statements if s.adds is not None), inline),
         tables=tables,
         by_key=proved,
-        history={s.path.stem: s for s in (*scratch, *logs)},
+        history={s.path.stem: s for s in compiled((*scratch, *logs), inline)},
         history_tables=read,
     )
 

@@ -57,6 +57,10 @@ def _target(statement: Statement) -> Violations:
             statement.line,
             f"{CONTRIBUTIONS} is filled by kpis/<kpi>/contributions.sql, and those fill nothing else.",
         )
+    elif statement.is_inline and schema != "st_staging":
+        yield statement.line, f"{table} is for readers: inline are tables of st_staging alone."
+    elif statement.is_inline and (statement.replaces or statement.incremental_by):
+        yield statement.line, "An inline statement is not stored: leave the other headers out."
     elif table and (table.count(".") != 1 or schema not in FILLABLE):
         yield 1, f"The target {table} has to be schema.name with a schema of {', '.join(FILLABLE)}."
 

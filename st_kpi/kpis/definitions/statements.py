@@ -24,9 +24,9 @@ CONTRIBUTIONS = "st_kpi.contributions"
 CHECKS_FILE = "checks.sql"
 
 _HEADER = re.compile(
-    r"^--\s*(table|check|replaces|incremental_by|alternative|history|way_on|accepted_by):\s*(.+?)\s*$"
+    r"^--\s*(table|inline|check|replaces|incremental_by|alternative|history|way_on|accepted_by):\s*(.+?)\s*$"
 )
-_TARGETS = ("table", "check", "alternative", "history")
+_TARGETS = ("table", "inline", "check", "alternative", "history")
 _END = re.compile(r"^(?![ \t]*--)(?P<sql>.*?);[ \t]*(?:--.*)?$", re.MULTILINE)
 
 
@@ -59,6 +59,8 @@ class HistoryUse(StrEnum):
 class Statement:
     """One SELECT: it fills ``table``, is a check whose rows are what is wrong, or an alternative.
 
+    With ``is_inline`` the table is a name alone: the SELECT stands in front of those that read it
+    (``st_kpi.kpis.definitions.inline``).
     ``replaces`` is the condition on the rows that the SELECT renews; without it, all are.
     ``incremental_by`` is a column whose rows of one value come from rows with that value alone
     (``st_kpi.kpis.definitions.grain``). ``history`` is set for what tells why numbers changed, which runs
@@ -82,6 +84,7 @@ class Statement:
     line: int = 1
     way_on: str = ""
     accepted_by: tuple[str, ...] = ()
+    is_inline: bool = False
 
     @property
     def check_name(self) -> str:
@@ -182,8 +185,9 @@ def _statement(text: str, line: int, path: Path, root: Path) -> Statement:
         raise SqlError(
             path,
             line,
-            "The header has to name one target: `-- table: schema.name`, `-- check: fail|warn`,"
-            " `-- alternative: sum|distinct` or `-- history: schema.name replace|append|inline`.",
+            "The header has to name one target: `-- table: schema.name`, `-- inline: schema.name`,"
+            " `-- check: fail|warn`, `-- alternative: sum|distinct` or"
+            " `-- history: schema.name replace|append|inline`.",
         )
     name = path.relative_to(root).with_suffix("").as_posix()
     severity, own_name = _check_header(header.get("check"), path, line)
@@ -192,13 +196,13 @@ def _statement(text: str, line: int, path: Path, root: Path) -> Statement:
         raise SqlError(path, line, f"An alternative is `sum` or `distinct`, not {adds!r}.")
     target, history = _history_header(header.get("history"), path, line)
     sql = "\n" * (line - 1) + text  # so that every position is that of the file
-    tree = _parse(sql, path)
+    tree = parse(sql, path)
     return Statement(
         path=path,
         name=f"{name}/{own_name}" if own_name else name,
         sql=sql,
         purpose=first.removeprefix("--").strip(),
-        table=target or header.get("table"),
+        table=target or header.get("table") or header.get("inline"),
         replaces=header.get("replaces"),
         severity=severity,
         tree=tree,
@@ -208,6 +212,7 @@ def _statement(text: str, line: int, path: Path, root: Path) -> Statement:
         line=line,
         way_on=header.get("way_on", ""),
         accepted_by=_accepted_by(header.get("accepted_by"), tree, path, line),
+        is_inline="inline" in header,
     )
 
 
@@ -297,7 +302,8 @@ def _header(sql: str) -> dict[str, str]:
     return keys
 
 
-def _parse(sql: str, path: Path) -> exp.Query:
+def parse(sql: str, path: Path) -> exp.Query:
+    """The one SELECT that ``sql`` is; raises ``SqlError``, naming the file, for anything else."""
     try:
         trees = _parsed(sql)
     except ParseError as error:

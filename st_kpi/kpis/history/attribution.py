@@ -28,8 +28,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
+from st_kpi.columns import ColumnType
 from st_kpi.kpis.build_log import Build
-from st_kpi.kpis.definitions.columns import CHANGED_CONTRIBUTIONS, CHANGED_SOURCES
+from st_kpi.kpis.definitions.columns import (
+    CHANGED_CONTRIBUTIONS,
+    CHANGED_SOURCES,
+    UNSEEN,
+    UNSEEN_COLUMNS,
+)
 from st_kpi.kpis.definitions.lint import Project
 from st_kpi.kpis.history import statements
 from st_kpi.kpis.history.statements import (
@@ -43,8 +49,9 @@ from st_kpi.servicetitan.tables import raw_tables
 from st_kpi.warehouse.base import Warehouse
 
 SEEN = "st_ops.seen_rows"
-#: Rows that a build meets as the first.
-UNSEEN = "st_staging.unseen_rows"
+MOVED_ROWS = "st_staging.moved_rows"
+#: The mapping of business units, as numbers go by it.
+MAPPING = "st_ref.dim_bu_rollup"
 
 #: The statements of ``kpi_sql/history`` in their order: before the build replaces anything, and at its end.
 BEFORE = ("previous_bu_rollup", "previous_job_types", "previous_weekly")
@@ -53,10 +60,13 @@ AT_THE_END = (
     "classified_changes",
     "contribution_changes",
     "mapping_changes",
+    "moved_rows",
     "change_steps",
     "kpi_changes",
     "kpi_changes_rest",
 )
+#: Those of them that say something only where the mapping is not as it was, which read all contributions.
+_OF_A_MAPPING = ("mapping_changes", "moved_rows")
 _LONG_AGO = dt.datetime(1900, 1, 1, tzinfo=dt.UTC)
 
 
@@ -83,6 +93,7 @@ class BuildChange:
 
     ``previous_loaded_until`` is when the newest row that the previous build met was read. ``newly_measured`` are the
     snapshots without an earlier day in the week, ``moved_on`` those for whose week another day stands now than before.
+    ``is_remapped`` says whether the mapping of business units may be another.
     """
 
     previous: Build
@@ -92,6 +103,7 @@ class BuildChange:
     redefined: Sequence[str]
     newly_measured: Sequence[str]
     moved_on: Sequence[str]
+    is_remapped: bool
 
     @property
     def params(self) -> Mapping[str, object]:
@@ -113,26 +125,48 @@ def remember_before(warehouse: Warehouse, project: Project) -> None:
     run(warehouse, project.history, BEFORE, {})
 
 
-def explain_changes(warehouse: Warehouse, project: Project, change: BuildChange) -> None:
-    """Write both logs for the build under way; call it when every number of the build is there."""
-    _look_up_sources(warehouse, change.params)
-    run(warehouse, project.history, AT_THE_END, change.params)
+def look_for_new_rows(
+    warehouse: Warehouse, tables: Iterable[str], *, of_all_the_newest: bool
+) -> None:
+    """Put aside which rows of the raw ``tables`` no build has met, and when the newest of each was read.
 
-
-def remember_rows(warehouse: Warehouse, tables: Iterable[str]) -> None:
-    """Note which source rows this build met, so that a later one knows which are new."""
-    unseen = [
-        f"SELECT '{name}' AS entity, tenant_id, id FROM st_raw.{name} AS met"
+    ``of_all_the_newest`` asks every raw table for its newest, not just these.
+    """
+    names = _identified(tables)
+    selects = [
+        f"SELECT '{name}' AS entity, tenant_id, id, CAST(NULL AS TIMESTAMP) AS newest FROM st_raw.{name} AS met"
         f" WHERE id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM {SEEN} AS seen"
         f" WHERE seen.entity = '{name}' AND seen.tenant_id = met.tenant_id AND seen.id = met.id)"
         " GROUP BY tenant_id, id"
-        for name in _identified(tables)
+        for name in names
     ]
-    if unseen:
-        warehouse.replace_table(UNSEEN, " UNION ALL ".join(unseen))
-        warehouse.execute(
-            f"INSERT INTO {SEEN} (entity, tenant_id, id) SELECT entity, tenant_id, id FROM {UNSEEN}"
-        )
+    selects += [
+        f"SELECT '{name}' AS entity, CAST(NULL AS INT64) AS tenant_id, CAST(NULL AS INT64) AS id,"
+        f" MAX(_loaded_at) AS newest FROM st_raw.{name}"
+        for name in (_raw_ids() if of_all_the_newest else names)
+    ]
+    if selects:
+        warehouse.replace_table(UNSEEN, " UNION ALL ".join(selects))
+    else:
+        warehouse.write_table(UNSEEN, UNSEEN_COLUMNS, [])
+
+
+def explain_changes(warehouse: Warehouse, project: Project, change: BuildChange) -> None:
+    """Write both logs for the build under way; call it when every number of the build is there."""
+    _look_up_sources(warehouse, change.params)
+    names = [n for n in AT_THE_END if change.is_remapped or n not in _OF_A_MAPPING]
+    if not change.is_remapped:
+        columns = project.history_tables[MOVED_ROWS]
+        warehouse.write_table(MOVED_ROWS, tuple((n, ColumnType(t)) for n, t in columns.items()), [])
+    run(warehouse, project.history, names, change.params)
+
+
+def remember_rows(warehouse: Warehouse) -> None:
+    """Note which source rows this build met, so that a later one knows which are new."""
+    warehouse.execute(
+        f"INSERT INTO {SEEN} (entity, tenant_id, id)"
+        f" SELECT entity, tenant_id, id FROM {UNSEEN} WHERE id IS NOT NULL"
+    )
 
 
 def scratch_tables(project: Project) -> list[str]:
@@ -148,20 +182,9 @@ def pay_known_until(warehouse: Warehouse) -> dt.datetime | None:
     return newest
 
 
-def loaded_until(
-    warehouse: Warehouse, tables: Iterable[str], before: dt.datetime | None
-) -> dt.datetime | None:
-    """When the newest raw row was read, by the source's clock.
-
-    ``before`` says so of the build before, since when only ``tables`` have changed; without it all are asked.
-    """
-    names = _identified(tables) if before else _raw_ids()
-    if not names:
-        return before
-    newest = " UNION ALL ".join(
-        f"SELECT MAX(_loaded_at) AS newest FROM st_raw.{name}" for name in names
-    )
-    (row,) = warehouse.query(f"SELECT MAX(newest) AS newest FROM ({newest}) AS tables")
+def loaded_until(warehouse: Warehouse, before: dt.datetime | None) -> dt.datetime | None:
+    """When the newest raw row was read, by the source's clock, as it was put aside; ``before`` says so of the build before."""
+    (row,) = warehouse.query(f"SELECT MAX(newest) AS newest FROM {UNSEEN}")
     return max((at for at in (row["newest"], before) if at), default=None)
 
 
@@ -196,11 +219,11 @@ def _source_select(name: str) -> str:
         active += " AND COALESCE(parent.active, TRUE)"
     return (
         f"SELECT '{name}' AS entity, source.tenant_id, source.id,"
-        f" LOGICAL_OR({active}) AS is_active, LOGICAL_AND(seen.id IS NULL) AS is_new,"
+        f" LOGICAL_OR({active}) AS is_active, LOGICAL_OR(unseen.id IS NOT NULL) AS is_new,"
         " LOGICAL_OR(COALESCE(source._loaded_at > @previous_loaded_until, FALSE)) AS is_edited"
         f" FROM st_raw.{name} AS source{join}"
-        f" LEFT JOIN {SEEN} AS seen ON seen.entity = '{name}'"
-        " AND seen.tenant_id = source.tenant_id AND seen.id = source.id"
+        f" LEFT JOIN {UNSEEN} AS unseen ON unseen.entity = '{name}'"
+        " AND unseen.tenant_id = source.tenant_id AND unseen.id = source.id"
         f" WHERE source.id IN (SELECT named.id FROM ({ids}) AS named)"
         " GROUP BY source.tenant_id, source.id"
     )

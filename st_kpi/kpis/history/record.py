@@ -71,15 +71,21 @@ def end(
     under_way: BuildUnderWay,
     settings: BuildSettings,
     loaded: Sequence[str],
+    *,
+    is_remapped: bool,
 ) -> None:
     """Keep why numbers changed, what was reported, and the build itself.
 
-    ``loaded`` are the raw tables whose rows are not those that the build before met.
+    ``loaded`` are the raw tables whose rows are not those that the build before met; ``is_remapped`` says whether the
+    mapping of business units was written anew.
     """
-    build, met = under_way.build, None
-    if under_way.previous:
-        met = build_log.loaded_until(warehouse, under_way.previous)
-        change = _change(project, under_way, under_way.previous, met or under_way.previous.built_at)
+    build, previous = under_way.build, under_way.previous
+    met = build_log.loaded_until(warehouse, previous) if previous else None
+    attribution.look_for_new_rows(warehouse, loaded, of_all_the_newest=met is None)
+    if previous:
+        change = _change(
+            project, under_way, previous, met or previous.built_at, is_remapped=is_remapped
+        )
         attribution.explain_changes(warehouse, project, change)
     restatements.freeze(
         warehouse,
@@ -94,18 +100,23 @@ def end(
             ZoneInfo(settings.timezone or "UTC"),
         ),
     )
-    attribution.remember_rows(warehouse, loaded)
+    attribution.remember_rows(warehouse)
     attribution.forget(warehouse, build.number - settings.keep_builds + 1)
     build_log.record(
         warehouse,
         build,
-        loaded_until=attribution.loaded_until(warehouse, loaded, met),
+        loaded_until=attribution.loaded_until(warehouse, met),
         keep=settings.keep_builds,
     )
 
 
 def _change(
-    project: Project, under_way: BuildUnderWay, previous: Build, previous_loaded_until: dt.datetime
+    project: Project,
+    under_way: BuildUnderWay,
+    previous: Build,
+    previous_loaded_until: dt.datetime,
+    *,
+    is_remapped: bool,
 ) -> attribution.BuildChange:
     """What the causes of the build's changes are judged by."""
     build, before = under_way.build, under_way.measured_before
@@ -123,4 +134,5 @@ def _change(
         ],
         newly_measured=measured if before is None else [],
         moved_on=measured if before not in (None, build.as_of) else [],
+        is_remapped=is_remapped,
     )

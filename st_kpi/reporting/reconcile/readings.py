@@ -85,7 +85,7 @@ def _under(
     params: Mapping[str, object],
 ) -> Counted:
     """The KPI's own SQL under other settings, with what has to be computed anew for them."""
-    changed = depending(upstream(statement, project.statements), settings.keys())
+    changed = depending(statement, project.statements, settings.keys())
     return Counted(contributions_select(statement), filling(changed), {**params, **settings})
 
 

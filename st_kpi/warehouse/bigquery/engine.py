@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from st_kpi.columns import Columns, RawTable
-from st_kpi.errors import NothingLoaded
+from st_kpi.errors import NothingLoaded, TooComplex
 from st_kpi.warehouse.base import Merged, Params, Reading, Receipt, T, TypedFiles, counts_of
 from st_kpi.warehouse.bigquery import export, load, schema
 from st_kpi.warehouse.bigquery.client import Jobs
@@ -28,7 +28,6 @@ from st_kpi.warehouse.bigquery.values import (
     quoted,
     rows_parameter,
     rows_select,
-    tables_in,
     written_table,
 )
 from st_kpi.warehouse.system_tables import SYSTEM_TABLES
@@ -36,8 +35,6 @@ from st_kpi.windows import Window
 
 #: Rows of one statement, so that a request stays below its ten megabytes.
 _ROWS_AT_ONCE = 5_000
-#: SELECTs of one statement that asks which of them have rows: more might be too complex together.
-_ASKED_TOGETHER = 16
 #: Requests at the same time.
 _AT_ONCE = 8
 
@@ -73,23 +70,14 @@ class BigQueryWarehouse:
         return asked.rows(sql, query_parameters(sql, params))
 
     def query_each(self, selects: Sequence[str], params: Params) -> list[list[dict[str, Any]]]:
-        """See ``Warehouse.query_each``. First several are asked together whether they have rows."""
+        """See ``Warehouse.query_each``. First all are asked together whether they have rows."""
         with self.transaction():
             return self._query_each(selects, params)
 
     def _query_each(self, selects: Sequence[str], params: Params) -> list[list[dict[str, Any]]]:
-        # Those that read the same tables stand together: a statement is billed once for each of its tables.
-        order = sorted(range(len(selects)), key=lambda n: sorted(tables_in(selects[n])))
-        groups = [order[n : n + _ASKED_TOGETHER] for n in range(0, len(order), _ASKED_TOGETHER)]
-        answers = self.side_by_side(
-            [partial(self._has_rows, [selects[n] for n in group], params) for group in groups]
-        )
-        full = [
-            number
-            for group, answer in zip(groups, answers, strict=True)
-            for number, has_rows in zip(group, answer, strict=True)
-            if has_rows
-        ]
+        if not selects:
+            return []
+        full = [n for n, has_rows in enumerate(self._have_rows(selects, params)) if has_rows]
         rows = self.side_by_side([partial(self.query, selects[n], params) for n in full])
         answered = dict(zip(full, rows, strict=True))
         return [answered.get(n, []) for n in range(len(selects))]
@@ -273,13 +261,19 @@ class BigQueryWarehouse:
         assert self._transaction is not None
         return self._transaction
 
-    def _has_rows(self, selects: Sequence[str], params: Params) -> list[bool]:
-        """Of each SELECT whether it has rows, in one statement."""
+    def _have_rows(self, selects: Sequence[str], params: Params) -> list[bool]:
+        """Of each SELECT whether it has rows, in one statement, which is billed once for each table; if need be in more."""
         each = [
             f"SELECT {number} AS number, EXISTS (SELECT 1 FROM (\n{select}\n) AS asked) AS has_rows"
             for number, select in enumerate(selects)
         ]
-        rows = self.query("\nUNION ALL\n".join(each), params)
+        try:
+            rows = self.query("\nUNION ALL\n".join(each), params)
+        except TooComplex:
+            if len(selects) == 1:
+                raise
+            halves = selects[: len(selects) // 2], selects[len(selects) // 2 :]
+            return [has_rows for half in halves for has_rows in self._have_rows(half, params)]
         return [row["has_rows"] for row in sorted(rows, key=itemgetter("number"))]
 
     def _fingerprint(self, table: str) -> str:

@@ -14,7 +14,7 @@ from google.api_core.exceptions import (
 from google.auth.exceptions import GoogleAuthError, TransportError
 from requests.exceptions import RequestException
 
-from st_kpi.errors import ConfigurationError, StKpiError, WarehouseError
+from st_kpi.errors import ConfigurationError, StKpiError, TooComplex, WarehouseError
 
 ClientError = GoogleAPICallError | RetryError | GoogleAuthError | RequestException | TimeoutError
 #: The same as an ``except`` takes it, but for a ``TimeoutError``, which is ours or of the wait for results.
@@ -77,6 +77,11 @@ _RULES = (
         "A statement would read more than it may: {message}"
         " Raise ST_KPI_MAXIMUM_BYTES_BILLED if that is meant.",
         reasons=("bytesBilledLimitExceeded",),
+    ),
+    _Rule(
+        TooComplex,
+        "BigQuery cannot plan a statement in project {project}: {message}",
+        pattern="(?i)too complex|too many subqueries|query is too large",
     ),
     _Rule(
         WarehouseError,

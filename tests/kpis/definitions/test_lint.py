@@ -341,6 +341,53 @@ def test_an_alternative_is_made_of_contributions_and_stands_in_its_place(tmp_pat
     assert findings(root) == [("made.sql", 1, "statement")]
 
 
+INLINE = (
+    "-- Jobs that count.\n-- inline: st_staging.counting\n"
+    "SELECT tenant_id, id AS job_id FROM st_raw.jobs WHERE active"
+)
+READER = (
+    "-- Jobs that count, numbered.\n-- table: st_dim.made\n-- incremental_by: job_id\n"
+    "SELECT one.tenant_id, one.job_id FROM st_staging.billed AS one\n"
+    "JOIN st_staging.counting AS job ON job.tenant_id = one.tenant_id AND job.job_id = one.job_id"
+)
+BILLED = "-- Invoices.\n-- table: st_staging.billed\nSELECT tenant_id, job_id FROM st_raw.invoices"
+
+
+def test_what_is_inline_stands_in_front_of_what_reads_it(tmp_path: Path) -> None:
+    outer = (
+        "-- Once more.\n-- inline: st_staging.seldom\n"
+        "SELECT tenant_id, job_id FROM st_staging.counting WHERE @include_tax"
+    )
+    files = {"a.sql": READER, "b.sql": INLINE, "c.sql": outer, "d.sql": BILLED}
+    files["a.sql"] = READER.replace("st_staging.counting", "st_staging.seldom")
+    root = project(tmp_path, files)
+    assert findings(root) == []
+    inspected = inspect(root)
+    assert {s.name for s in inspected.statements} == {"a", "b", "c", "d"}
+    billed, made = inspected.compiled
+    assert (billed.table, billed.sql) == ("st_staging.billed", BILLED)
+    assert made.reads == {"st_staging.billed", "st_raw.jobs"}
+    assert made.parameters == {"include_tax"}
+    assert made.tree.named_selects == ["tenant_id", "job_id"]
+    assert inspected.by_key == {"a": {"st_staging.billed"}}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "rule"),
+    [
+        pytest.param("st_staging.counting\n", "st_kpi.counting\n", "target", id="a table for readers"),
+        pytest.param("counting\n", "counting\n-- incremental_by: job_id\n", "target", id="a key"),
+        pytest.param("counting\n", "counting\n-- replaces: job_id = 1\n", "target", id="rows renewed"),
+        pytest.param("counting\n", "counting\n-- table: st_staging.b\n", "statement", id="a table too"),
+    ],
+)  # fmt: skip
+def test_what_is_inline_is_of_the_build_alone_and_never_stored(
+    tmp_path: Path, old: str, new: str, rule: str
+) -> None:
+    root = project(tmp_path, {"b.sql": INLINE.replace(old, new, 1)})
+    assert rule in {found[2] for found in findings(root)}
+
+
 LOG = (
     "-- What changed.\n-- history: st_ops.reported_weeks append\n"
     "SELECT tenant_id, 'leads' AS kpi, CAST(NULL AS DATE) AS week_start, @build AS build\n"

@@ -63,6 +63,7 @@ def test_the_causes_of_the_sql_are_those_of_the_enum() -> None:
         "classified_changes",
         "contribution_changes",
         "kpi_changes_rest",
+        "moved_rows",
     }
 
 

@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 import pytest
 from google.cloud import bigquery
 
-from st_kpi.errors import WarehouseError
+from st_kpi.errors import TooComplex, WarehouseError
 from st_kpi.warehouse import open_warehouse
 from st_kpi.warehouse.bigquery.client import Jobs
-from tests.support.bigquery_emulator import PROJECT, emptied, options
+from tests.support.bigquery_emulator import PROJECT, emptied, opened, options
 from tests.support.faulty import Fault, Faulty, job_says
 
 #: Minutes of work on the fastest machine, where nobody cancels it.
@@ -70,6 +70,22 @@ def test_a_request_that_is_never_answered_is_asked_again(proxy: Faulty, name: st
     assert ended.is_set(), proxy.failed
     assert proxy.failed
     jobs.close()
+
+
+def test_questions_that_are_too_complex_together_are_asked_in_parts(proxy: Faulty) -> None:
+    warehouse = opened(proxy.url)
+    selects = [f"SELECT n FROM UNNEST([1]) AS n WHERE n = {n}" for n in (1, 2, 1, 3, 1)]
+    proxy.message = (
+        "Resources exceeded during query execution: Not enough resources for query planning"
+        " - too many subqueries or query is too complex."
+    )
+    proxy.first(2, (400, "resourcesExceeded"))
+    assert warehouse.query_each(selects, {}) == [[{"n": 1}], [], [{"n": 1}], [], [{"n": 1}]]
+    assert len(proxy.failed) == 2
+    proxy.first(100, (400, "resourcesExceeded"))
+    with pytest.raises(TooComplex, match="cannot plan a statement in project local: Resources"):
+        warehouse.query_each(selects, {})
+    warehouse.close()
 
 
 def test_one_that_stays_silent_ends_in_a_sentence(proxy: Faulty) -> None:

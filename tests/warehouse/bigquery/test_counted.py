@@ -59,6 +59,24 @@ def test_of_a_script_what_ran_is_counted(counter: Counted) -> None:
     warehouse.close()
 
 
+def test_a_table_made_in_a_branch_is_counted(counter: Counted) -> None:
+    warehouse = opened(counter.url)
+    counter.clear()
+    for amount in (1, 0):
+        warehouse._jobs.run(
+            f"CREATE OR REPLACE TABLE st_kpi.noted AS SELECT n FROM UNNEST(GENERATE_ARRAY(1, {amount})) AS n;\n"
+            "IF EXISTS (SELECT 1 FROM st_kpi.noted) THEN"
+            " CREATE OR REPLACE TABLE st_kpi.made AS SELECT n FROM st_kpi.noted UNION ALL SELECT id FROM st_raw.jobs;"
+            " END IF;\n"
+            "SELECT n FROM st_kpi.noted"
+        )
+    first, second = counter.jobs()
+    assert [s.kind for s in first.statements] == ["CREATE AS", "CREATE AS", "SELECT"]
+    assert [s.bytes // MINIMUM for s in first.statements] == [0, 2, 1]
+    assert [s.kind for s in second.statements] == ["CREATE AS", "SELECT"]
+    warehouse.close()
+
+
 def test_bytes_are_those_of_the_columns_that_are_read(counter: Counted) -> None:
     warehouse = opened(counter.url)
     warehouse._jobs.run(

@@ -45,7 +45,7 @@ SELECT
   COALESCE(cost.purchases, CAST(0 AS DECIMAL(38, 9))) AS purchases,
   COALESCE(cost.returns, CAST(0 AS DECIMAL(38, 9))) AS returns,
   COALESCE(cost.total_cost, CAST(0 AS DECIMAL(38, 9))) AS total_cost
-FROM st_staging.jobs AS job
+FROM st_dim.dim_jobs AS job
 LEFT JOIN revenue
   ON revenue.tenant_id = job.tenant_id AND revenue.job_id = job.job_id
 LEFT JOIN cost

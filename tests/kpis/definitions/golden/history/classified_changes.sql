@@ -178,10 +178,11 @@ WITH changed AS (
     AND late.job_id = COALESCE(matched.new_job_id, matched.old_job_id)
     AND late.component = matched.component
   /* What is left of a payment stands beside the rollups, unless the payment's own unit does not count. */
-  LEFT JOIN st_staging.payments AS payment
+  LEFT JOIN st_raw.payments AS payment
     ON matched.source_entity = 'payments'
     AND payment.tenant_id = matched.tenant_id
-    AND payment.payment_id = matched.source_id
+    AND payment.id = matched.source_id
+    AND COALESCE(payment.active, TRUE)
   LEFT JOIN st_staging.previous_bu_rollup AS unit_before
     ON unit_before.tenant_id = matched.tenant_id
     AND unit_before.business_unit_id = COALESCE(matched.business_unit_id, payment.business_unit_id)

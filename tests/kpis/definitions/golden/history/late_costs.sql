@@ -49,14 +49,14 @@ SELECT
 FROM documents AS document
 WHERE
   NOT document.job_id IS NULL
-  AND NOT EXISTS(
+  AND EXISTS(
     SELECT
       1
-    FROM st_ops.seen_rows AS seen
+    FROM st_staging.unseen_rows AS unseen
     WHERE
-      seen.entity = document.entity
-      AND seen.tenant_id = document.tenant_id
-      AND seen.id = document.id
+      unseen.entity = document.entity
+      AND unseen.tenant_id = document.tenant_id
+      AND unseen.id = document.id
   )
 UNION
 /* Pay lines have no id to know them by, only the time they were made. */

@@ -1,5 +1,5 @@
 /* Appointments that count and have a start, one row each. */
-/* table: st_staging.appointments */
+/* inline: st_staging.appointments */
 SELECT
   tenant_id,
   id AS appointment_id,

@@ -1,5 +1,5 @@
 /* Everything that may be cost of a job, one row per pay line, item and document, with the rule that makes it none, or none. */
-/* table: st_staging.costs */
+/* inline: st_staging.costs */
 WITH pay AS (
   SELECT
     pay.tenant_id,

@@ -1,6 +1,5 @@
 /* The appointment each job is booked for now: its latest start that is not canceled. */
-/* table: st_staging.current_appointments */
-/* incremental_by: job_id */
+/* inline: st_staging.current_appointments */
 SELECT
   tenant_id,
   job_id,

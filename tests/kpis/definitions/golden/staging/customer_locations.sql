@@ -1,6 +1,6 @@
 /* The place that stands for a customer where a record names none: the lowest location id, inactive ones included, */
 /* since a location only describes where money belongs. */
-/* table: st_staging.customer_locations */
+/* inline: st_staging.customer_locations */
 SELECT
   tenant_id,
   customer_id,

@@ -1,5 +1,5 @@
 /* Which customers are tests. A test customer that was switched off is still a test, so inactive ones stay in. */
-/* table: st_staging.customers */
+/* inline: st_staging.customers */
 SELECT
   tenant_id,
   id AS customer_id,

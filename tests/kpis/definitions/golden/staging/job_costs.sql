@@ -1,6 +1,5 @@
 /* The cost of a job by part, one row per job and part: each source is summed before anything is joined to it. */
 /* table: st_staging.job_costs */
-/* incremental_by: job_id */
 SELECT
   tenant_id,
   job_id,

@@ -1,5 +1,5 @@
 /* Jobs that count, one row each, with the tenant's local days. */
-/* table: st_staging.jobs */
+/* inline: st_staging.jobs */
 /* Where a record names nothing, the source may write the id 0, and for a time the year 1. */
 SELECT
   tenant_id,

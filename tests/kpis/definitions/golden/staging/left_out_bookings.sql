@@ -1,5 +1,5 @@
 /* Invoices of work still ahead that Future Bookings leaves out, one row each, with the rule that does. */
-/* table: st_staging.left_out_bookings */
+/* inline: st_staging.left_out_bookings */
 /* Ahead is what starts from this week's Monday on, and what is open and has no appointment yet. */
 WITH ahead AS (
   SELECT

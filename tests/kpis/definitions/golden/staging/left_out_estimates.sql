@@ -1,5 +1,5 @@
 /* Sold estimates that Total Booked or the Closed Average Sale leaves out, one row each, with the rule that does. */
-/* table: st_staging.left_out_estimates */
+/* inline: st_staging.left_out_estimates */
 WITH closed AS (
   SELECT
     tenant_id,

@@ -1,5 +1,5 @@
 /* Lines of payments, and what is left of payments, that $ Collected leaves out, one row each, with the rule that does. */
-/* table: st_staging.left_out_payments */
+/* inline: st_staging.left_out_payments */
 WITH money AS (
   SELECT
     line.tenant_id,

@@ -1,5 +1,5 @@
 /* Words of the source that the SQL looks for and that did not occur in the last year of their table, one row each. */
-/* table: st_staging.missing_words */
+/* inline: st_staging.missing_words */
 /* A word that the SQL of a KPI compares a column of the source with belongs in this list. */
 WITH wanted AS (
   SELECT

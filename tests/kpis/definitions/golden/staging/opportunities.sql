@@ -1,6 +1,5 @@
 /* Sales opportunities of SALES units, one row per job, dated once: closed or still open, free of charge or not. */
-/* table: st_staging.opportunities */
-/* incremental_by: job_id */
+/* inline: st_staging.opportunities */
 WITH sold AS (
   SELECT
     tenant_id,

@@ -1,7 +1,7 @@
 /* The lines of payments that count, equal ones all kept. The invoice is only looked up: money paid on one that was */
 /* deleted since was still received. A line counts unless its job is of a type that */
 /* does not. */
-/* table: st_staging.payment_lines */
+/* inline: st_staging.payment_lines */
 SELECT
   line.tenant_id,
   line.payment_id,

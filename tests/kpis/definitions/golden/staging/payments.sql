@@ -1,5 +1,5 @@
 /* Payments that count, one row each, with the local day they were made. */
-/* table: st_staging.payments */
+/* inline: st_staging.payments */
 SELECT
   tenant_id,
   id AS payment_id,

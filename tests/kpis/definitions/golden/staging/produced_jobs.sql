@@ -1,6 +1,5 @@
 /* The jobs of $ Produced, one row each: what G.P.M and Warranty % are measured over too. */
-/* table: st_staging.produced_jobs */
-/* incremental_by: job_id */
+/* inline: st_staging.produced_jobs */
 SELECT
   job.tenant_id,
   job.job_id,

@@ -1,5 +1,5 @@
 /* Purchases of the source that the setting names, one row per document, with the rule that makes one no cost, or none. */
-/* table: st_staging.purchases */
+/* inline: st_staging.purchases */
 WITH orders AS (
   SELECT
     po.tenant_id,

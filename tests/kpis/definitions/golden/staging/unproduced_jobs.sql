@@ -1,5 +1,5 @@
 /* Jobs that $ Produced, G.P.M and Warranty % leave out, one row each, with the rule that does. */
-/* table: st_staging.unproduced_jobs */
+/* inline: st_staging.unproduced_jobs */
 SELECT
   everything.tenant_id,
   everything.id AS job_id,
