@@ -253,7 +253,7 @@ async def test_both_engines_publish_the_same_numbers_day_after_day(
         async with both(company, tmp_path, proxy.url) as sessions:
             proxy.clear()
             duckdb, bigquery = (built(session, company, "one") for session in sessions)
-            assert_within(proxy.counts(), jobs=62, waits=40, gigabytes=5.2)
+            assert_within(proxy.counts(), jobs=40, waits=28, gigabytes=3.8)
             assert duckdb.rows == bigquery.rows
             assert duckdb.checks == bigquery.checks
             assert not duckdb.bytes
@@ -274,7 +274,7 @@ async def test_both_engines_publish_the_same_numbers_day_after_day(
             assert_within(proxy.counts(), jobs=32, waits=32, gigabytes=2)
             proxy.clear()
             duckdb, bigquery = (built(session, company, "two") for session in sessions)
-            assert_within(proxy.counts(), jobs=62, waits=40, gigabytes=6.1)
+            assert_within(proxy.counts(), jobs=39, waits=31, gigabytes=4.4)
             assert duckdb.in_part == bigquery.in_part
             assert duckdb.in_part
             assert duckdb.rows == bigquery.rows

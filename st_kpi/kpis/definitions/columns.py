@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 
-import sqlglot
 from sqlglot import MappingSchema, exp
 from sqlglot.dialects.bigquery import BigQuery
 from sqlglot.errors import SqlglotError
@@ -13,6 +12,7 @@ from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope, traverse_scope
 
 from st_kpi.columns import Columns, ColumnType
+from st_kpi.errors import SqlError
 from st_kpi.kpis.definitions.findings import Finding, line_of
 from st_kpi.kpis.definitions.portable import unportable, with_typed_parameters
 from st_kpi.kpis.definitions.rules import REFUSED_HERE
@@ -150,11 +150,10 @@ def _renewed(
     """What is wrong with the condition on the rows that a statement renews: both engines run it as well."""
     text = f"SELECT 1 AS one FROM {statement.table} WHERE {condition}"
     try:
-        query = sqlglot.parse_one(text, read="bigquery")
-        assert isinstance(query, exp.Query)
-        tree = typed(replace(statement, tree=query), tables)
-    except SqlglotError as error:
-        return [Finding(statement.path, statement.line, "statement", str(error).splitlines()[0])]
+        tree = typed(replace(statement, sql=text), tables)
+    except (SqlError, SqlglotError) as error:
+        reason = error.reason if isinstance(error, SqlError) else str(error).splitlines()[0]
+        return [Finding(statement.path, statement.line, "statement", reason)]
     return [
         Finding(statement.path, statement.line, "portable", message)
         for _, message in unportable(tree)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 
-from st_kpi.kpis.definitions.statements import CONTRIBUTIONS, Statement, parse
+from st_kpi.kpis.definitions.statements import CONTRIBUTIONS, Statement
 
 _TABLE = re.compile(r"\b(st_[a-z]+)\.([a-z_][a-z0-9_]*)\b")
 
@@ -24,8 +24,7 @@ def _compiled(statement: Statement, inline: Sequence[Statement]) -> Statement:
         return statement
     listed = ", ".join(f"`{name}`" for name in statement.tree.named_selects)
     select = f"SELECT {listed} FROM (\n{statement.sql}\n) AS compiled"
-    sql = inlined(select, filling(above))
-    return replace(statement, sql=sql, tree=parse(sql, statement.path))
+    return replace(statement, sql=inlined(select, filling(above)))
 
 
 def upstream(statement: Statement, statements: Sequence[Statement]) -> list[Statement]:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -94,9 +94,12 @@ def _inspect(root: Path, _state: tuple[tuple[Path, int, int], ...]) -> Project:
     statements, tables, wrong = _typed(statements, provided_tables(), trees, complete=complete)
     inline = [s for s in statements if s.is_inline]
     run = compiled((s for s in statements if s.adds is None), inline)
-    as_written = {s.name: trees[s.name] for s in run if s in statements and s.name in trees}
-    proved, unproved = by_key(run, tables, as_written)
-    findings += [*wrong, *unproved]
+    as_written = [s for s in run if s in statements]
+    proved, unproved = by_key(
+        run, tables, {s.name: trees[s.name] for s in as_written if s.name in trees}
+    )
+    paths = {s.path for s in as_written}
+    findings += [*wrong, *(f if f.file in paths else replace(f, line=1) for f in unproved)]
     scratch, read, wrong = _typed(scratch, {**tables, **history_tables()}, {}, complete=complete)
     findings += [*wrong, *check_columns(logs, read, {}, complete=complete)]
     return Project(

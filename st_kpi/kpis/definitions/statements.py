@@ -77,7 +77,6 @@ class Statement:
     table: str | None
     replaces: str | None
     severity: Severity | None
-    tree: exp.Query
     adds: Adds | None = None
     incremental_by: str | None = None
     history: HistoryUse | None = None
@@ -105,6 +104,11 @@ class Statement:
             if not _HEADER.match(line):
                 sentences.append(line.removeprefix("--").strip())
         return " ".join(sentences)
+
+    @cached_property
+    def tree(self) -> exp.Query:
+        """The SELECT as sqlglot reads it: to look at, never to change."""
+        return _parse(self.sql, self.path)
 
     def found(self, *kinds: type[Node]) -> list[Node]:
         """The nodes of these kinds in the SELECT, those further out first; the tree is walked once for all that ask."""
@@ -196,7 +200,7 @@ def _statement(text: str, line: int, path: Path, root: Path) -> Statement:
         raise SqlError(path, line, f"An alternative is `sum` or `distinct`, not {adds!r}.")
     target, history = _history_header(header.get("history"), path, line)
     sql = "\n" * (line - 1) + text  # so that every position is that of the file
-    tree = parse(sql, path)
+    tree = _parse(sql, path)
     return Statement(
         path=path,
         name=f"{name}/{own_name}" if own_name else name,
@@ -205,7 +209,6 @@ def _statement(text: str, line: int, path: Path, root: Path) -> Statement:
         table=target or header.get("table") or header.get("inline"),
         replaces=header.get("replaces"),
         severity=severity,
-        tree=tree,
         adds=Adds(adds) if adds else None,
         incremental_by=header.get("incremental_by"),
         history=history,
@@ -302,8 +305,7 @@ def _header(sql: str) -> dict[str, str]:
     return keys
 
 
-def parse(sql: str, path: Path) -> exp.Query:
-    """The one SELECT that ``sql`` is; raises ``SqlError``, naming the file, for anything else."""
+def _parse(sql: str, path: Path) -> exp.Query:
     try:
         trees = _parsed(sql)
     except ParseError as error:
