@@ -66,9 +66,10 @@ def described(project: Project) -> dict[str, Described]:
 def describe(warehouse: Warehouse, project: Project) -> None:
     """Write the descriptions into the warehouse."""
     existing = warehouse.table_names()
-    for table, meant in described(project).items():
-        if table in existing:
-            warehouse.describe(table, meant.text, meant.columns)
+    with warehouse.transaction():  # on DuckDB each statement would be flushed to the disk by itself
+        for table, meant in described(project).items():
+            if table in existing:
+                warehouse.describe(table, meant.text, meant.columns)
 
 
 def _wide(cards: Mapping[str, Card]) -> dict[str, str]:
