@@ -207,7 +207,8 @@ class _Run:
             full=full,
         )
         self.runs: dict[str, StatementRun] = {}
-        self.unknown = contributions.unknown_kpis(warehouse, project.cards)
+        self.stored = contributions.stored_kpis(warehouse, under_way.build.as_of)
+        self.unknown = sorted(self.stored.keys() - project.cards.keys())
 
     def provide(self, tables: Iterable[ReferenceTable]) -> None:
         """Write those of the tables that are not as the last good build left them."""
@@ -331,6 +332,7 @@ class _Run:
                 self.warehouse,
                 [KpiRun(s, cards[s.kpi].kind, runs[s.name].key_slice) for s in statements if s.kpi],
                 self.unknown,
+                self.stored,
                 self.params,
                 self.under_way.measured_before,
             )

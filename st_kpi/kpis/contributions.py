@@ -7,7 +7,7 @@ of the build under way, ``before`` and ``after`` being the number of equal rows,
 """
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from st_kpi.kpis.definitions.cards import Aggregation
@@ -81,24 +81,28 @@ def add_component(warehouse: Warehouse) -> None:
     warehouse.execute(f"UPDATE {_LOG} SET component = {component} WHERE component IS NULL")
 
 
-def unknown_kpis(warehouse: Warehouse, kpis: Collection[str]) -> list[str]:
-    """The KPIs of stored rows whose folder is gone."""
+def stored_kpis(warehouse: Warehouse, as_of: dt.date) -> dict[str, bool]:
+    """The KPIs that have stored rows, each with whether it has some on the day ``as_of``."""
     if not warehouse.table_exists(CONTRIBUTIONS):
-        return []
-    stored = warehouse.query(f"SELECT DISTINCT kpi FROM {CONTRIBUTIONS}")
-    return sorted({row["kpi"] for row in stored} - set(kpis))
+        return {}
+    stored = warehouse.query(
+        f"SELECT kpi, LOGICAL_OR(COALESCE(on_date = @as_of, FALSE)) AS has_the_day FROM {CONTRIBUTIONS} GROUP BY kpi",
+        {"as_of": as_of},
+    )
+    return {row["kpi"]: row["has_the_day"] for row in stored}
 
 
 def write(
     warehouse: Warehouse,
     runs: Sequence[KpiRun],
     unknown: Sequence[str],
+    stored: Mapping[str, bool],
     params: Mapping[str, object],
     measured_before: dt.date | None,
 ) -> bool:
     """Bring the stored rows to what the KPIs' SQL returns now; returns whether any row changed.
 
-    Rows of ``unknown`` KPIs go. Of a snapshot only the rows of ``@as_of`` are written. What is noted of it is how they
+    Rows of ``unknown`` KPIs go; ``stored`` is of ``stored_kpis``. Of a snapshot only the rows of ``@as_of`` are written. What is noted of it is how they
     differ from those of the day that stood for the week until now (``measured_before``), as if both had the same date.
     The first build, before which there is no table, has nothing to compare with.
     """
@@ -121,7 +125,7 @@ def write(
     differences = CHANGED_CONTRIBUTIONS
     if snapshots:
         differences = differences_of(CONTRIBUTIONS)
-        is_stored = measured_before == params["as_of"]
+        is_stored = any(stored.get(run.kpi) for run in snapshots)
         warehouse.replace_table(differences, _with_the_day(snapshots, is_stored=is_stored), params)
     return warehouse.apply_differences(CONTRIBUTIONS, STORED_COLUMNS, differences)
 
@@ -161,7 +165,7 @@ def _stored(runs: Sequence[KpiRun], unknown: Sequence[str]) -> list[str]:
 def _with_the_day(snapshots: Sequence[KpiRun], *, is_stored: bool) -> str:
     """What has to change in the table: as noted, but of the snapshots the rows of ``@as_of`` itself.
 
-    Of a day that was not measured before nothing ``is_stored``, and the table is not read for it.
+    Of a day of which nothing ``is_stored``, as it is each first time, the table is not read.
     """
     names = _quoted(run.kpi for run in snapshots)
     listed = ", ".join(name for name, _ in CHANGED_COLUMNS)

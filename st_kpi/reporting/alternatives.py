@@ -1,4 +1,5 @@
-"""Other readings of a KPI, beside the published one: computed on request from the tables of the last build.
+"""Other readings of a KPI, beside the published one: computed on request from the tables of the last build,
+and of what no build stores (`-- inline:`) from the raw rows there are.
 
 An alternative returns contributions too, so it rolls up as the KPI does. One that counts distinct
 things counts them anew in every period and for all rollups together: such numbers do not add up.

@@ -300,6 +300,27 @@ def test_what_is_inline_is_no_table_and_that_of_an_older_version_goes(loaded: An
     assert "st_staging.invoices" in tables
 
 
+@pytest.mark.parametrize("full", [False, True])
+def test_what_is_owed_stands_once_where_no_job_counts(loaded: Any, full: bool) -> None:
+    """Days are measured for tenants with jobs that count; an open invoice may be of none."""
+    loaded.edit({"jobs": [{"id": job["id"], "active": False} for job in loaded.rows["jobs"]]})
+    invoice = {
+        "id": 77001,
+        "business_unit_id": 2,
+        "customer_id": 1,
+        "location_id": 1,
+        "sub_total": "100",
+    }
+    loaded.add({"invoices": [invoice | {"balance": "500", "invoice_date": "2025-01-06 10:00"}]})
+    loaded.build(WEDNESDAY, ar_skip_unstarted=False)
+    loaded.edit({"invoices": [{"id": 77001, "balance": "555"}]})
+    loaded.build(WEDNESDAY, ar_skip_unstarted=False, full=full)
+    owed = (
+        "SELECT amount FROM st_kpi.contributions WHERE source_id = 77001 AND kpi = 'outstanding_ar'"
+    )
+    assert loaded.query(owed) == [{"amount": 555}]
+
+
 def test_the_files_of_the_made_up_company_are_no_other_tenants(loaded: Any) -> None:
     loaded.build(MONDAY)
     ours = loaded.settings()

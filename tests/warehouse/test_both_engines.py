@@ -318,3 +318,10 @@ async def test_both_engines_follow_a_day_at_the_company(tmp_path: Path, bigquery
         assert {"produced", "gpm", "collected"} <= {money.kpi for money in shown.uncounted}
         assert "DEN" not in shown.rollups
         assert [each["subject"] for each in shown.accepted] == ["appointments.job_id"]
+
+        # The files as they come: units and types count again, of which the history tells by the rows that moved.
+        remapped = [built(session, company, "three") for session in sessions]
+        assert remapped[0].rows == remapped[1].rows
+        assert_same_tables(sessions)
+        causes = rows(sessions[1].warehouse, "st_kpi.kpi_changes")
+        assert {row["cause"] for row in causes if row["build"] == 3} >= {"remapped"}

@@ -1,15 +1,20 @@
 """A statement together with what it reads, as one query: nothing has to be built for it first.
 
 What a file with the header `-- inline: schema.name` returns is never stored: a table costs a build the comparison with
-the one there is, and its publication, which pays only for what many read or what tells the keys that changed.
+the one there is, and its publication, which pays for what is dear to compute and for what tells the keys that changed.
 """
 
 import re
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 
-from st_kpi.kpis.definitions.statements import CONTRIBUTIONS, Statement
+from sqlglot import exp
 
+from st_kpi.kpis.definitions.findings import Finding, line_of
+from st_kpi.kpis.definitions.statements import CONTRIBUTIONS, Statement, qualified
+
+_COMMENTS = re.compile(r"(?:\s+|--[^\n]*|/\*.*?\*/)*", re.DOTALL)
+_WITH = re.compile(r"WITH\s+(?:RECURSIVE\s+)?", re.IGNORECASE)
 _TABLE = re.compile(r"\b(st_[a-z]+)\.([a-z_][a-z0-9_]*)\b")
 
 
@@ -19,12 +24,37 @@ def compiled(statements: Iterable[Statement], inline: Sequence[Statement]) -> tu
 
 
 def _compiled(statement: Statement, inline: Sequence[Statement]) -> Statement:
-    above = upstream(statement, inline)
+    """The statement with what it reads of ``inline`` among its own WITH clauses, so that its ORDER BY stays the last word."""
+    above = filling(upstream(statement, inline))
     if not above:
         return statement
-    listed = ", ".join(f"`{name}`" for name in statement.tree.named_selects)
-    select = f"SELECT {listed} FROM (\n{statement.sql}\n) AS compiled"
-    return replace(statement, sql=inlined(select, filling(above)))
+    start = _COMMENTS.match(statement.sql)
+    assert start is not None
+    comments, select = start[0], _renamed(statement.sql[start.end() :], above)
+    own = _WITH.match(select)
+    opening, rest = (own[0], ",\n" + select[own.end() :]) if own else ("WITH ", "\n" + select)
+    return replace(statement, sql=f"{comments}{opening}{_clauses(above)}{rest}")
+
+
+def check_inline(statements: Sequence[Statement]) -> list[Finding]:
+    """What of ``statements`` keeps inline ones from standing in front of them, and inline ones that nobody reads."""
+    inline = {s.table: s for s in statements if s.is_inline}
+    unread = inline.keys() - {table for s in statements for table in s.reads}
+    findings = [
+        Finding(s.path, s.line, "inline", f"No file reads {table}: delete this one.")
+        for table, s in inline.items()
+        if table in unread
+    ]
+    for statement in statements:
+        qualifiers = {c.table for c in statement.found(exp.Column)}
+        for node in statement.found(exp.Table):
+            if qualified(node) not in inline:
+                continue
+            plain = not any(part.args.get("quoted") for part in node.find_all(exp.Identifier))
+            if not plain or (not node.alias and node.name in qualifiers):
+                message = f"{qualified(node)} is inline: name it without quotes, and with an alias where columns are told by it."
+                findings.append(Finding(statement.path, line_of(node), "inline", message))
+    return findings
 
 
 def upstream(statement: Statement, statements: Sequence[Statement]) -> list[Statement]:
@@ -59,10 +89,7 @@ def inlined(select: str, read: Mapping[str, str]) -> str:
     """
     if not read:
         return select
-    bodies = [
-        f"{_clause(table)} AS (\n{_renamed(sql.strip(), read)}\n)" for table, sql in read.items()
-    ]
-    return "WITH " + ",\n".join(bodies) + "\n" + _renamed(select, read)
+    return "WITH " + _clauses(read) + "\n" + _renamed(select, read)
 
 
 def cut_down(select: str, conditions: Mapping[str, str]) -> str:
@@ -77,6 +104,12 @@ def cut_down(select: str, conditions: Mapping[str, str]) -> str:
 def filling(statements: Iterable[Statement]) -> dict[str, str]:
     """The tables that ``statements`` fill, with their SQL."""
     return {s.table: s.sql for s in statements if s.table}
+
+
+def _clauses(read: Mapping[str, str]) -> str:
+    return ",\n".join(
+        f"{_clause(table)} AS (\n{_renamed(sql.strip(), read)}\n)" for table, sql in read.items()
+    )
 
 
 def _renamed(sql: str, read: Mapping[str, str]) -> str:

@@ -18,7 +18,7 @@ from st_kpi.kpis.definitions.columns import (
 )
 from st_kpi.kpis.definitions.findings import Finding
 from st_kpi.kpis.definitions.grain import by_key
-from st_kpi.kpis.definitions.inline import compiled
+from st_kpi.kpis.definitions.inline import check_inline, compiled
 from st_kpi.kpis.definitions.reports import read_kinds
 from st_kpi.kpis.definitions.rules import check_statement
 from st_kpi.kpis.definitions.statements import (
@@ -90,6 +90,7 @@ def _inspect(root: Path, _state: tuple[tuple[Path, int, int], ...]) -> Project:
     findings += [*wrong, *_folders(root), *_wide(cards, statements)]
     findings += _targets([*statements, *scratch])
     findings += [*_alternatives(root, cards), *_reports(root)]
+    findings += check_inline([*everything]) if complete else []
     trees: dict[str, exp.Query] = {}
     statements, tables, wrong = _typed(statements, provided_tables(), trees, complete=complete)
     inline = [s for s in statements if s.is_inline]

@@ -369,7 +369,46 @@ def test_what_is_inline_stands_in_front_of_what_reads_it(tmp_path: Path) -> None
     assert made.reads == {"st_staging.billed", "st_raw.jobs"}
     assert made.parameters == {"include_tax"}
     assert made.tree.named_selects == ["tenant_id", "job_id"]
+    assert (made.purpose, made.meaning) == (
+        "Jobs that count, numbered.",
+        "Jobs that count, numbered.",
+    )
     assert inspected.by_key == {"a": {"st_staging.billed"}}
+
+
+def test_an_order_stays_that_of_the_whole(tmp_path: Path) -> None:
+    """On BigQuery that of a query inside of another one is none."""
+    checks = {
+        "checks/two.sql": "-- Two.\n-- check: warn\nSELECT job_id FROM st_staging.counting ORDER BY job_id",
+        "checks/own.sql": (
+            "-- Own.\n-- check: warn\n-- So.\nWITH own AS (SELECT job.job_id, COUNT(*) AS n FROM st_staging.counting AS job"
+            " GROUP BY job_id)\nSELECT n FROM own ORDER BY n"
+        ),
+    }
+    root = project(tmp_path, {"b.sql": INLINE, **checks})
+    assert findings(root) == []
+    for check in inspect(root).compiled:
+        assert check.tree.args["order"] is not None
+        assert check.reads == {"st_raw.jobs"}
+        assert check.sql.startswith("-- ")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        pytest.param("st_staging.counting AS job", "`st_staging`.`counting` AS job", id="quoted"),
+        pytest.param(
+            "counting AS job ON job.tenant_id = one.tenant_id AND job.job_id",
+            "counting ON counting.tenant_id = one.tenant_id AND counting.job_id",
+            id="columns told by the name of the table",
+        ),
+        pytest.param("JOIN st_staging.counting", "JOIN st_staging.billed", id="nobody reads it"),
+    ],
+)
+def test_what_cannot_stand_in_front_is_a_finding(tmp_path: Path, old: str, new: str) -> None:
+    assert old in READER
+    root = project(tmp_path, {"a.sql": READER.replace(old, new), "b.sql": INLINE, "d.sql": BILLED})
+    assert "inline" in {found[2] for found in findings(root)}
 
 
 @pytest.mark.parametrize(
