@@ -102,8 +102,9 @@ def write(
 ) -> bool:
     """Bring the stored rows to what the KPIs' SQL returns now; returns whether any row changed.
 
-    Rows of ``unknown`` KPIs go; ``stored`` is of ``stored_kpis``. Of a snapshot only the rows of ``@as_of`` are written. What is noted of it is how they
-    differ from those of the day that stood for the week until now (``measured_before``), as if both had the same date.
+    Rows of ``unknown`` KPIs go; ``stored`` is what ``stored_kpis`` says. Of a snapshot only the rows of ``@as_of`` are
+    written. What is noted of it is how they differ from those of the day that stood for the week until now
+    (``measured_before``), as if both had the same date.
     The first build, before which there is no table, has nothing to compare with.
     """
     if not warehouse.table_exists(CONTRIBUTIONS):

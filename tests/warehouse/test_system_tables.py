@@ -29,11 +29,9 @@ def named_in_python() -> set[str]:
 def test_the_scratch_tables_are_those_of_st_staging_that_nothing_lasting_fills() -> None:
     """Neither a file of its own nor the mappings, which stay from one build to the next."""
     sql = "\n".join(file.read_text() for file in (ROOT / "kpi_sql").rglob("*.sql"))
-    filled = set(re.findall(r"^-- table: (st_staging\.\w+)", sql, re.MULTILINE))
+    filled = set(re.findall(r"^-- (?:table|inline): (st_staging\.\w+)", sql, re.MULTILINE))
     filled |= set(
-        re.findall(
-            r"^-- (?:inline: (?=.*$)|history: (?=.* inline$))(st_staging\.\w+)", sql, re.MULTILINE
-        )
+        re.findall(r"^-- history: (st_staging\.\w+) inline", sql, re.MULTILINE)
     )  # no table
     named = named_in_python() | set(STAGING.findall(sql))
     assert named - filled - {UNIT_TABLE, TYPE_TABLE} == SCRATCH

@@ -13,8 +13,11 @@ from sqlglot import exp
 from st_kpi.kpis.definitions.findings import Finding, line_of
 from st_kpi.kpis.definitions.statements import CONTRIBUTIONS, Statement, qualified
 
-_COMMENTS = re.compile(r"(?:\s+|--[^\n]*|/\*.*?\*/)*", re.DOTALL)
-_WITH = re.compile(r"WITH\s+(?:RECURSIVE\s+)?", re.IGNORECASE)
+#: A query: the comments on top of it, its WITH if it has one, and the rest; any text has these parts.
+_PARTS = re.compile(
+    r"(?P<comments>(?:\s+|--[^\n]*|/\*.*?\*/)*)(?P<own>WITH\s+(?:RECURSIVE\s+)?)?(?P<rest>.*)",
+    re.DOTALL | re.IGNORECASE,
+)
 _TABLE = re.compile(r"\b(st_[a-z]+)\.([a-z_][a-z0-9_]*)\b")
 
 
@@ -24,16 +27,8 @@ def compiled(statements: Iterable[Statement], inline: Sequence[Statement]) -> tu
 
 
 def _compiled(statement: Statement, inline: Sequence[Statement]) -> Statement:
-    """The statement with what it reads of ``inline`` among its own WITH clauses, so that its ORDER BY stays the last word."""
     above = filling(upstream(statement, inline))
-    if not above:
-        return statement
-    start = _COMMENTS.match(statement.sql)
-    assert start is not None
-    comments, select = start[0], _renamed(statement.sql[start.end() :], above)
-    own = _WITH.match(select)
-    opening, rest = (own[0], ",\n" + select[own.end() :]) if own else ("WITH ", "\n" + select)
-    return replace(statement, sql=f"{comments}{opening}{_clauses(above)}{rest}")
+    return replace(statement, sql=inlined(statement.sql, above)) if above else statement
 
 
 def check_inline(statements: Sequence[Statement]) -> list[Finding]:
@@ -45,13 +40,11 @@ def check_inline(statements: Sequence[Statement]) -> list[Finding]:
         for table, s in inline.items()
         if table in unread
     ]
-    for statement in statements:
-        qualifiers = {c.table for c in statement.found(exp.Column)}
-        for node in statement.found(exp.Table):
-            if qualified(node) not in inline:
-                continue
-            plain = not any(part.args.get("quoted") for part in node.find_all(exp.Identifier))
-            if not plain or (not node.alias and node.name in qualifiers):
+    for statement in (s for s in statements if s.reads & inline.keys()):
+        qualifiers = {column.table for column in statement.found(exp.Column)}
+        for node in (t for t in statement.found(exp.Table) if qualified(t) in inline):
+            quoted = any(part.args.get("quoted") for part in node.find_all(exp.Identifier))
+            if quoted or (not node.alias and node.name in qualifiers):
                 message = f"{qualified(node)} is inline: name it without quotes, and with an alias where columns are told by it."
                 findings.append(Finding(statement.path, line_of(node), "inline", message))
     return findings
@@ -85,11 +78,19 @@ def depending(
 def inlined(select: str, read: Mapping[str, str]) -> str:
     """``select`` with the tables of ``read`` as WITH clauses in front: their names and what fills them.
 
-    Each may read those before it; ``select`` itself begins with SELECT.
+    Each may read those before it. They stand before the WITH clauses of ``select`` itself, whose ORDER BY so stays the last
+    word: on BigQuery that of a query inside of another one is none.
     """
     if not read:
         return select
-    return "WITH " + _clauses(read) + "\n" + _renamed(select, read)
+    bodies = ",\n".join(
+        f"{_clause(table)} AS (\n{_renamed(sql.strip(), read)}\n)" for table, sql in read.items()
+    )
+    parts = _PARTS.fullmatch(select)
+    assert parts is not None
+    comments, own, rest = parts.group("comments", "own", "rest")
+    between = ",\n" if own else "\n"
+    return f"{comments}{own or 'WITH '}{bodies}{between}{_renamed(rest, read)}"
 
 
 def cut_down(select: str, conditions: Mapping[str, str]) -> str:
@@ -104,12 +105,6 @@ def cut_down(select: str, conditions: Mapping[str, str]) -> str:
 def filling(statements: Iterable[Statement]) -> dict[str, str]:
     """The tables that ``statements`` fill, with their SQL."""
     return {s.table: s.sql for s in statements if s.table}
-
-
-def _clauses(read: Mapping[str, str]) -> str:
-    return ",\n".join(
-        f"{_clause(table)} AS (\n{_renamed(sql.strip(), read)}\n)" for table, sql in read.items()
-    )
 
 
 def _renamed(sql: str, read: Mapping[str, str]) -> str:

@@ -90,12 +90,12 @@ def _inspect(root: Path, _state: tuple[tuple[Path, int, int], ...]) -> Project:
     findings += [*wrong, *_folders(root), *_wide(cards, statements)]
     findings += _targets([*statements, *scratch])
     findings += [*_alternatives(root, cards), *_reports(root)]
-    findings += check_inline([*everything]) if complete else []
+    findings += check_inline(everything) if complete else []
     trees: dict[str, exp.Query] = {}
     statements, tables, wrong = _typed(statements, provided_tables(), trees, complete=complete)
     inline = [s for s in statements if s.is_inline]
     run = compiled((s for s in statements if s.adds is None), inline)
-    as_written = [s for s in run if s in statements]
+    as_written = set(run) & set(statements)
     proved, unproved = by_key(
         run, tables, {s.name: trees[s.name] for s in as_written if s.name in trees}
     )
