@@ -1,6 +1,6 @@
-"""Other readings of a KPI, beside the published one: computed on request from the tables of the last build,
-and of what no build stores (`-- inline:`) from the raw rows there are.
+"""Other readings of a KPI, beside the published one, computed on request.
 
+They are made of the tables of the last build, and where it stores none (`-- inline:`) of the raw rows there are now.
 An alternative returns contributions too, so it rolls up as the KPI does. One that counts distinct
 things counts them anew in every period and for all rollups together: such numbers do not add up.
 """
